@@ -1,0 +1,170 @@
+"""What every dataset reader shares: find the files, pair them, decode one sample."""
+
+import copy
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Self
+
+from fundusseg.errors import DatasetError
+from fundusseg.images import read_photograph
+from fundusseg.sample import Annotation, Record, Region, Sample
+
+MAX_DEPTH = 8
+"""Folders below the root that are searched: enough for every published layout and one parent above it."""
+
+
+class FundusDataset(ABC):
+    """One public dataset on disk. The folder is read when ``records`` is first asked for, pixels by ``load``.
+
+    Class attributes:
+        source: Name of the dataset in splits, metrics and tables.
+        regions: Regions that the dataset labels.
+        licence: Terms of use, in the publisher's words or short.
+        citation: The paper, with DOI or arXiv number.
+        layout: What the reader looks for, in words a user can check the folder against.
+
+    Args:
+        root: The folder that the public package unpacks to, or its parent. A relative one is taken below the data
+            module's ``root``.
+    """
+
+    source: ClassVar[str]
+    regions: tuple[Region, ...]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    layout: ClassVar[str]
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def under(self, parent: str | Path) -> Self:
+        """The same dataset with its relative root taken below ``parent``; an absolute root stays."""
+        moved = copy.copy(self)
+        moved.__dict__.pop("records", None)
+        moved.__dict__.pop("files", None)
+        moved.root = Path(parent) / self.root
+        return moved
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """Every file below the root, sorted; hidden files and folders are passed over.
+
+        Raises:
+            DatasetError: The folder is not there.
+        """
+        if not self.root.is_dir():
+            raise DatasetError(
+                f"no folder at {self.root} for {type(self).__name__}",
+                self.layout,
+                "check the path, or set --data.root to the folder that holds the datasets",
+            )
+        found = []
+        for folder, folders, names in os.walk(self.root, followlinks=True):
+            depth = len(Path(folder).relative_to(self.root).parts)
+            folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < MAX_DEPTH else []
+            found += [Path(folder) / name for name in names if not name.startswith(".")]
+        return tuple(sorted(found))
+
+    def match(self, pattern: str) -> dict[Path, re.Match[str]]:
+        """Files whose path below the root ends in ``pattern`` (a regular expression, letter case ignored).
+
+        The pattern starts at a folder's or file's name and ends at the path's end, so a parent folder serves as root.
+        """
+        regex = re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
+        hits = ((path, regex.search(path.relative_to(self.root).as_posix())) for path in self.files)
+        return {path: hit for path, hit in hits if hit}
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """One record for each picture, sorted by name.
+
+        Raises:
+            DatasetError: No picture was found, two share a name, or a file has no counterpart.
+        """
+        records = tuple(sorted(self.index(), key=lambda record: record.name))
+        if not records:
+            raise DatasetError(
+                f"no picture of {type(self).__name__} below {self.root}",
+                self.layout,
+                "give the folder that the dataset's own package unpacks to",
+            )
+        for one, two in zip(records, records[1:], strict=False):
+            if one.name == two.name:
+                raise DatasetError(
+                    f"two pictures named {one.name!r} in {type(self).__name__}: {one.image} and {two.image}",
+                    "one picture for each name",
+                    "remove one of them, or give a folder that holds the dataset once",
+                )
+        return records
+
+    @abstractmethod
+    def index(self) -> list[Record]:
+        """List the pictures and their annotation files, nothing decoded."""
+
+    @abstractmethod
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Decode one picture's annotations, each of ``shape`` (height, width)."""
+
+    def load(self, record: Record) -> Sample:
+        """Decode one picture and its annotations.
+
+        Raises:
+            ImageError: The picture or a mask cannot be decoded.
+            DatasetError: A mask has another size than the picture, or codes that the dataset does not define.
+        """
+        image = read_photograph(record.image)
+        annotations = self.annotate(record, image.shape[:2])
+        for annotation in annotations:
+            if annotation.mask.shape != image.shape[:2]:
+                raise mask_size_error(record, annotation.region, annotation.mask.shape, image.shape[:2])
+        return Sample(record, image, tuple(annotations))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, position: int) -> Sample:
+        return self.load(self.records[position])
+
+
+def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: tuple[int, ...]) -> DatasetError:
+    """A mask that was not drawn on this picture."""
+    files = ", ".join(str(file) for file in record.files.values())
+    return DatasetError(
+        f"a {what} mask of {got[1]} x {got[0]} pixels for {record.image} ({files})",
+        f"the picture's own {expected[1]} x {expected[0]} pixels",
+        "restore the mask that belongs to this picture",
+    )
+
+
+def pair(what: str, pictures: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tuple[str, Path, Path]]:
+    """Pair pictures and annotation files by key.
+
+    Args:
+        what: The annotation's name for the message, ``"cup mask"``.
+        pictures: Picture by key.
+        masks: Annotation file by key.
+
+    Returns:
+        Key, picture and annotation file, sorted by key.
+
+    Raises:
+        DatasetError: A file on either side has no counterpart; the first few are named.
+    """
+    for key_side, other, kind, counterpart in (
+        (pictures, masks, "picture", what),
+        (masks, pictures, what, "picture"),
+    ):
+        orphans = sorted(set(key_side) - set(other))
+        if orphans:
+            names = ", ".join(str(key_side[key]) for key in orphans[:3])
+            more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
+            raise DatasetError(
+                f"a {kind} without its {counterpart}: {names}{more}",
+                f"one {counterpart} for each {kind}, matched by name",
+                f"add the missing {counterpart}, or remove the {kind}",
+            )
+    return [(key, pictures[key], masks[key]) for key in sorted(pictures)]

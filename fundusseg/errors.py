@@ -1,0 +1,49 @@
+"""What went wrong because of a file, a folder or a setting, said in one sentence.
+
+Every error here is a user's to mend, so each carries what was got, what was expected and what to do. The command line
+prints the sentence and exits with code 2; a traceback is shown with ``--debug`` only.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FundusSegError(Exception):
+    """A mistake outside the program.
+
+    Args:
+        got: What was found, naming the file or the setting.
+        expected: What should have been there.
+        do: What the user can do about it, as an imperative clause.
+    """
+
+    def __init__(self, got: str, expected: str, do: str) -> None:
+        self.got, self.expected, self.do = got, expected, do
+        super().__init__(f"got {got}; expected {expected}; {do}.")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Pickle by the three parts, so that the error crosses a data loader's process border."""
+        return type(self), (self.got, self.expected, self.do)
+
+
+class DatasetError(FundusSegError):
+    """A dataset's folder, file list or annotation is not as its publisher describes it."""
+
+
+class ImageError(FundusSegError):
+    """A picture cannot be read or has the wrong form."""
+
+
+class CheckpointError(FundusSegError):
+    """A checkpoint is missing, is not one of ours, or does not fit."""
+
+
+class ConfigurationError(FundusSegError):
+    """A setting is unknown or does not fit the others."""
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
+    """Name the choices most like a misspelt one: ``"'resnet18', 'resnet34'"``, or a few of all if none is near."""
+    choices = sorted(names)
+    close = get_close_matches(name, choices, n=count, cutoff=0.5) or choices[:count]
+    return ", ".join(repr(choice) for choice in close)

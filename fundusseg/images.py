@@ -1,0 +1,88 @@
+"""Picture files: the one door through which pixels come in and go out.
+
+Pillow decodes: it raises on a truncated file where OpenCV returns a half-grey picture, keeps the indices of a palette
+image, and knows how the camera was held (EXIF).
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from fundusseg.errors import ImageError
+from fundusseg.sample import Image
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
+"""File endings, in lower case, that count as pictures when a folder is read."""
+
+
+def read_photograph(path: str | Path) -> Image:
+    """Read a photograph as the camera gave it, upright.
+
+    Args:
+        path: JPEG, PNG, TIFF or BMP; grey, palette, RGB or RGBA; 8 or 16 bit.
+
+    Returns:
+        H x W x 3 uint8 RGB.
+
+    Raises:
+        ImageError: There is no such file, it is truncated, or it is no picture.
+    """
+    picture = ImageOps.exif_transpose(_decode(path))
+    if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
+        return _eight_bits(np.asarray(picture))
+    return np.array(picture.convert("RGB"), dtype=np.uint8)
+
+
+def read_mask(path: str | Path) -> Image:
+    """Read a mask's stored codes: palette indices stay indices, a colour mask gives its first channel.
+
+    Returns:
+        H x W uint8; a 1-bit mask gives 0 and 255.
+
+    Raises:
+        ImageError: There is no such file, it is truncated, or it is no picture.
+    """
+    picture = _decode(path)
+    if picture.mode == "1":
+        picture = picture.convert("L")
+    codes = np.asarray(picture)
+    if codes.dtype != np.uint8:
+        codes = _eight_bits(codes)[..., 0]
+    return np.ascontiguousarray(codes if codes.ndim == 2 else codes[..., 0])
+
+
+def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write H x W or H x W x 3 (RGB) uint8 as PNG, atomically: a killed run leaves no half-written file."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    Pillow.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+    partial.replace(path)
+
+
+def _decode(path: str | Path) -> Pillow.Image:
+    """Open and fully decode a picture, every failure in one sentence."""
+    path = Path(path)
+    if not path.is_file():
+        raise ImageError(f"no file at {path}", "a picture", "check the path")
+    try:
+        with Pillow.open(path) as picture:
+            picture.load()
+            return picture
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        reason = str(error).split(" '")[0].split(": ")[0] or type(error).__name__
+        raise ImageError(
+            f"a file that cannot be decoded ({reason}): {path}",
+            "a whole JPEG, PNG, TIFF or BMP picture",
+            "copy the file again from its source, or remove it",
+        ) from error
+
+
+def _eight_bits(pixels: npt.NDArray[np.generic]) -> Image:
+    """Scale a deeper grey picture to 0..255 by its own type's range, as three equal channels."""
+    top = 65535.0 if pixels.max(initial=0) > 255 else 255.0
+    grey = np.clip(pixels.astype(np.float32) * (255.0 / top), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)

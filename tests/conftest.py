@@ -1,0 +1,18 @@
+"""What all tests share: the real photographs where there are any, and a quiet machine."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+REALDATA = Path(os.environ.get("FUNDUSSEG_REALDATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def realdata() -> Path:
+    """The folder of real photographs beside the project."""
+    if not REALDATA.is_dir():
+        pytest.skip("no real photographs beside the project (set FUNDUSSEG_REALDATA to their folder)")
+    return REALDATA
