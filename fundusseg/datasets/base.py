@@ -4,8 +4,9 @@ import copy
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -28,11 +29,11 @@ class FundusDataset(ABC):
         layout: What the reader looks for, in words a user can check the folder against.
 
     Args:
-        root: The folder that the public package unpacks to, or its parent. A relative one is taken below the data
-            module's ``root``.
+        root: The folder that the public package unpacks to, or its parent. A relative one is taken below the
+            data module's ``root``.
     """
 
-    source: ClassVar[str]
+    source: str
     regions: tuple[Region, ...]
     licence: ClassVar[str]
     citation: ClassVar[str]
@@ -44,8 +45,9 @@ class FundusDataset(ABC):
     def under(self, parent: str | Path) -> Self:
         """The same dataset with its relative root taken below ``parent``; an absolute root stays."""
         moved = copy.copy(self)
-        moved.__dict__.pop("records", None)
-        moved.__dict__.pop("files", None)
+        for name in list(moved.__dict__):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del moved.__dict__[name]
         moved.root = Path(parent) / self.root
         return moved
 
@@ -72,7 +74,8 @@ class FundusDataset(ABC):
     def match(self, pattern: str) -> dict[Path, re.Match[str]]:
         """Files whose path below the root ends in ``pattern`` (a regular expression, letter case ignored).
 
-        The pattern starts at a folder's or file's name and ends at the path's end, so a parent folder serves as root.
+        The pattern starts at a folder's or file's name and ends at the path's end, so a parent folder serves
+        as root.
         """
         regex = re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
         hits = ((path, regex.search(path.relative_to(self.root).as_posix())) for path in self.files)
@@ -92,7 +95,7 @@ class FundusDataset(ABC):
                 self.layout,
                 "give the folder that the dataset's own package unpacks to",
             )
-        for one, two in zip(records, records[1:], strict=False):
+        for one, two in pairwise(records):
             if one.name == two.name:
                 raise DatasetError(
                     f"two pictures named {one.name!r} in {type(self).__name__}: {one.image} and {two.image}",
@@ -114,13 +117,17 @@ class FundusDataset(ABC):
 
         Raises:
             ImageError: The picture or a mask cannot be decoded.
-            DatasetError: A mask has another size than the picture, or codes that the dataset does not define.
+            DatasetError: A mask has another size than the picture, codes that the dataset does not define, or
+                nothing marked: a missing label is never an empty mask.
         """
         image = read_photograph(record.image)
         annotations = self.annotate(record, image.shape[:2])
         for annotation in annotations:
             if annotation.mask.shape != image.shape[:2]:
                 raise mask_size_error(record, annotation.region, annotation.mask.shape, image.shape[:2])
+        for region in record.regions:
+            if not any(annotation.mask.any() for annotation in annotations if annotation.region == region):
+                raise empty_mask_error(record, region)
         return Sample(record, image, tuple(annotations))
 
     def __len__(self) -> int:
@@ -130,7 +137,9 @@ class FundusDataset(ABC):
         return self.load(self.records[position])
 
 
-def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: tuple[int, ...]) -> DatasetError:
+def mask_size_error(
+    record: Record, what: str, got: tuple[int, ...], expected: tuple[int, ...]
+) -> DatasetError:
     """A mask that was not drawn on this picture."""
     files = ", ".join(str(file) for file in record.files.values())
     return DatasetError(
@@ -138,6 +147,38 @@ def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: t
         f"the picture's own {expected[1]} x {expected[0]} pixels",
         "restore the mask that belongs to this picture",
     )
+
+
+def empty_mask_error(record: Record, region: Region) -> DatasetError:
+    """A region that the dataset labels, without one marked pixel."""
+    files = ", ".join(str(file) for file in record.files.values())
+    return DatasetError(
+        f"no {region} pixel marked for {record.image} ({files})",
+        f"a mask in which the {region} is marked",
+        "restore the mask, or remove the picture",
+    )
+
+
+def keyed(what: str, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Files by key, none lost.
+
+    Args:
+        what: The files' name for the message, ``"cup mask"``.
+        files: Key and file.
+
+    Raises:
+        DatasetError: Two files share a key; both are named.
+    """
+    found: dict[str, Path] = {}
+    for key, path in files:
+        if key in found:
+            raise DatasetError(
+                f"two files for the {what} of {key!r}: {found[key]} and {path}",
+                f"one {what} for each picture",
+                "remove one of them, or give a folder that holds the dataset once",
+            )
+        found[key] = path
+    return found
 
 
 def pair(what: str, pictures: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tuple[str, Path, Path]]:

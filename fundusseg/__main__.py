@@ -1,0 +1,29 @@
+"""``fundusseg VERB ...`` is ``python -m fundusseg.VERB ...``."""
+
+import sys
+from importlib import import_module
+
+VERBS = {
+    "fit": "train, choose the best checkpoint, test it",
+    "evaluate": "score a checkpoint on patients it has never seen",
+    "predict": "segment photographs and measure their cup/disc ratios",
+}
+
+
+def main() -> None:
+    """Hand the rest of the command line to the verb's module."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in VERBS:
+        del sys.argv[1]
+        from fundusseg.cli import run
+
+        run(import_module(f"fundusseg.{verb}").main)
+    print("usage: fundusseg VERB [--help] ...\n")
+    print("\n".join(f"  {name:10}{what}" for name, what in VERBS.items()))
+    if verb not in ("-h", "--help"):
+        print(f"\nfundusseg: error: got verb {verb!r}; expected one of {', '.join(VERBS)}.", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

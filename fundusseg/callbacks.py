@@ -1,0 +1,65 @@
+"""What happens beside the training step: contour pictures for TensorBoard."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import default_collate
+
+from fundusseg.masks import label_map
+from fundusseg.plot import overlay, panel
+from fundusseg.sample import Image
+
+PICTURE_SIZE = 256
+"""Side that small pictures are enlarged to, so that the contours do not cover them."""
+
+
+class ContourPanel(Callback):
+    """Shows validation pictures with true and predicted contours after each epoch.
+
+    Args:
+        count: Pictures, spread evenly over the validation set.
+        columns: Of the panel.
+    """
+
+    def __init__(self, count: int = 12, columns: int = 4) -> None:
+        self.count, self.columns = count, columns
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw and hand to TensorBoard, on the first process only."""
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if trainer.sanity_checking or not loggers or not trainer.is_global_zero:
+            return
+        picture = self.draw(trainer, pl_module)
+        for logger in loggers:
+            logger.experiment.add_image("val/contours", picture, trainer.current_epoch, dataformats="HWC")
+
+    def draw(self, trainer: Trainer, task: Any) -> Image:
+        """The panel, H x W x 3 uint8."""
+        dataset = trainer.datamodule.subsets["val"]  # type: ignore[attr-defined]
+        count = min(self.count, len(dataset))
+        positions = np.linspace(0, len(dataset) - 1, count).round().astype(int)
+        batch = default_collate([dataset[int(position)] for position in positions])
+        with torch.no_grad():
+            probabilities = task(batch["image"].to(task.device)).float().sigmoid().cpu().numpy()
+        images = batch["image"].permute(0, 2, 3, 1).numpy()
+        targets = batch["target"].float().div(255).numpy()
+        enlarged = max(1, round(PICTURE_SIZE / images.shape[1]))
+        regions, thresholds = task.regions, dict(zip(task.regions, task.thresholds.tolist(), strict=True))
+        return panel(
+            [
+                overlay(
+                    _enlarge(image, enlarged),
+                    _enlarge(label_map(probability, regions, thresholds), enlarged),
+                    _enlarge(label_map(target, regions), enlarged),
+                )
+                for image, probability, target in zip(images, probabilities, targets, strict=True)
+            ],
+            self.columns,
+        )
+
+
+def _enlarge(pixels: Image, times: int) -> Image:
+    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))

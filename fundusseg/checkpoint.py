@@ -1,0 +1,168 @@
+"""What a checkpoint says of itself, in plain types, so that it loads with ``weights_only=True`` and nothing else.
+
+It is a Lightning checkpoint with one more entry, `KEY`.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor, nn
+
+from fundusseg import __version__
+from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.preparation import Preparation
+from fundusseg.sample import Region
+from fundusseg.splits import Split
+
+KEY = "fundusseg"
+_NETWORK = "model."
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is needed to use a checkpoint and to say where it comes from.
+
+    Attributes:
+        version: Of fundusseg, when it was written.
+        network: ``class_path`` and ``init_args`` of the network; building it loads no further file.
+        preparation: How pictures become squares.
+        thresholds: Probability above which a pixel belongs to the region.
+        sources: Licence of every source it was trained on.
+        configuration: The run's whole resolved YAML; empty where no command line made it.
+        split: Who was trained on, chosen on and tested; None where it is not known.
+    """
+
+    version: str
+    network: dict[str, Any]
+    preparation: Preparation
+    thresholds: dict[Region, float]
+    sources: dict[str, str]
+    configuration: str
+    split: Split | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        preparation = asdict(self.preparation)
+        preparation["regions"] = list(self.preparation.regions)
+        return {
+            "version": self.version,
+            "network": self.network,
+            "preparation": preparation,
+            "thresholds": dict(self.thresholds),
+            "sources": dict(self.sources),
+            "configuration": self.configuration,
+            "split": None if self.split is None else self.split.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Description":
+        """Undo `as_dict`."""
+        preparation = dict(content["preparation"])
+        preparation["regions"] = tuple(preparation["regions"])
+        split = content["split"]
+        return cls(
+            version=content["version"],
+            network=content["network"],
+            preparation=Preparation(**preparation),
+            thresholds=content["thresholds"],
+            sources=content["sources"],
+            configuration=content["configuration"],
+            split=None if split is None else Split.from_dict(split),
+        )
+
+
+def describe(
+    network: nn.Module,
+    preparation: Preparation,
+    *,
+    thresholds: Mapping[Region, float],
+    sources: Mapping[str, str],
+    configuration: str = "",
+    split: Split | None = None,
+) -> Description:
+    """Describe a network and its run.
+
+    Raises:
+        ConfigurationError: The network does not say how it was built.
+    """
+    spec = network_spec(network, configuration)
+    return Description(__version__, spec, preparation, dict(thresholds), dict(sources), configuration, split)
+
+
+def network_spec(network: nn.Module, configuration: str = "") -> dict[str, Any]:
+    """``class_path`` and ``init_args`` of a network: its own ``spec``, or what the command line built it from.
+
+    Raises:
+        ConfigurationError: Neither is there.
+    """
+    content = yaml.safe_load(configuration) or {}
+    spec = getattr(network, "spec", None) or content.get("model", {}).get("model")
+    if not spec:
+        raise ConfigurationError(
+            f"a network {type(network).__name__} that does not say how it was built",
+            "a `spec` attribute with class_path and init_args",
+            "derive it from fundusseg.models.Network, or give it to the command line by class_path",
+        )
+    return dict(spec)
+
+
+def load(path: str | Path) -> tuple[Description, dict[str, Tensor]]:
+    """Read a checkpoint's description and its network's weights, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, unreadable, or not one of ours.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}", "a .ckpt file that `fit` wrote", "check the path")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        description = Description.from_dict(content[KEY])
+        state = content["state_dict"]
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(
+            f"a file that is no readable checkpoint: {path}",
+            "a whole .ckpt file that `fit` wrote",
+            "copy it again, or give another",
+        ) from error
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"a checkpoint of something else: {path}",
+            "a .ckpt file that fundusseg's `fit` wrote",
+            "give another",
+        ) from error
+    weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
+    return description, weights
+
+
+def build(description: Description, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Rebuild the network with its weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: Its class cannot be imported, or its weights do not fit.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(nn.Module, "network", required=True)
+    try:
+        config = parser.parse_object({"network": description.network})
+        network: nn.Module = parser.instantiate_classes(config).network
+        network.load_state_dict(weights)
+    except (ArgumentError, RuntimeError) as error:
+        raise CheckpointError(
+            f"a network {description.network.get('class_path')} that cannot be rebuilt ({first_line(error)})",
+            f"the class that fundusseg {description.version} trained",
+            "install the package that holds it, or the version that wrote the checkpoint",
+        ) from error
+    return network.eval()
+
+
+def first_line(error: BaseException) -> str:
+    """The gist of another library's message."""
+    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

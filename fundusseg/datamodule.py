@@ -1,0 +1,273 @@
+"""Merges datasets, splits them by patient, and gives batches of one fixed shape."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from fundusseg.augment import Augmentation
+from fundusseg.cache import DEFAULT_FOLDER, Cache
+from fundusseg.datasets import Phantom
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.preparation import Preparation, RoiPolicy
+from fundusseg.sample import CUP, DISC, Record, Region, Subset
+from fundusseg.sampling import Draw, SourceSampler
+from fundusseg.splits import SUBSETS, Split, draw_split
+
+
+class Batch(TypedDict):
+    """What the network is fed; shapes never change within a run."""
+
+    image: Tensor
+    """uint8 (B, 3, S, S), RGB."""
+    target: Tensor
+    """uint8 (B, R, S, S), 0..255 for 0..1."""
+    valid: Tensor
+    """bool (B, R): region labelled in this sample."""
+    weight: Tensor
+    """float32 (B,): 0 for a sample that only pads the last evaluation batch."""
+    source: Tensor
+    """int64 (B,): index into the data module's sources."""
+    index: Tensor
+    """int64 (B,): index into the data module's records."""
+
+
+class FundusDataModule(LightningDataModule):
+    """Any datasets as one, split by patient.
+
+    Args:
+        datasets: The readers to merge; each by ``class_path``. Two of one source are refused.
+        root: Folder below which the readers' relative roots are taken.
+        regions: Output channels, parents first; a region that a dataset does not label is left out of the loss.
+        image_size: Side of the square pictures, in pixels.
+        roi: ``disc``: crop around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
+        roi_scale: Side of the disc's crop, in disc diameters.
+        fusion: How several experts become one target: majority, mean, intersection, union, or an expert's name.
+        batch_size: Samples in every batch.
+        source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
+            has weight 1.
+        samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
+        train_augmentation: None takes flips, rotation, scale, shift and colour.
+        eval_augmentation: For validation and test; None leaves the pictures as they are.
+        split: JSON file of a former run; None draws a split.
+        val_share: Share of the patients that are not tested, for choosing the model.
+        test_share: Share of all patients to test on, where the publisher set none apart.
+        folds: Number of cross-validation folds; the publishers' division is then put aside.
+        fold: Which fold is tested.
+        seed: Of the split and of every random choice in the data.
+        num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
+        cache_dir: Where prepared samples are kept.
+    """
+
+    def __init__(
+        self,
+        datasets: list[FundusDataset] | None = None,
+        root: str = ".",
+        regions: Sequence[Region] = (DISC, CUP),
+        image_size: int = 96,
+        roi: RoiPolicy = "disc",
+        roi_scale: float = 2.4,
+        fusion: str = "mean",
+        batch_size: int = 16,
+        source_weights: dict[str, float] | None = None,
+        samples_per_epoch: int | None = None,
+        train_augmentation: Augmentation | None = None,
+        eval_augmentation: Augmentation | None = None,
+        split: str | None = None,
+        val_share: float = 0.15,
+        test_share: float = 0.2,
+        folds: int | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        num_workers: int | None = None,
+        cache_dir: str = str(DEFAULT_FOLDER),
+    ) -> None:
+        super().__init__()
+        self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
+        self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion)
+        self.batch_size = batch_size
+        self.samples_per_epoch = samples_per_epoch
+        self.train_augmentation = train_augmentation or Augmentation.standard()
+        self.eval_augmentation = eval_augmentation or Augmentation()
+        self.seed = seed
+        self.num_workers = num_workers
+        self.cache_dir = Path(cache_dir)
+        self.weights = _weights(self.sources, source_weights)
+        self.split = self._split(split, val=val_share, test=test_share, folds=folds, fold=fold)
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size {batch_size}", "at least 1", "change --data.batch_size")
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Licence of every source, in the order that ``batch["source"]`` counts in."""
+        sources: dict[str, str] = {}
+        for dataset in self.datasets:
+            if dataset.source in sources:
+                raise ConfigurationError(
+                    f"two datasets of source {dataset.source!r}",
+                    "each source once",
+                    "give one of them another name",
+                )
+            sources[dataset.source] = dataset.licence
+        return sources
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Of all datasets, in their order."""
+        return tuple(record for dataset in self.datasets for record in dataset.records)
+
+    def _split(self, path: str | None, **shares: Any) -> Split:
+        if path is None:
+            return draw_split(self.records, seed=self.seed, **shares)
+        split = Split.load(path)
+        split.check(self.records)
+        return split
+
+    def prepare_data(self) -> None:
+        """Make the stores of prepared samples, in one process."""
+        for dataset in self.datasets:
+            Cache.build(dataset, self.preparation, self.cache_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the stores and divide their samples."""
+        caches = [Cache.build(dataset, self.preparation, self.cache_dir) for dataset in self.datasets]
+        sources = np.repeat(np.arange(len(caches)), [len(cache) for cache in caches])
+        positions = {record.key: index for index, record in enumerate(self.records)}
+        self.subsets = {
+            subset: PreparedDataset(
+                caches,
+                sources,
+                [positions[key] for key in self.split.keys(subset)],
+                self.train_augmentation if subset == "train" else self.eval_augmentation,
+            )
+            for subset in SUBSETS
+        }
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled and augmented batches; an incomplete last one is dropped."""
+        dataset = self._subset("train")
+        sampler = SourceSampler(dataset.sample_sources, self.weights, self.seed, self.samples_per_epoch)
+        if len(sampler) < self.batch_size:
+            raise ConfigurationError(
+                f"{len(sampler)} training samples for batches of {self.batch_size}",
+                "at least one whole batch in an epoch",
+                "lower --data.batch_size or raise --data.samples_per_epoch",
+            )
+        return self._loader(dataset, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Every validation sample once, the last batch padded with samples of weight 0."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Every test sample once, the last batch padded with samples of weight 0."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, subset: Subset) -> DataLoader[Any]:
+        return self._loader(PaddedDataset(self._subset(subset), self.batch_size * self._world_size()))
+
+    def _subset(self, subset: Subset) -> "PreparedDataset":
+        dataset = self.subsets[subset]
+        if not len(dataset):
+            raise DatasetError(
+                f"no {subset} sample among {len(self.records)} pictures",
+                "at least one patient in each of train, val and test",
+                "add data, or change --data.val_share and --data.test_share",
+            )
+        return dataset
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
+        workers = self.num_workers
+        device = self.trainer.strategy.root_device.type if self.trainer is not None else "cpu"
+        if workers is None:
+            workers = 0 if device == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device == "cuda",
+            worker_init_fn=partial(_start_worker, threads=1),
+            **options,
+        )
+
+
+class PreparedDataset(Dataset[Batch]):
+    """One subset over the stores of all datasets.
+
+    Args:
+        caches: One store for each dataset.
+        sources: Source of every record.
+        indices: The records of this subset.
+        augmentation: What each sample goes through.
+    """
+
+    def __init__(
+        self, caches: Sequence[Cache], sources: Any, indices: Sequence[int], augmentation: Augmentation
+    ) -> None:
+        self.caches, self.augmentation = list(caches), augmentation
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.sample_sources = np.asarray(sources, dtype=np.int64)[self.indices]
+        self.starts = np.cumsum([0] + [len(cache) for cache in caches])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, draw: Draw | int) -> Batch:
+        position, seed = draw if isinstance(draw, tuple) else (draw, 0)
+        index, source = int(self.indices[position]), int(self.sample_sources[position])
+        prepared = self.caches[source][index - int(self.starts[source])]
+        image, target = self.augmentation(np.array(prepared.image), np.array(prepared.target), seed)
+        return Batch(
+            image=image,
+            target=target,
+            valid=torch.from_numpy(np.array(prepared.valid)),
+            weight=torch.tensor(1.0),
+            source=torch.tensor(source),
+            index=torch.tensor(index),
+        )
+
+
+class PaddedDataset(Dataset[Batch]):
+    """A dataset whose length is a multiple of the batch; what was added weighs nothing."""
+
+    def __init__(self, dataset: PreparedDataset, multiple: int) -> None:
+        self.dataset = dataset
+        self.length = -(-len(dataset) // multiple) * multiple
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, position: int) -> Batch:
+        if position < len(self.dataset):
+            return self.dataset[position]
+        return {**self.dataset[len(self.dataset) - 1], "weight": torch.tensor(0.0)}
+
+
+def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) -> list[float] | None:
+    if weights is None:
+        return None
+    unknown = sorted(set(weights) - set(sources))
+    if unknown or any(weight < 0 for weight in weights.values()):
+        raise ConfigurationError(
+            f"source_weights {dict(weights)}",
+            f"numbers from 0 up for any of {list(sources)}",
+            "change --data.source_weights",
+        )
+    return [weights.get(source, 1.0) for source in sources]
+
+
+def _start_worker(worker: int, threads: int) -> None:
+    """A worker's arithmetic stays on its own core."""
+    torch.set_num_threads(threads)

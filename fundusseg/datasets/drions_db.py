@@ -1,0 +1,56 @@
+"""DRIONS-DB: 110 photographs with the disc's outline by two experts."""
+
+from pathlib import Path
+
+from fundusseg.annotations import rasterise, read_contour
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.sample import DISC, Annotation, Record
+
+
+class DrionsDB(FundusDataset):
+    """DRIONS-DB.
+
+    - Images: 110 photographs, JPEG, 600 x 400, digitised slides; Miguel Servet hospital, Saragossa. The
+      camera's text stands at the left edge.
+    - Masks: the disc only, as contours of 36 points "x , y" in pixels, one file for each photograph and
+      expert.
+    - Experts: 2, ``expert1`` and ``expert2``.
+    - Patients: 124 eyes' photographs of which 110 are published; who is who is not told. Eye: not told.
+      Diagnosis: a quarter has chronic simple glaucoma, the rest ocular hypertension; which is not told.
+    - Split: none.
+
+    Raises:
+        DatasetError: On reading, a photograph without a contour or a contour without its photograph.
+    """
+
+    source = "drions_db"
+    regions = (DISC,)
+    licence = "research use; cite the paper"
+    citation = (
+        "Carmona, Rincon, Garcia-Feijoo, Martinez-de-la-Casa: Identification of the optic nerve head with "
+        "genetic algorithms, Artificial Intelligence in Medicine 43, 2008, doi 10.1016/j.artmed.2008.04.005"
+    )
+    layout = "images/image_NNN.jpg and experts_annotation/anotExpert{1,2}_NNN.txt"
+
+    def index(self) -> list[Record]:
+        """Pair photographs and contours by number."""
+        images = self.match(r"images/image_(\d+)\.jpe?g")
+        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
+        files: dict[str, dict[str, Path]] = {number: {} for number in pictures}
+        for expert in (1, 2):
+            contours = self.match(rf"experts_annot?ation/anotExpert{expert}_(\d+)\.txt")
+            what = f"contour of expert {expert}"
+            found = keyed(what, ((hit[1], path) for path, hit in contours.items()))
+            for number, _, path in pair(what, pictures, found):
+                files[number][f"expert{expert}"] = path
+        return [
+            Record(self.source, f"image_{number}", path, f"image_{number}", self.regions, files=files[number])
+            for number, path in pictures.items()
+        ]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Fill the two experts' contours."""
+        return [
+            Annotation(DISC, expert, rasterise(read_contour(path), shape, name=str(path)))
+            for expert, path in record.files.items()
+        ]

@@ -1,0 +1,95 @@
+"""OpticDiscSeg: 381 photographs of the iChallenge-PM with the disc's mask."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.errors import DatasetError
+from fundusseg.images import read_mask
+from fundusseg.sample import DISC, Annotation, Record, Subset
+
+
+class OpticDiscSeg(FundusDataset):
+    """OpticDiscSeg, as PaddleSeg distributes it: iChallenge-PM photographs reduced to 512 pixels.
+
+    - Images: 381 photographs, JPEG, 512 x 496 or 512 x 512.
+    - Masks: the disc only, palette PNG, index 0 background and 1 disc.
+    - Experts: 1.
+    - Names: H high myopia, N normal, P pathologic myopia. N gives the diagnosis healthy; what H and P say of
+      glaucoma is not told. Eye and patient: not told.
+    - Split: 267 train, 76 val, 38 test, in ``{train,val,test}_list.txt``, a line "image mask" each. A
+      picture that no list names has no subset.
+
+    Raises:
+        DatasetError: On reading, a photograph without its mask, a mask without its photograph, or a file
+            that a list names and the folder lacks.
+    """
+
+    source = "optic_disc_seg"
+    regions = (DISC,)
+    licence = "not stated; iChallenge-PM, research use"
+    citation = (
+        "Fang, Li, Wu, Fu, Sun, Orlando, Bogunovic, Zhang, Xu: Open fundus photograph dataset with "
+        "pathologic myopia recognition and anatomical structure annotation, Scientific Data 11, 2024, "
+        "doi 10.1038/s41597-024-02911-2"
+    )
+    layout = "JPEGImages/*.jpg, Annotations/*.png and {train,val,test}_list.txt"
+
+    def index(self) -> list[Record]:
+        """Pair photographs and masks by name; the lists say the subset."""
+        images = self.match(r"JPEGImages/([^/]+)\.jpe?g")
+        masks = self.match(r"Annotations/([^/]+)\.png")
+        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
+        found = keyed("disc mask", ((hit[1], path) for path, hit in masks.items()))
+        subsets = self._subsets()
+        return [
+            Record(
+                self.source,
+                name,
+                picture,
+                name,
+                self.regions,
+                diagnosis="healthy" if re.fullmatch(r"N\d+", name) else None,
+                subset=subsets.get(picture),
+                files={DISC: mask},
+            )
+            for name, picture, mask in pair("disc mask", pictures, found)
+        ]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Read the palette mask."""
+        codes = read_mask(record.files[DISC])
+        unknown = np.setdiff1d(codes, [0, 1])
+        if unknown.size:
+            raise DatasetError(
+                f"the value {unknown[0]} in {record.files[DISC]}",
+                "a palette mask of 0 for background and 1 for the disc",
+                "restore the mask from the dataset's package",
+            )
+        return [Annotation(DISC, "expert1", codes == 1)]
+
+    def _subsets(self) -> dict[Path, Subset]:
+        """Subset of each listed photograph."""
+        present = set(self.files)
+        subsets: dict[Path, Subset] = {}
+        for subset in get_args(Subset):
+            for path in self.match(rf"{subset}_list\.txt"):
+                for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+                    named = [path.parent / word for word in line.split()]
+                    missing = [str(file) for file in named if file not in present]
+                    if missing:
+                        raise DatasetError(
+                            f"no file at {missing[0]}, which {path} names",
+                            "every listed photograph and mask",
+                            "restore the file, or take its line out of the list",
+                        )
+                    if named and subsets.setdefault(named[0], subset) != subset:
+                        raise DatasetError(
+                            f"{named[0]} in the lists of both {subsets[named[0]]} and {subset}",
+                            "each photograph in one list",
+                            "restore the lists from the dataset's package",
+                        )
+        return subsets

@@ -1,0 +1,50 @@
+"""Train, choose the best checkpoint on validation patients, test it once.
+
+    python -m fundusseg.fit
+    python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER
+    python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator tpu
+
+Without arguments it needs no data: it trains on synthetic photographs.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from fundusseg.cli import FundusCLI, console, quicken_cpu, run
+from fundusseg.report import score_table, write_json
+
+
+def main(arguments: list[str]) -> int:
+    """Fit and test; returns the exit code."""
+    quicken_cpu()
+    cli = FundusCLI(arguments)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    if cli.trainer.interrupted:
+        return 130
+    if cli.trainer.fast_dev_run:
+        return 0
+    best = cli.trainer.checkpoint_callback.best_model_path
+    folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
+    cli.datamodule.split.save(folder / "split.json")
+    cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
+    _say(cli, Path(best), folder)
+    return 0
+
+
+def _say(cli: FundusCLI, best: Path, folder: Path) -> None:
+    """Print the table, where the files lie, and what to type next."""
+    rows = [asdict(score) for score in cli.model.results["test"]]
+    write_json(rows, folder / "test.json")
+    console.print(score_table(rows, f"Test of {best}", cli.model.preparation.protocol))
+    console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
+    console.print("Next:", style="bold")
+    for command in (
+        f"tensorboard --logdir {folder}",
+        f"python -m fundusseg.evaluate --checkpoint {best}",
+        f"python -m fundusseg.predict --checkpoint {best} PHOTOGRAPHS --output predictions",
+    ):
+        console.print(f"  {command}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    run(main)

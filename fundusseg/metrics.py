@@ -1,0 +1,181 @@
+"""Overlap and cup/disc ratio error, per region and per source, with state of fixed size and no read-out in a step.
+
+Undefined is NaN: it never enters a mean, and it is counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from fundusseg.sample import CUP, DISC, PARENT, Region
+
+ALL = "all"
+"""The row over all sources, every sample counted once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One cell of a table of results.
+
+    Attributes:
+        source: A source's name, or `ALL`.
+        region: A region, or ``disc+cup`` for their ratio.
+        metric: ``dice``, ``iou``, or ``vcdr_error``: absolute error of the vertical cup/disc ratio.
+        value: The mean over samples where it is defined; NaN where there is none.
+        n: Samples where it is defined.
+        undefined: Labelled samples where it is not.
+    """
+
+    source: str
+    region: str
+    metric: str
+    value: float
+    n: int
+    undefined: int
+
+
+def nest(masks: Tensor, regions: Sequence[Region]) -> Tensor:
+    """Cut each region to the one it lies in by anatomy.
+
+    Args:
+        masks: (B, R, H, W), bool or probabilities.
+        regions: Names of the R channels, parents first.
+
+    Returns:
+        Like ``masks``, each channel at most its parent's.
+    """
+    channels = list(masks.unbind(1))
+    for position, region in enumerate(regions):
+        if PARENT.get(region) in regions:
+            parent = channels[regions.index(PARENT[region])]
+            channels[position] = torch.minimum(channels[position], parent)
+    return torch.stack(channels, 1)
+
+
+def dice(prediction: Tensor, target: Tensor) -> Tensor:
+    """Dice coefficient 2|A and B| / (|A| + |B|) of each region (Dice 1945, doi 10.2307/1932409).
+
+    Args:
+        prediction: bool (B, R, H, W).
+        target: bool (B, R, H, W).
+
+    Returns:
+        float32 (B, R), 0..1; NaN where both are empty.
+    """
+    return 2 * _area(prediction & target) / (_area(prediction) + _area(target))
+
+
+def iou(prediction: Tensor, target: Tensor) -> Tensor:
+    """Intersection over union of each region (Jaccard 1912, doi 10.1111/j.1469-8137.1912.tb05611.x).
+
+    Args:
+        prediction: bool (B, R, H, W).
+        target: bool (B, R, H, W).
+
+    Returns:
+        float32 (B, R), 0..1; NaN where both are empty.
+    """
+    return _area(prediction & target) / _area(prediction | target)
+
+
+def vertical_cdr(disc: Tensor, cup: Tensor) -> Tensor:
+    """Vertical cup/disc ratio: rows that the cup spans over rows that the disc spans.
+
+    Args:
+        disc: bool (B, H, W).
+        cup: bool (B, H, W).
+
+    Returns:
+        float32 (B,), 0 where there is a disc and no cup; NaN where there is no disc.
+    """
+    disc_height = _height(disc)
+    return _height(cup) / torch.where(disc_height > 0, disc_height, torch.nan)
+
+
+def _area(mask: Tensor) -> Tensor:
+    return mask.sum((-2, -1), dtype=torch.float32)
+
+
+def _height(mask: Tensor) -> Tensor:
+    """Rows from the first to the last that the mask touches, (B,) float32."""
+    rows = mask.any(-1)
+    number = torch.arange(1, rows.shape[-1] + 1, device=mask.device)
+    last = (rows * number).amax(-1)
+    first = (rows * (rows.shape[-1] + 1 - number)).amax(-1)  # counted from below
+    return (last + first - rows.shape[-1]).clamp(min=0).float()
+
+
+class SegmentationScores(Metric):
+    """Means of Dice, IoU and the absolute vertical cup/disc ratio error, for each source.
+
+    Args:
+        regions: Names of the channels, parents first.
+        sources: Names that the batch's ``source`` counts in.
+    """
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+    undefined: Tensor
+
+    def __init__(self, regions: Sequence[Region], sources: Sequence[str]) -> None:
+        super().__init__()
+        self.regions, self.sources = tuple(regions), tuple(sources)
+        self.columns = [(region, name) for name in ("dice", "iou") for region in regions]
+        self.has_ratio = DISC in regions and CUP in regions
+        if self.has_ratio:
+            self.columns.append((f"{DISC}+{CUP}", "vcdr_error"))
+        for state in ("total", "count", "undefined"):
+            self.add_state(state, torch.zeros(len(sources), len(self.columns)), dist_reduce_fx="sum")
+
+    def update(
+        self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor, source: Tensor
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: bool (B, R, H, W), nested.
+            target: bool (B, R, H, W).
+            valid: bool (B, R).
+            weight: (B,); samples of weight 0 are left out.
+            source: int64 (B,).
+        """
+        values = [dice(prediction, target), iou(prediction, target)]
+        labelled = [valid, valid]
+        if self.has_ratio:
+            disc, cup = self.regions.index(DISC), self.regions.index(CUP)
+            found = vertical_cdr(prediction[:, disc], prediction[:, cup])
+            true = vertical_cdr(target[:, disc], target[:, cup])
+            values.append((found - true).abs()[:, None])
+            labelled.append((valid[:, disc] & valid[:, cup])[:, None])
+        value, use = torch.cat(values, 1), torch.cat(labelled, 1) & (weight > 0)[:, None]
+        defined = use & ~value.isnan()
+        rows = torch.nn.functional.one_hot(source, len(self.sources)).float().T
+        self.total += rows @ torch.where(defined, value, 0.0)
+        self.count += rows @ defined.float()
+        self.undefined += rows @ (use & ~defined).float()
+
+    def compute(self) -> Tensor:
+        """Mean, n and undefined of every cell.
+
+        Returns:
+            float32 (3, sources + 1, columns); the last row is over all sources. A mean of nothing is NaN.
+        """
+        total, count, undefined = (
+            torch.cat([state, state.sum(0, keepdim=True)])
+            for state in (self.total, self.count, self.undefined)
+        )
+        return torch.stack([total / count, count, undefined])
+
+    def scores(self) -> list[Score]:
+        """Every cell that has labelled samples; one transfer from the device."""
+        means, counts, undefined = self.compute().cpu()
+        return [
+            Score(source, region, metric, float(means[cell]), int(counts[cell]), int(undefined[cell]))
+            for row, source in enumerate((*self.sources, ALL))
+            for column, (region, metric) in enumerate(self.columns)
+            if counts[cell := (row, column)] + undefined[cell] > 0
+        ]

@@ -1,0 +1,23 @@
+"""Networks: the native generalized U-Net, and whatever segmentation_models_pytorch offers.
+
+``SMPModel`` is imported when it is first used, because its library takes seconds to import.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fundusseg.models.layers import Network, count_parameters, from_spec
+from fundusseg.models.unet import UNet
+
+if TYPE_CHECKING:
+    from fundusseg.models.smp import SMPModel
+
+__all__ = ["Network", "SMPModel", "UNet", "count_parameters", "from_spec"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``SMPModel`` at its first use (PEP 562)."""
+    if name == "SMPModel":
+        from fundusseg.models.smp import SMPModel
+
+        return SMPModel
+    raise AttributeError(f"module 'fundusseg.models' has no attribute {name!r}")

@@ -1,0 +1,87 @@
+"""A checkpoint and a photograph give a label map at native size and its measures, without a Trainer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from fundusseg import checkpoint
+from fundusseg.checkpoint import Description
+from fundusseg.errors import ConfigurationError
+from fundusseg.masks import label_map
+from fundusseg.measures import Measures, measure
+from fundusseg.roi import Box, crop, restore
+from fundusseg.sample import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was found in one photograph.
+
+    Attributes:
+        probabilities: R x H x W float32 at native size, 0 outside the region of interest.
+        label_map: H x W uint8: 0 background, 1 rim, 2 cup.
+        measures: Cup/disc ratios and sizes.
+        box: The square of the photograph that the network saw.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    label_map: Image
+    measures: Measures
+    box: Box
+
+
+class Predictor:
+    """Segments photographs.
+
+    Args:
+        network: uint8 (B, 3, S, S) to logits (B, R, S, S).
+        description: The checkpoint's.
+        device: Where to compute: ``cpu``, ``cuda``, ``cuda:1``, ...
+    """
+
+    def __init__(self, network: nn.Module, description: Description, device: str = "cpu") -> None:
+        try:
+            self.device = torch.device(device)
+            self.network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigurationError(
+                f"device {device!r} ({checkpoint.first_line(error)})",
+                "a device of this machine",
+                "use --device cpu",
+            ) from error
+        self.description = description
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Predictor":
+        """Load what `fit` wrote; nothing but the file is needed.
+
+        Raises:
+            CheckpointError: The file is missing or is not one of ours.
+        """
+        description, weights = checkpoint.load(path)
+        return cls(checkpoint.build(description, weights), description, device)
+
+    def __call__(self, image: Image) -> Prediction:
+        """Segment one photograph.
+
+        Args:
+            image: H x W x 3 uint8 RGB. A network trained on disc-centred crops takes such a crop.
+        """
+        preparation = self.description.preparation
+        box = preparation.find_box(image)
+        probabilities = restore(
+            self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2]
+        )
+        labels = label_map(probabilities, preparation.regions, self.description.thresholds)
+        return Prediction(probabilities, labels, measure(labels), box)
+
+    @torch.inference_mode()
+    def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:
+        """S x S x 3 uint8 to R x S x S float32."""
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)
+        probabilities: npt.NDArray[np.float32] = self.network(pixels).float().sigmoid()[0].cpu().numpy()
+        return probabilities

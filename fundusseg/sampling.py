@@ -1,0 +1,69 @@
+"""Which sample comes when: every draw is decided by seed and epoch, so that a run can be repeated and resumed."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+Draw = tuple[int, int]
+"""A sample's index, and the seed of its augmentation."""
+
+
+class SourceSampler(Sampler[Draw]):
+    """Draws samples so that each source has its share of an epoch.
+
+    Within a source every sample is taken once before any is taken again. The shares follow the weights; without
+    weights every sample has its one turn.
+
+    Args:
+        sources: Source of every sample, as an index.
+        weights: Weight of each source; only their proportions count. None: each sample once an epoch.
+        seed: Of the run.
+        length: Draws in an epoch; as many as there are samples where None.
+    """
+
+    def __init__(
+        self, sources: Sequence[int], weights: Sequence[float] | None, seed: int, length: int | None = None
+    ) -> None:
+        self.sources = np.asarray(sources, dtype=np.int64)
+        self.weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        self.seed, self.epoch = seed, 0
+        self.length = len(self.sources) if length is None else length
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning's loops call this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        groups = [np.arange(len(self.sources))] if self.weights is None else self._groups()
+        shares = np.ones(1) if self.weights is None else self.weights[self._present()]
+        picks = [
+            _cycle(group, count, generator)
+            for group, count in zip(groups, _portions(shares, self.length), strict=True)
+        ]
+        order = generator.permutation(np.concatenate(picks))
+        seeds = generator.integers(0, 2**31, size=self.length)
+        return iter(zip(order.tolist(), seeds.tolist(), strict=True))
+
+    def _present(self) -> list[int]:
+        return sorted(set(self.sources.tolist()))
+
+    def _groups(self) -> list[npt.NDArray[np.int64]]:
+        return [np.flatnonzero(self.sources == source) for source in self._present()]
+
+
+def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:
+    """Whole numbers in proportion to the shares that add up to the total."""
+    ends = np.round(np.cumsum(shares) / shares.sum() * total).astype(int)
+    return np.diff(ends, prepend=0).tolist()
+
+
+def _cycle(group: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Take ``count`` of a group, all once before any twice."""
+    rounds = [generator.permutation(group) for _ in range(-(-count // len(group)))]
+    return np.concatenate(rounds)[:count] if rounds else group[:0]

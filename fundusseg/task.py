@@ -1,0 +1,184 @@
+"""What is learnt and how: network, loss, scores and optimiser, on any device."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from fundusseg import checkpoint
+from fundusseg.errors import ConfigurationError
+from fundusseg.losses import BCELoss, DiceLoss, WeightedSum
+from fundusseg.metrics import ALL, Score, SegmentationScores, nest
+from fundusseg.models import UNet
+from fundusseg.preparation import Preparation
+from fundusseg.schedules import OneCycle, Schedule
+
+Stage = Literal["train", "val", "test"]
+
+
+class SegmentationTask(LightningModule):
+    """Trains and scores a network that gives one logit per region and pixel.
+
+    Args:
+        model: uint8 (B, 3, S, S) to logits (B, R, S, S). A network that is not derived from
+            `fundusseg.models.layers.Network` needs ``spec``: its class_path and init_args.
+        loss: Of logits, targets 0..1 and valid (B, R); None takes Dice + binary cross entropy.
+        optimizer: Made for the network's parameters.
+        schedule: Of the learning rate; None keeps it constant.
+        preparation: How pictures become squares; the data module's.
+        sources: Licence of every source; the data module's.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=2e-3),
+        schedule: Schedule | None = OneCycle(),  # noqa: B008 (it holds two numbers and no state)
+        preparation: Preparation | None = None,
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.preparation = preparation or Preparation()
+        self.regions = self.preparation.regions
+        self.sources = dict(sources or {"unnamed": "not stated"})
+        self.model = UNet(out_channels=len(self.regions)) if model is None else model
+        self.loss = WeightedSum([DiceLoss(), BCELoss()]) if loss is None else loss
+        self.optimizer, self.schedule = optimizer, schedule
+        self.thresholds: Tensor
+        self.register_buffer("thresholds", torch.full((len(self.regions),), 0.5))
+        self.configuration = ""
+        """The whole resolved YAML, where a command line made the task: it travels in the checkpoint."""
+        self.results: dict[str, list[Score]] = {}
+        """The last scores of each stage."""
+        self._check_network()
+        stages: tuple[Stage, ...] = ("val", "test")
+        self.scores = nn.ModuleDict(
+            {f"{s}_": SegmentationScores(self.regions, [*self.sources]) for s in stages}
+        )
+        self.losses = nn.ModuleDict({f"{s}_": MeanMetric(nan_strategy="disable") for s in ("train", *stages)})
+
+    def _check_network(self) -> None:
+        """Fail now, not at the first batch."""
+        size = self.preparation.image_size
+        channels = getattr(self.model, "out_channels", len(self.regions))
+        if channels != len(self.regions):
+            raise ConfigurationError(
+                f"a network of {channels} output channels for the regions {', '.join(self.regions)}",
+                "one channel for each region",
+                f"set --model.model.init_args.out_channels {len(self.regions)}, or change --data.regions",
+            )
+        if hasattr(self.model, "check_size"):
+            self.model.check_size(size, size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 (B, 3, S, S) to logits (B, R, S, S)."""
+        if image.device.type != "xla":
+            image = image.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.model(image)
+        return logits
+
+    def on_fit_start(self) -> None:
+        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout.
+
+        Raises:
+            ConfigurationError: The network could not be rebuilt from a checkpoint: better known before hour three.
+        """
+        checkpoint.network_spec(self.model, self.configuration)
+        if self.device.type != "xla":
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss and scores of one batch."""
+        return self._step(batch, "val")
+
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss and scores of one batch."""
+        return self._step(batch, "test")
+
+    def _step(self, batch: dict[str, Tensor], stage: Stage) -> Tensor:
+        logits = self(batch["image"])
+        target, weight = batch["target"].float() / 255, batch["weight"]
+        valid = batch["valid"] & (weight > 0)[:, None]
+        loss: Tensor = self.loss(logits, target, valid)
+        self.losses[f"{stage}_"].update(loss.detach(), weight.sum())
+        if stage != "train":
+            prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
+            truth = nest(target > 0.5, self.regions)
+            self.scores[f"{stage}_"].update(prediction, truth, valid, weight, batch["source"])
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's loss: one read."""
+        self._log_loss("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and scores: one read each."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log loss and scores: one read each."""
+        self._log_scores("test")
+
+    def _log_loss(self, stage: Stage) -> None:
+        self.log(f"{stage}/loss", self.losses[f"{stage}_"].compute(), prog_bar=stage != "test")
+        self.losses[f"{stage}_"].reset()
+
+    def _log_scores(self, stage: Stage) -> None:
+        """Log every defined cell, and the mean Dice over sources and regions that chooses the checkpoint."""
+        self._log_loss(stage)
+        metric = self.scores[f"{stage}_"]
+        self.results[stage] = scores = metric.scores()
+        metric.reset()
+        for score in scores:
+            name = f"{score.region}_{score.metric}" if "+" not in score.region else score.metric
+            place = stage if score.source == ALL else f"{stage}_{score.source}"
+            if score.n:
+                self.log(f"{place}/{name}", score.value)
+        cells = [s.value for s in scores if s.metric == "dice" and s.source != ALL and s.n]
+        self.log(f"{stage}/dice", sum(cells) / len(cells) if cells else 0.0, prog_bar=stage == "val")
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser, and schedule over the run's whole length."""
+        optimizer = self.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        if self.schedule is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer, steps)}
+
+    def on_save_checkpoint(self, content: dict[str, Any]) -> None:
+        """Add what `predict` and `evaluate` need to know, in plain types."""
+        content[checkpoint.KEY] = checkpoint.describe(
+            self.model,
+            self.preparation,
+            thresholds=dict(zip(self.regions, self.thresholds.tolist(), strict=True)),
+            sources=self.sources,
+            configuration=self.configuration,
+            split=getattr(getattr(self.trainer, "datamodule", None), "split", None),
+        ).as_dict()
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, sources: Mapping[str, str]) -> "SegmentationTask":
+        """Rebuild the task for evaluation from the file alone.
+
+        Args:
+            path: What `fit` wrote.
+            sources: Of the data to evaluate on.
+
+        Raises:
+            CheckpointError: The file is missing or is not one of ours.
+        """
+        description, weights = checkpoint.load(path)
+        network = checkpoint.build(description, weights)
+        task = cls(network, preparation=description.preparation, sources=sources)
+        task.thresholds.copy_(torch.tensor([description.thresholds[region] for region in task.regions]))
+        return task

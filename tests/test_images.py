@@ -1,0 +1,102 @@
+"""Picture files of every kind, whole and broken."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fundusseg.errors import ImageError
+from fundusseg.images import read_mask, read_photograph, write_png
+
+RGB = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
+
+
+def encoded(kind, **options):
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+def test_lossless_photographs_keep_every_pixel(tmp_path, name):
+    Image.fromarray(RGB).save(tmp_path / name)
+    assert np.array_equal(read_photograph(tmp_path / name), RGB)
+
+
+def test_write_png_comes_back_and_leaves_nothing_else(tmp_path):
+    write_png(tmp_path / "a.png", RGB)
+    assert np.array_equal(read_photograph(tmp_path / "a.png"), RGB)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_grey_palette_and_rgba_become_rgb(tmp_path):
+    grey = RGB[..., 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read_photograph(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, 2))
+    palette = Image.fromarray((grey % 2).astype(np.uint8))
+    palette.putpalette([9, 8, 7, 200, 100, 50])
+    palette.save(tmp_path / "palette.png")
+    assert np.array_equal(
+        read_photograph(tmp_path / "palette.png"), np.where(grey[..., None] % 2, [200, 100, 50], [9, 8, 7])
+    )
+    Image.fromarray(np.dstack([RGB, grey])).save(tmp_path / "rgba.png")
+    assert np.array_equal(read_photograph(tmp_path / "rgba.png"), RGB)
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    assert read_photograph(tmp_path / "a.png")[0, :, 0].tolist() == [0, 127, 255]
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held a quarter turn to the left
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_photograph(tmp_path / "a.png"), np.rot90(RGB, -1))
+
+
+def test_masks_keep_their_codes(tmp_path):
+    codes = (RGB[..., 0] % 3).astype(np.uint8)
+    palette = Image.fromarray(codes)
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(codes).save(tmp_path / "grey.png")
+    Image.fromarray(np.repeat(codes[..., None], 3, 2)).save(tmp_path / "colour.png")
+    Image.fromarray(codes.astype(np.uint16)).save(tmp_path / "deep.png")
+    for name in ("palette", "grey", "colour", "deep"):
+        assert np.array_equal(read_mask(tmp_path / f"{name}.png"), codes), name
+    Image.fromarray(codes > 0).save(tmp_path / "bit.png")
+    assert np.array_equal(read_mask(tmp_path / "bit.png"), (codes > 0) * 255)
+
+
+KINDS = [("jpg", "JPEG", {}), ("jpg", "JPEG", {"progressive": True}), ("png", "PNG", {})]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "options"), KINDS)
+def test_a_truncated_file_never_gives_other_pixels(tmp_path, suffix, kind, options):
+    path, whole = tmp_path / f"a.{suffix}", encoded(kind, **options)
+    path.write_bytes(whole)
+    expected = read_photograph(path)
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        # A PNG that lacks only its closing marks holds every pixel.
+        if kind == "PNG" and len(whole) - length <= 20:
+            assert np.array_equal(read_photograph(path), expected)
+        else:
+            with pytest.raises(ImageError, match=f"a.{suffix}"):
+                read_photograph(path)
+            with pytest.raises(ImageError, match=f"a.{suffix}"):
+                read_mask(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\xff\xd8\xff"])
+def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=r"cannot be decoded.*a\.jpg"):
+        read_photograph(tmp_path / "a.jpg")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"no file at .*b\.jpg"):
+        read_photograph(tmp_path / "b.jpg")

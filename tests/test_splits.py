@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.sample import Record
+from fundusseg.splits import Split, draw_split, unseen
+
+
+def record(source: str, number: int, patient: int, subset=None) -> Record:
+    return Record(source, f"{number:03}", Path(f"{number}.png"), str(patient), ("disc",), subset=subset)
+
+
+cohorts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=60).map(
+    lambda rows: [record(source, number, patient) for number, (source, patient) in enumerate(rows)]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(records=cohorts, seed=st.integers(0, 99), folds=st.sampled_from([None, 2, 5]))
+def test_no_patient_is_shared_and_nobody_is_lost(records, seed, folds):
+    split = draw_split(records, seed=seed, folds=folds)
+    assert sorted((*split.train, *split.val, *split.test)) == sorted(r.key for r in records)
+    where = {}
+    for subset in ("train", "val", "test"):
+        for r in split.select(records, subset):
+            assert where.setdefault((r.source, r.patient), subset) == subset
+
+
+def test_folds_test_everyone_exactly_once():
+    records = [record("a", n, n // 2) for n in range(46)]
+    tested = [key for fold in range(5) for key in draw_split(records, folds=5, fold=fold).test]
+    assert sorted(tested) == sorted(r.key for r in records)
+
+
+def test_another_dataset_moves_nobody():
+    mine = [record("a", n, n) for n in range(40)]
+    alone = draw_split(mine, seed=3)
+    merged = draw_split([*mine, *(record("b", n, n) for n in range(99))], seed=3)
+    assert set(alone.test) == {key for key in merged.test if key.startswith("a/")}
+    assert set(alone.val) == {key for key in merged.val if key.startswith("a/")}
+
+
+def test_publishers_test_set_stays_the_test_set():
+    records = [record("a", n, n, "test" if n < 10 else "train") for n in range(40)]
+    split = draw_split(records, val=0.2)
+    assert set(split.test) == {r.key for r in records[:10]}
+    assert len(split.val) == 6 and len(split.train) == 24
+
+
+def test_publishers_division_that_shares_a_patient_is_refused():
+    with pytest.raises(DatasetError, match="patient 7 of a in both train and test"):
+        draw_split([record("a", 0, 7, "test"), record("a", 1, 7, "train")], val=0)
+
+
+def test_shares_are_kept_and_depend_on_the_seed():
+    records = [record("a", n, n) for n in range(100)]
+    split = draw_split(records, val=0.25, test=0.2, seed=1)
+    assert (len(split.test), len(split.val), len(split.train)) == (20, 20, 60)
+    assert split != draw_split(records, val=0.25, test=0.2, seed=2)
+    assert split == draw_split(records, val=0.25, test=0.2, seed=1)
+
+
+def test_saved_and_loaded_the_same(tmp_path):
+    records = [record("a", n, n) for n in range(10)]
+    split = draw_split(records)
+    split.save(tmp_path / "split.json")
+    loaded = Split.load(tmp_path / "split.json")
+    assert loaded == split
+    loaded.check(records)
+
+
+def test_split_of_other_data_is_refused(tmp_path):
+    records = [record("a", n, n) for n in range(10)]
+    split = draw_split(records)
+    with pytest.raises(DatasetError, match=r"1 pictures not in the datasets, such as a/009"):
+        split.check(records[:9])
+    with pytest.raises(DatasetError, match=r"1 pictures not in the split, such as a/777"):
+        split.check([*records, record("a", 777, 777)])
+    (tmp_path / "bad.json").write_text("{]")
+    with pytest.raises(ConfigurationError, match=r"bad\.json"):
+        Split.load(tmp_path / "bad.json")
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(ConfigurationError, match="train, val and test"):
+        Split.load(tmp_path / "other.json")
+
+
+def test_unseen_leaves_out_every_picture_of_a_known_patient():
+    records = [record("a", n, n // 2) for n in range(20)]
+    split = draw_split(records, seed=5)
+    assert unseen(records, split).test == split.test
+    fellow = record("a", 99, 0)
+    key = next(s for s in ("train", "val", "test") if "a/000" in split.keys(s))
+    assert (fellow.key in unseen([*records, fellow], split).test) == (key == "test")
+    with pytest.raises(DatasetError, match="trained or chosen on"):
+        unseen(split.select(records, "train"), split)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"val": 1.0}, "val_share"),
+        ({"test": -0.1}, "test_share"),
+        ({"folds": 1}, "folds"),
+        ({"folds": 3, "fold": 3}, "fold 3"),
+    ],
+)
+def test_shares_and_folds_out_of_range(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        draw_split([record("a", 0, 0)], **options)
