@@ -14,8 +14,11 @@ import numpy.typing as npt
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Annotation, Image
 
-METHODS = ("majority", "mean", "intersection", "union")
+METHODS = ("majority", "mean", "intersection", "union", "staple")
 """Ways to fuse several experts; an expert's own name is another."""
+
+NESTED = re.compile(r"agree\d+")
+"""Names of masks "at least k experts agree", cut from a published soft map: they are no experts of their own."""
 
 OUTSIDE = 3.0
 """Pixels that a contour may reach outside its picture: more is another picture's contour."""
@@ -55,9 +58,7 @@ def read_contour(path: str | Path) -> npt.NDArray[np.float64]:
     return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
-def rasterise(
-    points: npt.ArrayLike, shape: tuple[int, int], name: str = "a contour"
-) -> npt.NDArray[np.bool_]:
+def rasterise(points: npt.ArrayLike, shape: tuple[int, int], name: str = "a contour") -> npt.NDArray[np.bool_]:
     """Fill a closed contour: a pixel belongs to it when its centre lies inside (even-odd rule).
 
     A centre exactly on the contour belongs to the side at its right or below, so that regions side by side
@@ -102,13 +103,15 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
         annotations: One region's annotations of one picture, at least one, all of the same size.
         method: ``majority`` (more than half of the experts; exactly half is not enough), ``mean`` (the share
             of the experts, 255 for all, rounded down so that exactly half gives 127 and ``target > 127`` is
-            the majority), ``intersection`` (all), ``union`` (any), or one expert's name.
+            the majority), ``intersection`` (all), ``union`` (any), ``staple`` (see ``staple``), or one
+            expert's name.
 
     Returns:
         H x W uint8, 0..255 for 0..1.
 
     Raises:
-        ConfigurationError: There is no such method or expert.
+        ConfigurationError: There is no such method or expert, or STAPLE is asked for masks that are not of
+            independent experts.
     """
     experts = {annotation.expert: annotation.mask for annotation in annotations}
     if method not in METHODS and method not in experts:
@@ -119,6 +122,8 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
         )
     if method not in METHODS:
         return np.where(experts[method], _WHITE, _BLACK)
+    if method == "staple":
+        return staple(annotations)
     total = len(annotations)
     count = np.sum([annotation.mask for annotation in annotations], axis=0, dtype=np.uint16)
     if method == "mean":
@@ -126,6 +131,46 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
         return share
     least = {"majority": total // 2 + 1, "intersection": total, "union": 1}[method]
     return np.where(count >= least, _WHITE, _BLACK)
+
+
+def staple(annotations: Sequence[Annotation]) -> Image:
+    """Estimate the hidden truth and each expert's sensitivity and specificity together (STAPLE).
+
+    Expectation maximisation over the whole picture, with the mean share of marked pixels as the prior, as
+    SimpleITK does it. The experts must have drawn independently. With two it has nothing to tell them apart by and
+    leans on the prior alone: three or more are what it is made for.
+
+    Warfield, Zou, Wells: Simultaneous truth and performance level estimation (STAPLE), IEEE Transactions on Medical
+    Imaging 23(7), 2004, doi 10.1109/TMI.2004.828354.
+
+    Args:
+        annotations: One region's annotations of one picture, at least one, all of the same size.
+
+    Returns:
+        H x W uint8, the probability 0..1 as 0..255, rounded down so that ``target > 127`` is "more likely than not".
+        Masks that are all the same, or one alone, are taken as they are.
+
+    Raises:
+        ConfigurationError: The masks are cut from one soft map and so are nested, not drawn independently.
+    """
+    nested = [annotation.expert for annotation in annotations if NESTED.fullmatch(annotation.expert)]
+    if nested:
+        raise ConfigurationError(
+            f"'staple' for the {annotations[0].region} masks {', '.join(nested)}",
+            "masks that experts drew independently, not levels of agreement between experts who are not named",
+            "choose mean or majority",
+        )
+    first = annotations[0].mask
+    if all(np.array_equal(annotation.mask, first) for annotation in annotations[1:]):
+        return np.where(first, _WHITE, _BLACK)
+    # SimpleITK takes long to import and nothing else needs it.
+    import SimpleITK
+
+    masks = [SimpleITK.GetImageFromArray(annotation.mask.astype(np.uint8)) for annotation in annotations]
+    probability = SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(masks, 1.0))
+    # The tolerance keeps a certain pixel certain where the estimate ends a rounding error below 1.
+    target: Image = np.floor(probability * 255.0 + 1e-6).astype(np.uint8)
+    return target
 
 
 def _check_contour(contour: npt.NDArray[np.float64], shape: tuple[int, int], name: str) -> None:

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Sequence
 
-os.environ.setdefault(
-    "NO_ALBUMENTATIONS_UPDATE", "1"
-)  # it would ask the network for a newer release at import
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer release at import
 
 import albumentations
 import cv2

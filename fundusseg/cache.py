@@ -39,9 +39,7 @@ class Cache:
         self.boxes: tuple[Box, ...] = tuple(Box(*row) for row in np.load(folder / "boxes.npy").tolist())
 
     @classmethod
-    def build(
-        cls, dataset: FundusDataset, preparation: Preparation, parent: Path = DEFAULT_FOLDER
-    ) -> "Cache":
+    def build(cls, dataset: FundusDataset, preparation: Preparation, parent: Path = DEFAULT_FOLDER) -> "Cache":
         """Open the store of this dataset and preparation, making it first where it does not exist.
 
         It appears whole or not at all: it is written beside its place and renamed.
@@ -87,7 +85,7 @@ class Cache:
 
 
 def fingerprint(dataset: FundusDataset, preparation: Preparation) -> str:
-    """A name that changes with the dataset's files (path, size, time), its settings, the preparation and our version."""
+    """A name that changes with the files (path, size, time), the dataset's settings, the preparation, our version."""
     settings = {key: str(value) for key, value in vars(dataset).items() if key not in ("files", "records")}
     stamps = [_stamps(record) for record in dataset.records]
     content = [VERSION, type(dataset).__qualname__, settings, asdict(preparation), stamps]
@@ -117,9 +115,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation) -> No
     np.save(folder / "boxes.npy", boxes)
 
 
-def _prepared(
-    dataset: FundusDataset, preparation: Preparation, records: Sequence[Record]
-) -> Iterable[Prepared]:
+def _prepared(dataset: FundusDataset, preparation: Preparation, records: Sequence[Record]) -> Iterable[Prepared]:
     """Prepare in threads (decoding and resizing release the interpreter), in order, with few pictures in memory."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:

@@ -3,16 +3,15 @@
 It is a Lightning checkpoint with one more entry, `KEY`.
 """
 
-import pickle
-import zipfile
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
 from fundusseg import __version__
@@ -124,19 +123,18 @@ def load(path: str | Path) -> tuple[Description, dict[str, Tensor]]:
         raise CheckpointError(f"no checkpoint at {path}", "a .ckpt file that `fit` wrote", "check the path")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        description = Description.from_dict(content[KEY])
-        state = content["state_dict"]
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # damaged bytes raise whatever the unpickler meets first
         raise CheckpointError(
             f"a file that is no readable checkpoint: {path}",
             "a whole .ckpt file that `fit` wrote",
             "copy it again, or give another",
         ) from error
+    try:
+        description = Description.from_dict(content[KEY])
+        state = content["state_dict"]
     except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"a checkpoint of something else: {path}",
-            "a .ckpt file that fundusseg's `fit` wrote",
-            "give another",
+            f"a checkpoint of something else: {path}", "a .ckpt file that fundusseg's `fit` wrote", "give another"
         ) from error
     weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
     return description, weights
@@ -148,19 +146,51 @@ def build(description: Description, weights: Mapping[str, Tensor]) -> nn.Module:
     Raises:
         CheckpointError: Its class cannot be imported, or its weights do not fit.
     """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(nn.Module, "network", required=True)
+    network = from_spec(description.network)
     try:
-        config = parser.parse_object({"network": description.network})
-        network: nn.Module = parser.instantiate_classes(config).network
         network.load_state_dict(weights)
-    except (ArgumentError, RuntimeError) as error:
+    except RuntimeError as error:
         raise CheckpointError(
-            f"a network {description.network.get('class_path')} that cannot be rebuilt ({first_line(error)})",
-            f"the class that fundusseg {description.version} trained",
-            "install the package that holds it, or the version that wrote the checkpoint",
+            f"weights that do not fit {description.network['class_path']} ({first_line(error)})",
+            f"the network that fundusseg {description.version} trained",
+            "install the version that wrote the checkpoint",
         ) from error
     return network.eval()
+
+
+def from_spec(spec: Mapping[str, Any]) -> nn.Module:
+    """Build a network from ``class_path`` and ``init_args``; only subclasses of ``nn.Module`` are ever called.
+
+    Raises:
+        CheckpointError: The class cannot be imported, is no network, or takes other arguments.
+    """
+    path = str(spec.get("class_path", ""))
+    module, _, name = path.rpartition(".")
+    try:
+        network = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"network class {path!r} ({first_line(error)})",
+            "a class that can be imported",
+            "install the package that the network comes from",
+        ) from error
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise CheckpointError(f"network class {path!r}", "a subclass of torch.nn.Module", "give another checkpoint")
+    given = dict(spec.get("init_args") or {})
+    inner = {key: from_spec(value) if _is_spec(value) else value for key, value in given.items()}
+    try:
+        inspect.signature(network).bind(**inner)
+    except TypeError as error:
+        raise CheckpointError(
+            f"arguments of {path!r} that it does not take ({error})",
+            "the arguments of its constructor",
+            "use the version of the package that wrote them",
+        ) from error
+    return network(**inner)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, dict) and "class_path" in value
 
 
 def first_line(error: BaseException) -> str:

@@ -1,10 +1,12 @@
 """What the entry points share: the command line's parser, its errors, and a CPU that does not crawl."""
 
+import logging
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import torch
@@ -27,8 +29,6 @@ _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
     ".*LeafSpec.*",
-    ".*ckpt_path.*best.*",
-    ".*litlogger.*",
 )
 
 
@@ -48,22 +48,34 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     sys.exit(code)
 
 
-def quicken_cpu() -> None:
-    """Flush denormal numbers to zero, before torch starts its threads: they inherit it.
+def prepare_process() -> None:
+    """Make the CPU quick and the libraries quiet; before torch starts its threads, which inherit the first.
 
-    Weights that decay towards zero become denormal after a few epochs, and a CPU computes those many times slower.
+    Weights that decay towards zero become denormal numbers after a few epochs, and a CPU computes those many times
+    slower: they are flushed to zero.
     """
     torch.set_flush_denormal(True)
     for message in _QUIET:
         warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger().addFilter(lambda record: "Defaulting to PJRT_DEVICE" not in record.getMessage())
 
 
 class ErrorMixin:
-    """A parser whose errors are ours: one sentence, with the nearest known argument for an unknown one."""
+    """A parser whose errors are ours, those of the objects it makes included."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Turn the parser's message into one sentence."""
-        raise _explain(message, self) from ex  # type: ignore[arg-type]
+        raise explain(message, {action.dest for action in self._actions}) from ex  # type: ignore[attr-defined]
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the objects; where the library wraps our error in its own, ours comes out."""
+        try:
+            return super().instantiate(*args, **kwargs)  # type: ignore[misc]
+        except (ValueError, TypeError) as error:
+            raise _cause(error) from error
+
+    instantiate_classes = instantiate  # the name that LightningCLI still calls
 
 
 class Parser(ErrorMixin, ArgumentParser):
@@ -74,19 +86,58 @@ class TrainingParser(ErrorMixin, LightningArgumentParser):
     """Of the entry point that is one."""
 
 
-def _explain(message: str, parser: ArgumentParser) -> ConfigurationError:
-    """Say in one sentence what the parser found."""
-    text = " ".join(message.split())
-    unknown = re.search(
-        r"(?:[Kk]ey|[Uu]nrecognized arguments?:|[Uu]nexpected.*?)\s*[\"']?(?:--)?([\w.]+)", text
-    )
-    if unknown and re.search(r"is not expected|[Uu]nrecognized|not accepted|does not exist", text):
-        key = unknown.group(1)
-        known = {action.dest for action in parser._actions if action.dest}
-        return ConfigurationError(
-            f"an unknown setting {key!r}", f"one such as {nearest(key, known)}", "see --help"
+def _cause(error: BaseException) -> BaseException:
+    """Our own error among the causes, or the error itself."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, FundusSegError):
+        cause = cause.__cause__
+    return cause or error
+
+
+def explain(message: str, settings: Iterable[str]) -> ConfigurationError:
+    """Say in one sentence what jsonargparse says in several lines.
+
+    Args:
+        message: The parser's.
+        settings: Names that the parser knows.
+    """
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+    text = " ".join(lines).rstrip(".")
+    if unknown := re.search(r"unrecognized arguments: (?:--)?([^\s=]+)", text):
+        return _unknown(unknown[1], settings)
+    if unknown := re.search(r"Group '(.+)' does not accept option '(.+)'", text):
+        return _unknown(f"{unknown[1]}.{unknown[2]}", settings)
+    if unknown := re.search(r"Option '(.+)' is not accepted", text):
+        return _unknown(unknown[1], ())
+    if path := re.search(r"Problem with given class_path '(.+?)'", text):
+        return _unknown_class(
+            path[1], lines[min(1 + next(i for i, x in enumerate(lines) if path[0] in x), len(lines) - 1)]
         )
-    return ConfigurationError(text.rstrip("."), "a setting of the kind that --help lists", "correct it")
+    if path := re.search(r"Expected a dot import path string: (\S+)", text):
+        return ConfigurationError(f"{path[1]!r} for {_key(text)}", "a class by its import path", "see --help")
+    return ConfigurationError(text.replace("Parser key ", ""), "a setting as --help lists it", "correct it")
+
+
+def _unknown(name: str, settings: Iterable[str]) -> ConfigurationError:
+    close = nearest(name, settings) if settings else ""
+    return ConfigurationError(
+        f"an unknown setting {name!r}", f"one such as {close}" if close else "one that its class takes", "see --help"
+    )
+
+
+def _unknown_class(path: str, reason: str) -> ConfigurationError:
+    module, _, name = path.rpartition(".")
+    try:
+        names = [public for public in dir(import_module(module)) if public[0] != "_"]
+    except (ImportError, ValueError):
+        names = []
+    expected = f"a class such as {nearest(name, names)} of {module}" if names else "a class that can be imported"
+    return ConfigurationError(f"class {path!r} ({reason.rstrip('.')})", expected, "correct the class_path")
+
+
+def _key(text: str) -> str:
+    found = re.search(r'Parser key "([^"]+)"', text)
+    return found[1] if found else "a setting"
 
 
 class FundusCLI(LightningCLI):
@@ -145,7 +196,7 @@ class FundusCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Let the task carry the whole configuration, for its checkpoints and the logger."""
-        self.model.configuration = self.parser.dump(self.config, skip_none=False)
+        self.model.configuration = self.parser.dump(self.config, skip_unset=False)
         self.model.save_hyperparameters({"configuration": self.config.as_dict()["data"]})
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -153,7 +204,7 @@ class FundusCLI(LightningCLI):
         settings = self.config_init.trainer
         callbacks = []
         if settings.logger is not False and not settings.fast_dev_run:
-            callbacks += [LearningRateMonitor(logging_interval="step"), ContourPanel()]
+            callbacks += [LearningRateMonitor(logging_interval="epoch"), ContourPanel()]
         if settings.enable_progress_bar is not False:
             callbacks.append(RichProgressBar(leave=False))
         self.trainer_defaults = {"callbacks": callbacks}

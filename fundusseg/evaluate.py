@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 from fundusseg import checkpoint
 from fundusseg.checkpoint import Description
-from fundusseg.cli import ACCELERATORS, Parser, console, quicken_cpu, run
+from fundusseg.cli import ACCELERATORS, Parser, console, prepare_process, run
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError
 from fundusseg.report import score_table, write_csv, write_json
@@ -30,51 +30,44 @@ FIXED = {"regions", "image_size", "roi", "roi_scale", "split", "val_share", "tes
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(
-        prog="fundusseg evaluate", description="Score a checkpoint on patients it has never seen."
-    )
+    parser = Parser(prog="fundusseg evaluate", description="Score a checkpoint on patients it has never seen.")
     parser.add_argument("--checkpoint", required=True, type=str, help="What fit wrote.")
     parser.add_argument("--config", type=str | None, help="YAML whose data section is scored.")
-    parser.add_argument(
-        "--output", type=str | None, help="Folder for the table; evaluation/ beside the checkpoint."
-    )
+    parser.add_argument("--output", type=str | None, help="Folder for the table; evaluation/ beside the checkpoint.")
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="Where to compute.")
-    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED)
+    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED, instantiate=False)
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """Evaluate; returns the exit code."""
-    quicken_cpu()
-    names = Parser(add_help=False)
-    names.add_argument("--checkpoint", type=str | None)
-    names.add_argument("--config", type=str | None)
-    known, _ = names.parse_known_args(arguments)
+    prepare_process()
     command = parser()
-    if known.checkpoint is None:
-        command.parse_args(arguments)
-    description, _ = checkpoint.load(known.checkpoint)
-    data = {key: value for key, value in _data_section(description, known.config).items() if key not in FIXED}
+    first = command.parse_args(arguments)
+    description, _ = checkpoint.load(first.checkpoint)
+    data = {key: value for key, value in _data_section(description, first.config).items() if key not in FIXED}
     settings = command.parse_args(["--data", json.dumps(data), *arguments])
+    datamodule = _unseen_data(command.instantiate(settings).data.as_dict(), description)
+    task = SegmentationTask.from_checkpoint(settings.checkpoint, datamodule.sources)
+    callbacks: list[Callback] = [RichProgressBar(leave=False)]
+    trainer = Trainer(accelerator=settings.accelerator, logger=False, callbacks=callbacks, enable_model_summary=False)
+    trainer.test(task, datamodule=datamodule, verbose=False)
+    _report(task, Path(settings.output or Path(settings.checkpoint).parent / "evaluation"), settings.checkpoint)
+    return 0
+
+
+def _unseen_data(settings: dict[str, Any], description: Description) -> FundusDataModule:
+    """The data to score: prepared as in training, and only patients that the run did not use."""
     preparation = description.preparation
     datamodule = FundusDataModule(
-        **command.instantiate_classes(settings).data.as_dict(),
+        **settings,
         regions=preparation.regions,
         image_size=preparation.image_size,
         roi=preparation.roi,
         roi_scale=preparation.roi_scale,
     )
     datamodule.split = unseen(datamodule.records, description.split or Split((), (), ()))
-    task = SegmentationTask.from_checkpoint(settings.checkpoint, datamodule.sources)
-    callbacks = [RichProgressBar(leave=False)]
-    trainer = Trainer(
-        accelerator=settings.accelerator, logger=False, callbacks=callbacks, enable_model_summary=False
-    )
-    trainer.test(task, datamodule=datamodule, verbose=False)
-    _report(
-        task, Path(settings.output or Path(settings.checkpoint).parent / "evaluation"), settings.checkpoint
-    )
-    return 0
+    return datamodule
 
 
 def _data_section(description: Description, config: str | None) -> dict[str, Any]:

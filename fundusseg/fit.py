@@ -10,20 +10,20 @@ Without arguments it needs no data: it trains on synthetic photographs.
 from dataclasses import asdict
 from pathlib import Path
 
-from fundusseg.cli import FundusCLI, console, quicken_cpu, run
+from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.report import score_table, write_json
 
 
 def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
-    quicken_cpu()
+    prepare_process()
     cli = FundusCLI(arguments)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     if cli.trainer.interrupted:
         return 130
-    if cli.trainer.fast_dev_run:
+    best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
+    if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0
-    best = cli.trainer.checkpoint_callback.best_model_path
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
     cli.datamodule.split.save(folder / "split.json")
     cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)

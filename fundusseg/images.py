@@ -18,12 +18,15 @@ from fundusseg.sample import Image
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 """File endings, in lower case, that count as pictures when a folder is read."""
 
+_FAILURES = (OSError, EOFError, SyntaxError, ValueError, Pillow.DecompressionBombError)
 
-def read_photograph(path: str | Path) -> Image:
+
+def read_photograph(path: str | Path, page: int = 0) -> Image:
     """Read a photograph as the camera gave it, upright.
 
     Args:
         path: JPEG, PNG, TIFF or BMP; grey, palette, RGB or RGBA; 8 or 16 bit.
+        page: Page of a TIFF file of several.
 
     Returns:
         H x W x 3 uint8 RGB.
@@ -31,14 +34,18 @@ def read_photograph(path: str | Path) -> Image:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    picture = ImageOps.exif_transpose(_decode(path))
+    picture = ImageOps.exif_transpose(_decode(path, page))
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
         return _eight_bits(np.asarray(picture))
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
-def read_mask(path: str | Path) -> Image:
+def read_mask(path: str | Path, page: int = 0) -> Image:
     """Read a mask's stored codes: palette indices stay indices, a colour mask gives its first channel.
+
+    Args:
+        path: The mask's file.
+        page: Page of a TIFF file of several.
 
     Returns:
         H x W uint8; a 1-bit mask gives 0 and 255.
@@ -46,13 +53,28 @@ def read_mask(path: str | Path) -> Image:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    picture = _decode(path)
+    picture = _decode(path, page)
     if picture.mode == "1":
         picture = picture.convert("L")
     codes = np.asarray(picture)
     if codes.dtype != np.uint8:
         codes = _eight_bits(codes)[..., 0]
     return np.ascontiguousarray(codes if codes.ndim == 2 else codes[..., 0])
+
+
+def count_pages(path: str | Path) -> int:
+    """Count the pages of a TIFF file, or the frames of any picture; no pixel is decoded.
+
+    Raises:
+        ImageError: There is no such file, it is truncated, or it is no picture.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        with Pillow.open(path) as picture:
+            return int(getattr(picture, "n_frames", 1))
+    except _FAILURES as error:
+        raise _undecodable(path, error) from error
 
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
@@ -63,22 +85,33 @@ def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
     partial.replace(path)
 
 
-def _decode(path: str | Path) -> Pillow.Image:
+def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
     """Open and fully decode a picture, every failure in one sentence."""
     path = Path(path)
-    if not path.is_file():
-        raise ImageError(f"no file at {path}", "a picture", "check the path")
+    _check_file(path)
     try:
         with Pillow.open(path) as picture:
+            if page:
+                picture.seek(page)
             picture.load()
             return picture
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        reason = str(error).split(" '")[0].split(": ")[0] or type(error).__name__
-        raise ImageError(
-            f"a file that cannot be decoded ({reason}): {path}",
-            "a whole JPEG, PNG, TIFF or BMP picture",
-            "copy the file again from its source, or remove it",
-        ) from error
+    except _FAILURES as error:
+        raise _undecodable(path, error) from error
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise ImageError(f"no file at {path}", "a picture", "check the path")
+
+
+def _undecodable(path: Path, error: BaseException) -> ImageError:
+    """One sentence for all that Pillow raises."""
+    reason = str(error).split(" '")[0].split(": ")[0] or type(error).__name__
+    return ImageError(
+        f"a file that cannot be decoded ({reason}): {path}",
+        "a whole JPEG, PNG, TIFF or BMP picture",
+        "copy the file again from its source, or remove it",
+    )
 
 
 def _eight_bits(pixels: npt.NDArray[np.generic]) -> Image:

@@ -29,9 +29,7 @@ def bce_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return _mean(_cross_entropy(logits, target).mean((2, 3)), valid)
 
 
-def focal_loss(
-    logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25
-) -> Tensor:
+def focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
     """Focal loss, ``a |t - p|^gamma (-t log p - (1 - t) log(1 - p))``, ``a = alpha t + (1 - alpha)(1 - t)``.
 
     Lin et al., ICCV 2017, arXiv 1708.02002; the form for soft targets: Li et al., NeurIPS 2020, arXiv
@@ -94,17 +92,13 @@ def log_dice_loss(
     return _mean(-dice.log(), labelled)
 
 
-def jaccard_loss(
-    logits: Tensor, target: Tensor, valid: Tensor, over: Over = "image", smoothing: float = 1.0
-) -> Tensor:
+def jaccard_loss(logits: Tensor, target: Tensor, valid: Tensor, over: Over = "image", smoothing: float = 1.0) -> Tensor:
     """Soft Jaccard loss, ``1 - (sum min(p, t) + s) / (sum max(p, t) + s)``; 0 at ``p = t``.
 
     Rahman and Wang, ISVC 2016, doi 10.1007/978-3-319-50835-1_22; for soft targets: Wang and Blaschko, NeurIPS
     2023, arXiv 2302.05666. Arguments as in ``dice_loss``.
     """
-    return tversky_loss(
-        logits, target, valid, over, false_positives=1.0, false_negatives=1.0, smoothing=smoothing
-    )
+    return tversky_loss(logits, target, valid, over, false_positives=1.0, false_negatives=1.0, smoothing=smoothing)
 
 
 def tversky_loss(
@@ -333,10 +327,7 @@ class WeightedSum(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Loss of B x R x H x W logits."""
-        terms = [
-            weight * loss(logits, target, valid)
-            for loss, weight in zip(self.losses, self.weights, strict=True)
-        ]
+        terms = [weight * loss(logits, target, valid) for loss, weight in zip(self.losses, self.weights, strict=True)]
         return torch.stack(terms).sum()
 
 

@@ -68,9 +68,7 @@ def measure(label_map: npt.NDArray[np.uint8], regions: Sequence[Region] = (DISC,
     if disc_area == 0:
         return Measures(reason="no disc found")
     if CUP not in regions:
-        return Measures(
-            disc_area=disc_area, disc_height=disc_height, disc_width=disc_width, reason="no cup looked for"
-        )
+        return Measures(disc_area=disc_area, disc_height=disc_height, disc_width=disc_width, reason="no cup looked for")
     cup_height, cup_width, cup_area = _size(region_mask(label_map, CUP))
     return Measures(
         vertical_cdr=cup_height / disc_height,

@@ -131,9 +131,7 @@ class SegmentationScores(Metric):
         for state in ("total", "count", "undefined"):
             self.add_state(state, torch.zeros(len(sources), len(self.columns)), dist_reduce_fx="sum")
 
-    def update(
-        self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor, source: Tensor
-    ) -> None:
+    def update(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor, source: Tensor) -> None:
         """Add a batch.
 
         Args:
@@ -165,8 +163,7 @@ class SegmentationScores(Metric):
             float32 (3, sources + 1, columns); the last row is over all sources. A mean of nothing is NaN.
         """
         total, count, undefined = (
-            torch.cat([state, state.sum(0, keepdim=True)])
-            for state in (self.total, self.count, self.undefined)
+            torch.cat([state, state.sum(0, keepdim=True)]) for state in (self.total, self.count, self.undefined)
         )
         return torch.stack([total / count, count, undefined])
 

@@ -3,8 +3,8 @@
     python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH --output predictions
     python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions
 
-Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.png, and one row in
-measures.csv. A file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1.
+Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.png, and one row
+in measures.csv. A file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from fundusseg.cli import Parser, console, quicken_cpu, run
+from fundusseg.cli import Parser, console, prepare_process, run
 from fundusseg.errors import FundusSegError, ImageError
 from fundusseg.images import SUFFIXES, read_photograph, write_png
 from fundusseg.plot import overlay
@@ -25,9 +25,7 @@ from fundusseg.report import write_csv
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(
-        prog="fundusseg predict", description="Segment photographs and measure their cup/disc ratios."
-    )
+    parser = Parser(prog="fundusseg predict", description="Segment photographs and measure their cup/disc ratios.")
     parser.add_argument("photographs", nargs="+", type=str, help="Photographs, or folders of them.")
     parser.add_argument("--checkpoint", required=True, type=str, help="What fit wrote.")
     parser.add_argument("--output", default="predictions", type=str, help="Folder for the results.")
@@ -37,7 +35,7 @@ def parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, or 1 when a file could not be done."""
-    quicken_cpu()
+    prepare_process()
     settings = parser().parse_args(arguments)
     predictor = Predictor.from_checkpoint(settings.checkpoint, settings.device)
     photographs = find_photographs(settings.photographs)
@@ -52,9 +50,7 @@ def main(arguments: list[str]) -> int:
     for row in failed:
         console.print(f"not done: {row['error']}", style="red", soft_wrap=True, markup=False)
     done = len(rows) - len(failed)
-    console.print(
-        f"{done} of {len(rows)} photographs done; measures in {output / 'measures.csv'}", soft_wrap=True
-    )
+    console.print(f"{done} of {len(rows)} photographs done; measures in {output / 'measures.csv'}", soft_wrap=True)
     return 1 if failed else 0
 
 
@@ -96,20 +92,15 @@ def find_photographs(arguments: Sequence[str]) -> dict[Path, str]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
             if not inside:
-                raise ImageError(
-                    f"no photograph below {path}", f"files ending in {sorted(SUFFIXES)}", "check the path"
-                )
+                raise ImageError(f"no photograph below {path}", f"files ending in {sorted(SUFFIXES)}", "check the path")
             found |= {file: file.relative_to(path) for file in inside}
         elif path.is_file():
             found[path] = Path(path.name)
         else:
-            raise ImageError(
-                f"no file or folder at {path}", "a photograph or a folder of them", "check the path"
-            )
+            raise ImageError(f"no file or folder at {path}", "a photograph or a folder of them", "check the path")
     stems = Counter(name.with_suffix("") for name in found.values())
     return {
-        path: str(name if stems[name.with_suffix("")] > 1 else name.with_suffix(""))
-        for path, name in found.items()
+        path: str(name if stems[name.with_suffix("")] > 1 else name.with_suffix("")) for path, name in found.items()
     }
 
 

@@ -73,9 +73,7 @@ class Predictor:
         """
         preparation = self.description.preparation
         box = preparation.find_box(image)
-        probabilities = restore(
-            self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2]
-        )
+        probabilities = restore(self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2])
         labels = label_map(probabilities, preparation.regions, self.description.thresholds)
         return Prediction(probabilities, labels, measure(labels), box)
 

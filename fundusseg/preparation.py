@@ -55,13 +55,9 @@ class Preparation:
                 f"regions {list(self.regions)}", "one or more different regions", "change --data.regions"
             )
         if self.roi not in get_args(RoiPolicy):
-            raise ConfigurationError(
-                f"roi {self.roi!r}", f"one of {list(get_args(RoiPolicy))}", "change --data.roi"
-            )
+            raise ConfigurationError(f"roi {self.roi!r}", f"one of {list(get_args(RoiPolicy))}", "change --data.roi")
         if self.image_size < 16:
-            raise ConfigurationError(
-                f"image_size {self.image_size}", "at least 16 pixels", "change --data.image_size"
-            )
+            raise ConfigurationError(f"image_size {self.image_size}", "at least 16 pixels", "change --data.image_size")
         if self.roi_scale < 1:
             raise ConfigurationError(
                 f"roi_scale {self.roi_scale}", "at least 1 disc diameter", "change --data.roi_scale"

@@ -148,9 +148,7 @@ def crop(image: npt.NDArray[np.uint8], box: Box, size: int, nearest: bool = Fals
     return pixels[..., 0] if image.ndim == 2 else pixels
 
 
-def restore(
-    probabilities: npt.NDArray[np.float32], box: Box, shape: tuple[int, int]
-) -> npt.NDArray[np.float32]:
+def restore(probabilities: npt.NDArray[np.float32], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Lay a crop's values back where they were cut out.
 
     Args:

@@ -24,7 +24,11 @@ class SourceSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, sources: Sequence[int], weights: Sequence[float] | None, seed: int, length: int | None = None
+        self,
+        sources: Sequence[int] | npt.NDArray[np.int64],
+        weights: Sequence[float] | None,
+        seed: int,
+        length: int | None = None,
     ) -> None:
         self.sources = np.asarray(sources, dtype=np.int64)
         self.weights = None if weights is None else np.asarray(weights, dtype=np.float64)
@@ -43,8 +47,7 @@ class SourceSampler(Sampler[Draw]):
         groups = [np.arange(len(self.sources))] if self.weights is None else self._groups()
         shares = np.ones(1) if self.weights is None else self.weights[self._present()]
         picks = [
-            _cycle(group, count, generator)
-            for group, count in zip(groups, _portions(shares, self.length), strict=True)
+            _cycle(group, count, generator) for group, count in zip(groups, _portions(shares, self.length), strict=True)
         ]
         order = generator.permutation(np.concatenate(picks))
         seeds = generator.integers(0, 2**31, size=self.length)
@@ -60,7 +63,7 @@ class SourceSampler(Sampler[Draw]):
 def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:
     """Whole numbers in proportion to the shares that add up to the total."""
     ends = np.round(np.cumsum(shares) / shares.sum() * total).astype(int)
-    return np.diff(ends, prepend=0).tolist()
+    return [int(portion) for portion in np.diff(ends, prepend=0)]
 
 
 def _cycle(group: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -29,9 +29,7 @@ class OneCycle(Schedule):
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         """Step at each training step; the peaks are the rates that the parameter groups were given."""
         rates = [group["lr"] for group in optimizer.param_groups]
-        scheduler = OneCycleLR(
-            optimizer, rates, total_steps, pct_start=self.warm_up, div_factor=self.start_divisor
-        )
+        scheduler = OneCycleLR(optimizer, rates, total_steps, pct_start=self.warm_up, div_factor=self.start_divisor)
         return {"scheduler": scheduler, "interval": "step"}
 
 

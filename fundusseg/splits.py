@@ -132,18 +132,12 @@ def draw_split(
         if folds is not None:
             tested = set(rest[fold::folds])
         else:
-            tested = (
-                set() if official else set(rest[: round(test * count) or (1 if count > 2 and test else 0)])
-            )
+            tested = set() if official else set(rest[: round(test * count) or (1 if count > 2 and test else 0)])
         free = [patient for patient in rest if patient not in tested]
-        chosen = (
-            0 if "val" in place.values() else round(val * len(free)) or (1 if len(free) > 1 and val else 0)
-        )
+        chosen = 0 if "val" in place.values() else round(val * len(free)) or (1 if len(free) > 1 and val else 0)
         held = set(free[:chosen])
         for record in group:
-            drawn: Subset = (
-                "test" if record.patient in tested else "val" if record.patient in held else "train"
-            )
+            drawn: Subset = "test" if record.patient in tested else "val" if record.patient in held else "train"
             subset_of[record.key] = place.get(record.key, drawn)
     split = Split(**{name: tuple(k for k, s in subset_of.items() if s == name) for name in SUBSETS})
     _refuse_shared_patients(records, split)
@@ -175,9 +169,7 @@ def unseen(records: Sequence[Record], known: Split) -> Split:
 def _check_shares(val: float, test: float, folds: int | None, fold: int) -> None:
     for name, share in (("val_share", val), ("test_share", test)):
         if not 0 <= share < 1:
-            raise ConfigurationError(
-                f"{name} = {share}", "a share from 0 to below 1", f"change --data.{name}"
-            )
+            raise ConfigurationError(f"{name} = {share}", "a share from 0 to below 1", f"change --data.{name}")
     if folds is not None and not (folds >= 2 and 0 <= fold < folds):
         raise ConfigurationError(
             f"fold {fold} of {folds} folds",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import LightningModule
@@ -14,7 +14,7 @@ from fundusseg import checkpoint
 from fundusseg.errors import ConfigurationError
 from fundusseg.losses import BCELoss, DiceLoss, WeightedSum
 from fundusseg.metrics import ALL, Score, SegmentationScores, nest
-from fundusseg.models import UNet
+from fundusseg.models import Network, UNet
 from fundusseg.preparation import Preparation
 from fundusseg.schedules import OneCycle, Schedule
 
@@ -47,8 +47,8 @@ class SegmentationTask(LightningModule):
         self.preparation = preparation or Preparation()
         self.regions = self.preparation.regions
         self.sources = dict(sources or {"unnamed": "not stated"})
-        self.model = UNet(out_channels=len(self.regions)) if model is None else model
-        self.loss = WeightedSum([DiceLoss(), BCELoss()]) if loss is None else loss
+        self.model: nn.Module = UNet(out_channels=len(self.regions)) if model is None else model
+        self.loss: nn.Module = WeightedSum([DiceLoss(), BCELoss()]) if loss is None else loss
         self.optimizer, self.schedule = optimizer, schedule
         self.thresholds: Tensor
         self.register_buffer("thresholds", torch.full((len(self.regions),), 0.5))
@@ -57,11 +57,14 @@ class SegmentationTask(LightningModule):
         self.results: dict[str, list[Score]] = {}
         """The last scores of each stage."""
         self._check_network()
-        stages: tuple[Stage, ...] = ("val", "test")
-        self.scores = nn.ModuleDict(
-            {f"{s}_": SegmentationScores(self.regions, [*self.sources]) for s in stages}
-        )
-        self.losses = nn.ModuleDict({f"{s}_": MeanMetric(nan_strategy="disable") for s in ("train", *stages)})
+        self.scores: dict[Stage, SegmentationScores] = {}
+        self.losses: dict[Stage, MeanMetric] = {}
+        for stage in get_args(Stage):
+            self.losses[stage] = MeanMetric(nan_strategy="disable")
+            self.add_module(f"{stage}_loss", self.losses[stage])  # so that it moves to the device with the network
+            if stage != "train":
+                self.scores[stage] = SegmentationScores(self.regions, [*self.sources])
+                self.add_module(f"{stage}_scores", self.scores[stage])
 
     def _check_network(self) -> None:
         """Fail now, not at the first batch."""
@@ -73,7 +76,7 @@ class SegmentationTask(LightningModule):
                 "one channel for each region",
                 f"set --model.model.init_args.out_channels {len(self.regions)}, or change --data.regions",
             )
-        if hasattr(self.model, "check_size"):
+        if isinstance(self.model, Network):
             self.model.check_size(size, size)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -83,15 +86,18 @@ class SegmentationTask(LightningModule):
         logits: Tensor = self.model(image)
         return logits
 
+    def setup(self, stage: str) -> None:
+        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout."""
+        if self.trainer.strategy.root_device.type != "xla":
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def on_fit_start(self) -> None:
-        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout.
+        """Fail now, not at the first checkpoint.
 
         Raises:
-            ConfigurationError: The network could not be rebuilt from a checkpoint: better known before hour three.
+            ConfigurationError: The network could not be rebuilt from a checkpoint.
         """
         checkpoint.network_spec(self.model, self.configuration)
-        if self.device.type != "xla":
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch."""
@@ -110,11 +116,11 @@ class SegmentationTask(LightningModule):
         target, weight = batch["target"].float() / 255, batch["weight"]
         valid = batch["valid"] & (weight > 0)[:, None]
         loss: Tensor = self.loss(logits, target, valid)
-        self.losses[f"{stage}_"].update(loss.detach(), weight.sum())
+        self.losses[stage].update(loss.detach(), weight.sum())
         if stage != "train":
             prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
             truth = nest(target > 0.5, self.regions)
-            self.scores[f"{stage}_"].update(prediction, truth, valid, weight, batch["source"])
+            self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -130,13 +136,13 @@ class SegmentationTask(LightningModule):
         self._log_scores("test")
 
     def _log_loss(self, stage: Stage) -> None:
-        self.log(f"{stage}/loss", self.losses[f"{stage}_"].compute(), prog_bar=stage != "test")
-        self.losses[f"{stage}_"].reset()
+        self.log(f"{stage}/loss", self.losses[stage].compute(), prog_bar=stage != "test")
+        self.losses[stage].reset()
 
     def _log_scores(self, stage: Stage) -> None:
         """Log every defined cell, and the mean Dice over sources and regions that chooses the checkpoint."""
         self._log_loss(stage)
-        metric = self.scores[f"{stage}_"]
+        metric = self.scores[stage]
         self.results[stage] = scores = metric.scores()
         metric.reset()
         for score in scores:

@@ -16,9 +16,7 @@ SHAPE = (120, 150)
 def contour(x, y, a, b, angle, points=2000):
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
     u, v = a * np.cos(t), b * np.sin(t)
-    return np.stack(
-        [x + u * np.cos(angle) - v * np.sin(angle), y + u * np.sin(angle) + v * np.cos(angle)], axis=1
-    )
+    return np.stack([x + u * np.cos(angle) - v * np.sin(angle), y + u * np.sin(angle) + v * np.cos(angle)], axis=1)
 
 
 def radius(x, y, a, b, angle):
@@ -29,9 +27,7 @@ def radius(x, y, a, b, angle):
     return np.hypot(along / a, across / b)
 
 
-ellipses = st.tuples(
-    st.floats(50, 100), st.floats(45, 75), st.floats(8, 40), st.floats(8, 40), st.floats(0, np.pi)
-)
+ellipses = st.tuples(st.floats(50, 100), st.floats(45, 75), st.floats(8, 40), st.floats(8, 40), st.floats(0, np.pi))
 
 
 @settings(max_examples=50, deadline=None)
@@ -105,9 +101,7 @@ def test_a_contour_that_cannot_be_names_its_file(points, message):
         rasterise(points, (10, 20), name="one.txt")
 
 
-@pytest.mark.parametrize(
-    "text", ["1.5 , 2\n3e1,4.25\n", "1.5 2\r\n\r\n 3.0e+01\t4.25 ", "\ufeff1.5;2\n30;4.25"]
-)
+@pytest.mark.parametrize("text", ["1.5 , 2\n3e1,4.25\n", "1.5 2\r\n\r\n 3.0e+01\t4.25 ", "\ufeff1.5;2\n30;4.25"])
 def test_contour_files_are_read_in_every_spelling(tmp_path, text):
     (tmp_path / "c.txt").write_text(text, encoding="utf-8")
     assert read_contour(tmp_path / "c.txt").tolist() == [[1.5, 2.0], [30.0, 4.25]]
@@ -116,19 +110,18 @@ def test_contour_files_are_read_in_every_spelling(tmp_path, text):
 @pytest.mark.parametrize("line", ["1 2 3", "7", "x 5", "nan 3", "1,5 2,5"])
 def test_a_contour_line_that_is_no_point_is_named(tmp_path, line):
     (tmp_path / "c.txt").write_text(f"1 2\n{line}\n")
-    with pytest.raises(DatasetError, match="line 2 of .*c.txt"):
+    with pytest.raises(DatasetError, match=r"line 2 of .*c\.txt"):
         read_contour(tmp_path / "c.txt")
 
 
 def test_a_missing_contour_file_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="no contour file at .*c.txt"):
+    with pytest.raises(DatasetError, match=r"no contour file at .*c\.txt"):
         read_contour(tmp_path / "c.txt")
 
 
 def experts(*rows):
     return [
-        Annotation("cup", f"expert{number}", np.array([row], dtype=bool))
-        for number, row in enumerate(rows, start=1)
+        Annotation("cup", f"expert{number}", np.array([row], dtype=bool)) for number, row in enumerate(rows, start=1)
     ]
 
 
@@ -161,7 +154,5 @@ def test_one_expert_is_taken_as_it_is(method):
 
 
 def test_an_unknown_method_lists_methods_and_experts():
-    with pytest.raises(
-        ConfigurationError, match=r"'median'.*majority, mean, intersection, union.*expert1, expert2"
-    ):
+    with pytest.raises(ConfigurationError, match=r"'median'.*majority, mean, intersection, union.*expert1, expert2"):
         fuse(experts([0], [1]), "median")

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from fundusseg.errors import DatasetError
 from fundusseg.images import read_photograph
-from fundusseg.sample import Annotation, Record, Region, Sample
+from fundusseg.sample import Annotation, Image, Record, Region, Sample
 
 MAX_DEPTH = 8
 """Folders below the root that are searched: enough for every published layout and one parent above it."""
@@ -112,6 +112,10 @@ class FundusDataset(ABC):
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Decode one picture's annotations, each of ``shape`` (height, width)."""
 
+    def photograph(self, record: Record) -> Image:
+        """Decode one picture: its file as it is, where the dataset does not say otherwise."""
+        return read_photograph(record.image)
+
     def load(self, record: Record) -> Sample:
         """Decode one picture and its annotations.
 
@@ -120,7 +124,7 @@ class FundusDataset(ABC):
             DatasetError: A mask has another size than the picture, codes that the dataset does not define, or
                 nothing marked: a missing label is never an empty mask.
         """
-        image = read_photograph(record.image)
+        image = self.photograph(record)
         annotations = self.annotate(record, image.shape[:2])
         for annotation in annotations:
             if annotation.mask.shape != image.shape[:2]:
@@ -137,9 +141,7 @@ class FundusDataset(ABC):
         return self.load(self.records[position])
 
 
-def mask_size_error(
-    record: Record, what: str, got: tuple[int, ...], expected: tuple[int, ...]
-) -> DatasetError:
+def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: tuple[int, ...]) -> DatasetError:
     """A mask that was not drawn on this picture."""
     files = ", ".join(str(file) for file in record.files.values())
     return DatasetError(

@@ -15,8 +15,9 @@ class DrionsDB(FundusDataset):
     - Masks: the disc only, as contours of 36 points "x , y" in pixels, one file for each photograph and
       expert.
     - Experts: 2, ``expert1`` and ``expert2``.
-    - Patients: 124 eyes' photographs of which 110 are published; who is who is not told. Eye: not told.
-      Diagnosis: a quarter has chronic simple glaucoma, the rest ocular hypertension; which is not told.
+    - Patients: not told, so each photograph counts as a patient of its own, although fewer people than
+      photographs are likely. Of 124 photographs 14 with cataract were left out. Eye: not told. Diagnosis:
+      about a quarter chronic simple glaucoma, the rest ocular hypertension; which is not told.
     - Split: none.
 
     Raises:
@@ -38,7 +39,7 @@ class DrionsDB(FundusDataset):
         pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
         files: dict[str, dict[str, Path]] = {number: {} for number in pictures}
         for expert in (1, 2):
-            contours = self.match(rf"experts_annot?ation/anotExpert{expert}_(\d+)\.txt")
+            contours = self.match(rf"experts_ann?otation/anotExpert{expert}_(\d+)\.txt")
             what = f"contour of expert {expert}"
             found = keyed(what, ((hit[1], path) for path, hit in contours.items()))
             for number, _, path in pair(what, pictures, found):

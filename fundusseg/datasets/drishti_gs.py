@@ -60,9 +60,7 @@ class DrishtiGS(FundusDataset):
         for path, hit in self.match(rf"{truth}/drishtiGS_\1_cdrValues\.txt").items():
             if hit[1] in files:
                 files[hit[1]]["cdr"] = path
-        return [
-            self._record(hit[3], path, hit[1].lower(), hit[2], files[hit[3]]) for path, hit in images.items()
-        ]
+        return [self._record(hit[3], path, hit[1].lower(), hit[2], files[hit[3]]) for path, hit in images.items()]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the two soft maps, four annotations each."""
@@ -93,16 +91,12 @@ class DrishtiGS(FundusDataset):
             )
         return values
 
-    def _record(
-        self, number: str, image: Path, part: str, folder: str | None, files: dict[str, Path]
-    ) -> Record:
+    def _record(self, number: str, image: Path, part: str, folder: str | None, files: dict[str, Path]) -> Record:
         name = f"drishtiGS_{number}"
         diagnoses: dict[str, Diagnosis] = {"glaucoma": "glaucoma", "normal": "healthy"}
         diagnosis = diagnoses[folder.lower()] if folder else None
         subset: Subset = "train" if part == "training" else "test"
-        return Record(
-            self.source, name, image, name, self.regions, diagnosis=diagnosis, subset=subset, files=files
-        )
+        return Record(self.source, name, image, name, self.regions, diagnosis=diagnosis, subset=subset, files=files)
 
 
 def _agreeing(path: Path) -> Image:

@@ -83,14 +83,8 @@ class Folder(FundusDataset):
         super().__init__(root)
         known = ["auto", *CODES, BINARY]
         if code not in known:
-            raise ConfigurationError(
-                f"code={code!r} for Folder", f"one of {', '.join(known)}", "choose one of these"
-            )
-        if (
-            not regions
-            or len(set(regions)) < len(regions)
-            or (code in CODES and not set(regions) <= {DISC, CUP})
-        ):
+            raise ConfigurationError(f"code={code!r} for Folder", f"one of {', '.join(known)}", "choose one of these")
+        if not regions or len(set(regions)) < len(regions) or (code in CODES and not set(regions) <= {DISC, CUP}):
             raise ConfigurationError(
                 f"regions={list(regions)} for Folder with code={code!r}",
                 f"different regions; a code of three values speaks of {DISC} and {CUP} alone",
@@ -163,19 +157,20 @@ class Folder(FundusDataset):
         for path, hit in self.match(rf"{re.escape(self.masks)}/(?:([^/]+)/)?([^/]+){_SUFFIX}").items():
             folder, stem = hit[1], hit[2]
             base, _, ending = stem.rpartition("_")
-            if folder is None and stem not in self._pictures and base in self._pictures:
+            if folder is None and stem not in self._pictures and (base in self._pictures or ending in apart):
                 folder, stem = ending, base
             if folder is None:
                 whole.append((stem, path))
             elif folder in apart:
                 apart[folder].append((stem, path))
-        if whole and any(apart.values()):
+        single = [path for found in apart.values() for _, path in found]
+        if whole and single:
             raise DatasetError(
-                f"masks for all regions together ({whole[0][1]}) and for one region below {self.root}",
+                f"masks for all regions together ({whole[0][1]}) and for one region ({single[0]})",
                 self.layout,
                 "keep one of the two kinds",
             )
-        if any(apart.values()):
+        if single:
             kinds = {region: keyed(f"{region} mask", found) for region, found in apart.items()}
         else:
             kinds = {_WHOLE: keyed("mask", whole)}
@@ -192,9 +187,7 @@ class Folder(FundusDataset):
             return {}
         path = self.root / self.csv
         if not path.is_file():
-            raise DatasetError(
-                f"no table at {path}", "a CSV file with a column image", "check the setting csv"
-            )
+            raise DatasetError(f"no table at {path}", "a CSV file with a column image", "check the setting csv")
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = DictReader(file)
             if "image" not in (reader.fieldnames or ()):
@@ -250,12 +243,7 @@ def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
     """
     masks = [read_mask(file) for file in files]
     values = {int(value) for mask in masks for value in np.unique(mask)}
-    border = {
-        int(value)
-        for mask in masks
-        for edge in (mask[[0, -1]], mask[:, [0, -1]].T)
-        for value in np.unique(edge)
-    }
+    border = {int(value) for mask in masks for edge in (mask[[0, -1]], mask[:, [0, -1]].T) for value in np.unique(edge)}
     fitting = [code for code, table in CODES.items() if values == set(table) and border == {table[0]}]
     if fitting and set(regions) <= {DISC, CUP}:
         return fitting[0]
@@ -263,10 +251,10 @@ def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
         return BINARY
     shown = ", ".join(map(str, sorted(values)[:8])) + (", ..." if len(values) > 8 else "")
     raise DatasetError(
-        f"the values {shown}, and {', '.join(map(str, sorted(border)[:8]))} along the border, in {len(files)} "
-        f"masks such as {files[0]}, which do not tell the code for {' and '.join(regions)}",
-        f"all three values of {', '.join(CODES)} with background alone along the border, or a binary mask for each "
-        "region",
+        f"the values {shown}, and {', '.join(map(str, sorted(border)[:8]))} along the border, in "
+        f"{len(files)} masks such as {files[0]}, which do not tell the code for {' and '.join(regions)}",
+        f"all three values of {', '.join(CODES)} with background alone along the border, or a binary mask "
+        "for each region",
         "give the code, for example code=0/1/2, or correct the masks",
     )
 
@@ -285,6 +273,6 @@ def _decode(codes: npt.NDArray[np.uint8], region: Region, code: str, path: Path)
         raise DatasetError(
             f"the value {unknown[0]} in {path}",
             f"the values {', '.join(map(str, known))} of the code {code}",
-            "correct the mask; save it as PNG, since JPEG changes values, and resize it with nearest interpolation",
+            "correct the mask; save it as PNG (JPEG changes values) and never interpolate it",
         )
     return np.isin(codes, inside)

@@ -13,9 +13,7 @@ import numpy.typing as npt
 from fundusseg.datasets.ellipse import Ellipse, Plane, grid
 from fundusseg.sample import Image
 
-CAMERAS = np.array(
-    [[0.70, 0.33, 0.16], [0.56, 0.25, 0.12], [0.74, 0.45, 0.24], [0.62, 0.25, 0.10]], dtype=np.float32
-)
+CAMERAS = np.array([[0.70, 0.33, 0.16], [0.56, 0.25, 0.12], [0.74, 0.45, 0.24], [0.62, 0.25, 0.10]], dtype=np.float32)
 """Background colours of four looks: orange, brown, pale and red."""
 
 _BLOOD = np.array([0.42, 0.66, 0.58], dtype=np.float32)
@@ -48,9 +46,7 @@ def paint(disc: Ellipse, cup: Ellipse, temporal: float, size: int, rng: np.rando
     light *= 1.0 - _macula(disc, temporal, rng, y, x)
     picture = colour * light[..., None]
     _paint_head(picture, disc, cup, colour, rng)
-    picture *= 1.0 - _vessels(disc, cup, temporal, size, rng)[..., None] * (
-        _BLOOD * np.float32(rng.uniform(0.75, 1.0))
-    )
+    picture *= 1.0 - _vessels(disc, cup, temporal, size, rng)[..., None] * (_BLOOD * np.float32(rng.uniform(0.75, 1.0)))
     picture *= _illumination(rng, y, x)[..., None]
     picture = cv2.GaussianBlur(picture, (0, 0), size * float(rng.uniform(0.0015, 0.0045)))
     picture *= _field_of_view(camera, rng, y, x)[..., None]
@@ -78,24 +74,16 @@ def _paint_head(picture: Plane, disc: Ellipse, cup: Ellipse, colour: Plane, rng:
     y, x = grid(window.shape[:2])
     y, x = y + np.float32(top), x + np.float32(left)
     # Both are the background's colour mixed with white, so that every camera keeps its own tone.
-    rim_colour = 1.0 - (1.0 - colour) * (np.array([0.32, 0.56, 0.72]) * rng.uniform(0.90, 1.08)).astype(
-        np.float32
-    )
-    cup_colour = 1.0 - (1.0 - rim_colour) * (np.array([0.40, 0.42, 0.58]) * rng.uniform(0.85, 1.10)).astype(
-        np.float32
-    )
+    rim_colour = 1.0 - (1.0 - colour) * (np.array([0.32, 0.56, 0.72]) * rng.uniform(0.90, 1.08)).astype(np.float32)
+    cup_colour = 1.0 - (1.0 - rim_colour) * (np.array([0.40, 0.42, 0.58]) * rng.uniform(0.85, 1.10)).astype(np.float32)
     texture = 1.0 + 0.04 * cv2.resize(_clouds(rng, 4 * reach, 24), window.shape[1::-1])[..., None]
     radius = disc.radius(y, x)
-    window *= (
-        1.0 + (np.exp(-(((radius - 1.0) / 0.35) ** 2)) * np.float32(rng.uniform(-0.12, 0.22)))[..., None]
-    )
+    window *= 1.0 + (np.exp(-(((radius - 1.0) / 0.35) ** 2)) * np.float32(rng.uniform(-0.12, 0.22)))[..., None]
     for distance, tint, softness in (
         (radius, rim_colour, rng.uniform(0.02, 0.05)),
         (cup.radius(y, x), cup_colour, rng.uniform(0.04, 0.10)),
     ):
-        weight = (
-            1.0 / (1.0 + np.exp(np.clip((distance - 1.0) / np.float32(softness), -30.0, 30.0)))[..., None]
-        )
+        weight = 1.0 / (1.0 + np.exp(np.clip((distance - 1.0) / np.float32(softness), -30.0, 30.0)))[..., None]
         window += weight * (tint * texture - window)
 
 
@@ -146,9 +134,7 @@ def _draw(plane: Image, course: _Course, width: float, shade: int) -> None:
 def _illumination(rng: np.random.Generator, y: Plane, x: Plane) -> Plane:
     """A bright middle off the centre, falling to the edge."""
     middle, spread = rng.uniform(0.35, 0.65, 2) * y.size, y.size * float(rng.uniform(0.55, 0.9))
-    glow: Plane = np.exp(
-        -(Ellipse(float(middle[0]), float(middle[1]), spread, spread, 0.0).radius(y, x) ** 2)
-    )
+    glow: Plane = np.exp(-(Ellipse(float(middle[0]), float(middle[1]), spread, spread, 0.0).radius(y, x) ** 2))
     return np.float32(0.5) + np.float32(0.6) * glow
 
 

@@ -190,11 +190,7 @@ def _redrawn(truth: PhantomTruth, rng: np.random.Generator) -> PhantomTruth:
         b=disc.b * (1 + hand[3]),
         angle=disc.angle + rng.normal(0.0, 0.05),
     )
-    along, across = (
-        min(r, 0.9) for r in (cup.a, cup.b) / np.array([disc.a, disc.b]) * rng.normal(1, 0.05, 2)
-    )
+    along, across = (min(r, 0.9) for r in (cup.a, cup.b) / np.array([disc.a, disc.b]) * rng.normal(1, 0.05, 2))
     shift = min(np.hypot(cup.x - disc.x, cup.y - disc.y) / disc.a, 0.95 - max(along, across))
     towards = np.arctan2(cup.y - disc.y, cup.x - disc.x) - disc.angle + rng.normal(0.0, 0.1)
-    return PhantomTruth(
-        drawn, _inside(drawn, float(along), float(across), float(max(shift, 0.0)), towards), truth.eye
-    )
+    return PhantomTruth(drawn, _inside(drawn, float(along), float(across), float(max(shift, 0.0)), towards), truth.eye)

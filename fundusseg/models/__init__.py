@@ -1,17 +1,18 @@
-"""Networks: the native generalized U-Net, and whatever segmentation_models_pytorch offers.
+"""Networks: the generalized U-Net, a small MobileNetV2 U-Net, and whatever segmentation_models_pytorch offers.
 
 ``SMPModel`` is imported when it is first used, because its library takes seconds to import.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from fundusseg.models.layers import Network, count_parameters, from_spec
+from fundusseg.models.layers import Network, count_parameters
+from fundusseg.models.mobile_unet import MobileUNet
 from fundusseg.models.unet import UNet
 
 if TYPE_CHECKING:
     from fundusseg.models.smp import SMPModel
 
-__all__ = ["Network", "SMPModel", "UNet", "count_parameters", "from_spec"]
+__all__ = ["MobileUNet", "Network", "SMPModel", "UNet", "count_parameters"]
 
 
 def __getattr__(name: str) -> Any:

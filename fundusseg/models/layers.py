@@ -4,7 +4,6 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,8 +30,8 @@ class Network(nn.Module):
     """Base of all networks: pixels in, one logit map for each region out.
 
     A subclass sets ``encoder``, ``decoder``, ``segmentation_head`` and ``divisor``. Its constructor takes
-    plain values only, and each instance remembers them in ``spec``, from which ``from_spec`` builds the
-    network again.
+    plain values only, and each instance remembers them in ``spec``, from which a checkpoint builds the network
+    again.
 
     Args:
         in_channels: Channels of the picture.
@@ -62,10 +61,11 @@ class Network(nn.Module):
             cls.__init__ = _remembering(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(
-        self, in_channels: int, out_channels: int, mean: Sequence[float], std: Sequence[float]
+        self, in_channels: int = 3, out_channels: int = 2, *, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         super().__init__()
         require_at_least_one(in_channels=in_channels, out_channels=out_channels)
+        self.in_channels, self.out_channels = in_channels, out_channels
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, in_channels) or (name == "std" and min(values) <= 0):
                 raise ConfigurationError(
@@ -83,6 +83,10 @@ class Network(nn.Module):
         Defaults are written out, so that a checkpoint outlives a change of them.
         """
         return {"class_path": _public_path(type(self)), "init_args": copy.deepcopy(self._init_args)}
+
+    def _amend_spec(self, **values: Any) -> None:
+        """Change remembered arguments, those that the outermost constructor has."""
+        self._init_args |= {name: plain(value, name) for name, value in values.items() if name in self._init_args}
 
     def normalise(self, image: Tensor) -> Tensor:
         """Turn pixels into what the encoder expects: ``(image / 255 - mean) / std``.
@@ -114,39 +118,6 @@ class Network(nn.Module):
                 f"multiples of {self.divisor}",
                 f"resize or pad to height {padded[0]} and width {padded[1]}",
             )
-
-
-def from_spec(spec: Mapping[str, Any]) -> Network:
-    """Build a network from its ``spec``; its weights are those of a new network.
-
-    Raises:
-        ConfigurationError: The class cannot be imported, is no ``Network``, or takes other arguments.
-    """
-    path, init_args = str(spec.get("class_path", "")), dict(spec.get("init_args", {}))
-    module, _, name = path.rpartition(".")
-    try:
-        network = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"network class {path!r} ({error})",
-            "a class that can be imported",
-            "install the package that the network comes from",
-        ) from error
-    if not (isinstance(network, type) and issubclass(network, Network)):
-        raise ConfigurationError(
-            f"network class {path!r}",
-            "a subclass of fundusseg.models.Network",
-            "derive the class from Network",
-        )
-    try:
-        inspect.signature(network.__init__).bind(None, **init_args)
-    except TypeError as error:
-        raise ConfigurationError(
-            f"arguments of {path!r} that it does not take ({error})",
-            "the arguments of its constructor",
-            "use the version of the package that wrote them",
-        ) from error
-    return network(**init_args)
 
 
 def _remembering(init: Callable[..., None]) -> Callable[..., None]:

@@ -72,9 +72,9 @@ class SMPModel(Network):
             load_encoder(network.encoder, encoder, Path(encoder_weights))
         expected = encoder_statistics(encoder, hub, in_channels)
         mean, std = (list(given or own) for given, own in zip((mean, std), expected, strict=True))
-        super().__init__(in_channels, out_channels, mean, std)
+        super().__init__(in_channels, out_channels, mean=mean, std=std)
         # A checkpoint brings the weights itself: to rebuild needs neither the file nor the hub.
-        self._init_args |= {"encoder_weights": None, "mean": mean, "std": std}
+        self._amend_spec(encoder_weights=None, mean=mean, std=std)
         self.encoder, self.decoder = network.encoder, network.decoder
         self.segmentation_head = network.segmentation_head
         self.divisor = int(network.encoder.output_stride)
@@ -142,9 +142,7 @@ def _download(architecture: str, arguments: Mapping[str, Any], name: str) -> Any
             "choose one of them; a 'tu-' encoder takes the tag of its weights in its own name",
         )
     try:
-        return ARCHITECTURES[architecture](
-            encoder_weights=True if encoder.startswith("tu-") else name, **arguments
-        )
+        return ARCHITECTURES[architecture](encoder_weights=True if encoder.startswith("tu-") else name, **arguments)
     except Exception as error:
         raise ConfigurationError(
             f"no weights {name!r} of encoder {encoder!r} from the hub ({_reason(error)})",

@@ -66,7 +66,7 @@ class UNet(Network):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
     ) -> None:
-        super().__init__(in_channels, out_channels, mean, std)
+        super().__init__(in_channels, out_channels, mean=mean, std=std)
         require_at_least_one(start_channels=start_channels, depth=depth)
         if not 0 <= dropout < 1:
             raise ConfigurationError(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -20,12 +19,18 @@ _HEADS = {"classifier", "fc", "_fc", "head", "last_linear", "linear"}
 _SHOWN = 20
 
 
-def load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
+def load_encoder(encoder: nn.Module, name: str, path: Path, beyond: tuple[str, ...] = ()) -> None:
     """Fill an encoder from a file; each of its tensors must be there, in its shape.
 
     Names match whatever timm's wrappers made of them: ``model.`` in front, ``stages_0`` for ``stages.0``.
     What the file has beyond the encoder may only be the classifier, or the layers that timm cuts off behind
     the last feature map.
+
+    Args:
+        encoder: Is filled in place.
+        name: Its name; after ``tu-`` that of a timm model.
+        path: A dict of tensors written by ``torch.save``, or safetensors.
+        beyond: Beginnings of names that the file may have although the encoder has not.
 
     Raises:
         ConfigurationError: There is no file, it holds no weights, or they are another network's.
@@ -41,8 +46,12 @@ def load_encoder(encoder: nn.Module, name: str, path: Path) -> None:
             shapes.append(f"{key} ({_size(found)} in the file, {_size(tensor)} in the encoder)")
         elif found is not None:
             own[key] = found
-    beyond = _beyond(name)
-    extra = [key for plain, (key, _) in tensors.items() if not _expendable(key) and plain not in beyond]
+    cut = _cut_off(name)
+    extra = [
+        key
+        for plain, (key, _) in tensors.items()
+        if not _expendable(key) and not key.startswith(beyond) and plain not in cut
+    ]
     complaints = [
         f"{what} {', '.join(keys[:_SHOWN])}" + f" and {len(keys) - _SHOWN} more" * (len(keys) > _SHOWN)
         for what, keys in (("without", missing), ("with another shape of", shapes), ("with a foreign", extra))
@@ -62,10 +71,12 @@ def _expendable(key: str) -> bool:
     return key.split(".")[0] in _HEADS or key.endswith("num_batches_tracked")
 
 
-def _beyond(name: str) -> set[str]:
+def _cut_off(name: str) -> set[str]:
     """Plain names of a whole timm model's tensors; empty for the library's own encoders, which are whole."""
     if not name.startswith("tu-"):
         return set()
+    import timm  # Here, because it takes seconds and our own networks do without it.
+
     try:
         with torch.device("meta"):
             whole = timm.create_model(name[3:])

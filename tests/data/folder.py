@@ -10,15 +10,12 @@ CODES = {"0/1/2": (0, 1, 2), "0/128/255": (0, 128, 255), "255/128/0": (255, 128,
 BINARY = ("folders", "suffix")
 NAMES = ("a_left", "a_right", "b_left")
 TABLE = (
-    "image,patient,eye,diagnosis,split\n"
-    "a_left.jpg,a,OS,glaucoma,train\n"
-    "a_right,a,OD,,train\n"
-    "b_left,b,OS,healthy,test\n"
+    "image,patient,eye,diagnosis,split\na_left.jpg,a,OS,glaucoma,train\na_right,a,OD,,train\nb_left,b,OS,healthy,test\n"
 )
 
 
 def build(root: Path, code: str = "0/1/2") -> None:
-    """Write three photographs with masks in a code, or as binary files in ``folders`` or with a ``suffix``."""
+    """Write three photographs with masks in a code, or binary in ``folders`` or with a ``suffix``."""
     masks = {"disc": ellipse(DISC), "cup": ellipse(CUP)}
     for seed, name in enumerate(NAMES):
         save(root / "images" / f"{name}.jpg", photograph(seed))

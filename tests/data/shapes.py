@@ -21,9 +21,7 @@ def ellipse(axes: tuple[float, float] = DISC, scale: float = 1.0, shape=(HEIGHT,
 def outline(axes: tuple[float, float] = DISC, scale: float = 1.0, points: int = 36, centre=CENTRE):
     """Points on the ellipse: (N, 2) of x, y."""
     t = np.linspace(0.0, 2 * np.pi, points, endpoint=False)
-    return np.stack(
-        [centre[0] + axes[0] * scale * np.cos(t), centre[1] + axes[1] * scale * np.sin(t)], axis=1
-    )
+    return np.stack([centre[0] + axes[0] * scale * np.cos(t), centre[1] + axes[1] * scale * np.sin(t)], axis=1)
 
 
 def photograph(seed: int, shape=(HEIGHT, WIDTH)):

@@ -1,0 +1,170 @@
+"""MobileNetV2 U-Net: small enough for a phone, with ImageNet weights where its width has any."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fundusseg.errors import ConfigurationError
+from fundusseg.models.layers import NearestUpsample, Network, initialise_like_keras
+from fundusseg.models.weights import load_encoder
+
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
+"""Expansion, width, repeats and stride of MobileNetV2's stages down to stride 16 (its table 2)."""
+
+DECODER_CHANNELS = (64, 48, 32, 16)
+
+
+class MobileUNet(Network):
+    """U-Net on MobileNetV2, after the MU-Net of the sclera segmentation competition SSBC 2020.
+
+    MobileNetV2: Sandler et al., CVPR 2018, arXiv 1801.04381. The encoder ends with the expansion of block 13
+    (stride 16); the skips are the expansions of blocks 6, 3 and 1, and the normalised picture. The decoder goes up
+    by nearest upsampling, concatenation, and two 3 x 3 convolutions with batch norm and ReLU. With width 0.35 and
+    one region it has 416,209 parameters, batch norm's statistics included. Kernels are drawn by Glorot's uniform
+    rule; strided convolutions are padded as torchvision pads them, because its weights expect that.
+
+    Args:
+        in_channels: Channels of the picture.
+        out_channels: Regions; each is a logit.
+        width: Multiplier of the encoder's channels, above 0.
+        encoder_weights: A file of torchvision's MobileNetV2 weights of the same width; None for random ones.
+        mean: Mean of the pixels scaled to 0..1, for each channel; by default what ImageNet weights expect.
+        std: Standard deviation of the same.
+
+    Raises:
+        ConfigurationError: A value is out of its range, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 2,
+        width: float = 0.35,
+        encoder_weights: str | None = None,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+    ) -> None:
+        super().__init__(in_channels, out_channels, mean=mean, std=std)
+        if not width > 0:
+            raise ConfigurationError(f"width {width}", "a multiplier above 0", "set width to 0.35 or 1.0")
+        self.divisor = 16
+        self.encoder = MobileEncoder(in_channels, width)
+        self.decoder = MobileDecoder(self.encoder.out_channels)
+        self.segmentation_head = nn.Conv2d(DECODER_CHANNELS[-1], out_channels, kernel_size=1)
+        initialise_like_keras(self)
+        if encoder_weights:
+            # The file goes on behind the expansion of block 13, where this encoder ends.
+            behind = ("features.14.conv.1", "features.14.conv.2", "features.14.conv.3")
+            later = tuple(f"features.{number}." for number in range(15, 19))
+            load_encoder(self.encoder, f"MobileUNet of width {width}", Path(encoder_weights), behind + later)
+        # A checkpoint brings the weights itself: to rebuild needs no file.
+        self._amend_spec(encoder_weights=None)
+
+
+class MobileEncoder(nn.Module):
+    """MobileNetV2 to the expansion of block 13, with torchvision's names.
+
+    Attributes:
+        out_channels: Channels of each feature map, from the picture down to stride 16.
+    """
+
+    def __init__(self, in_channels: int, width: float) -> None:
+        super().__init__()
+        channels = divisible(32 * width)
+        self.features = nn.ModuleList([convolution(in_channels, channels, 3, stride=2)])
+        self.out_channels = [in_channels]
+        for expansion, base, repeats, first_stride in STAGES:
+            for repeat in range(repeats):
+                stride = first_stride if repeat == 0 else 1
+                if stride == 2:
+                    self.out_channels.append(expansion * channels)
+                self.features.append(InvertedResidual(channels, divisible(base * width), expansion, stride))
+                channels = divisible(base * width)
+        self.features.append(ExpansionOnly(channels))
+        self.out_channels.append(6 * channels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The picture, and the expansions of blocks 1, 3, 6 and 13."""
+        features = [x]
+        for layer in self.features:
+            if isinstance(layer, InvertedResidual):
+                expanded, x = layer(x)
+                if layer.stride == 2:
+                    features.append(expanded)
+            else:
+                x = layer(x)
+        return [*features, x]
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depthwise 3 x 3 convolution and linear projection; added to the input where the shapes agree."""
+
+    def __init__(self, in_channels: int, out_channels: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        inner = in_channels * expansion
+        self.stride, self.added = stride, stride == 1 and in_channels == out_channels
+        self.expanded = expansion > 1
+        self.conv = nn.Sequential(
+            *([convolution(in_channels, inner, 1)] if self.expanded else []),
+            convolution(inner, inner, 3, stride, groups=inner),
+            nn.Conv2d(inner, out_channels, kernel_size=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The expansion, which the decoder takes, and the block's output."""
+        expanded: Tensor = self.conv[0](x) if self.expanded else x
+        out: Tensor = self.conv[1 if self.expanded else 0 :](expanded)
+        return expanded, x + out if self.added else out
+
+
+class ExpansionOnly(nn.Module):
+    """The expansion of block 13, without the rest of the block."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(convolution(in_channels, 6 * in_channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep height and width, six times the channels."""
+        out: Tensor = self.conv(x)
+        return out
+
+
+class MobileDecoder(nn.Module):
+    """The way up to the picture's size."""
+
+    def __init__(self, encoder_channels: Sequence[int]) -> None:
+        super().__init__()
+        *skips, channels = encoder_channels
+        self.up, self.blocks = NearestUpsample(), nn.ModuleList()
+        for skip, width in zip(reversed(skips), DECODER_CHANNELS, strict=True):
+            layers: list[nn.Module] = []
+            for inputs in (channels + skip, width):
+                layers += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            self.blocks.append(nn.Sequential(*layers))
+            channels = width
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Rise from the smallest feature map to the picture's size."""
+        *skips, x = features
+        for block, skip in zip(self.blocks, reversed(skips), strict=True):
+            x = block(torch.cat([self.up(x), skip], dim=1))
+        return x
+
+
+def convolution(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+    """Convolution without bias, batch norm and ReLU6."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU6(),
+    )
+
+
+def divisible(channels: float) -> int:
+    """Round to a multiple of 8, at least 8 and never more than a tenth below (MobileNet's rule)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8

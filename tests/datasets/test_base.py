@@ -1,0 +1,73 @@
+"""What every reader shares."""
+
+from pathlib import Path
+
+import pytest
+
+from fundusseg.datasets import DrionsDB, DrishtiGS, Folder, FundusDataset, OpticDiscSeg, Phantom
+from fundusseg.datasets.base import keyed, pair
+from fundusseg.errors import DatasetError
+from tests.data import drions_db, drishti_gs, folder, optic_disc_seg
+
+READERS = {DrishtiGS: drishti_gs, DrionsDB: drions_db, OpticDiscSeg: optic_disc_seg, Folder: folder}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_missing_folder_says_what_should_be_there(reader, tmp_path):
+    with pytest.raises(DatasetError, match=f"no folder at .*nowhere for {reader.__name__}.*{reader.layout[:6]}"):
+        _ = reader(tmp_path / "nowhere").records
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_folder_without_pictures_says_what_should_be_there(reader, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(DatasetError, match=f"no picture of {reader.__name__} below"):
+        _ = reader(tmp_path).records
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_parents_and_relative_roots_find_the_same(reader, tmp_path):
+    READERS[reader].build(tmp_path / "deep" / "er")
+    records = reader(tmp_path / "deep" / "er").records
+    assert reader(tmp_path).records == records
+    moved = reader("deep").under(tmp_path)
+    assert moved.records == records
+    assert moved.under(tmp_path / "x").root == moved.root  # an absolute root stays
+
+
+def test_a_moved_dataset_forgets_what_it_had_read(tmp_path):
+    folder.build(tmp_path / "one" / "data", "0/1/2")
+    folder.build(tmp_path / "two" / "data", "255/128/0")
+    dataset = Folder("data")
+    one = dataset.under(tmp_path / "one")
+    assert one.code == "0/1/2"
+    one.root = Path("data")
+    assert one.under(tmp_path / "two").code == "255/128/0"
+
+
+@pytest.mark.parametrize("reader", [*READERS, Phantom])
+def test_a_reader_is_a_fact_sheet(reader):
+    assert issubclass(reader, FundusDataset)
+    assert len(reader.__doc__.splitlines()) > 8
+    assert all(getattr(reader, name) for name in ("licence", "citation", "layout"))
+
+
+def test_the_dataset_twice_is_refused(tmp_path):
+    drions_db.build(tmp_path / "one")
+    drions_db.build(tmp_path / "two")
+    with pytest.raises(DatasetError, match=r"two files for the photograph of '001'.*one.*two"):
+        _ = DrionsDB(tmp_path).records
+
+
+def test_keyed_loses_no_file():
+    assert keyed("mask", [("a", Path("x")), ("b", Path("y"))]) == {"a": Path("x"), "b": Path("y")}
+    with pytest.raises(DatasetError, match="two files for the mask of 'a': x and y"):
+        keyed("mask", [("a", Path("x")), ("a", Path("y"))])
+
+
+def test_pair_names_the_first_orphans():
+    pictures = {name: Path(f"{name}.jpg") for name in "abcdef"}
+    with pytest.raises(DatasetError, match=r"picture without its mask: b.jpg, c.jpg, d.jpg and 2 more"):
+        pair("mask", pictures, {"a": Path("a.png")})
+    with pytest.raises(DatasetError, match=r"mask without its picture: z.png"):
+        pair("mask", {}, {"z": Path("z.png")})

@@ -1,0 +1,139 @@
+"""DRISHTI-GS1 in miniature and, where there are any, the real photographs."""
+
+import numpy as np
+import pytest
+
+from fundusseg.annotations import fuse
+from fundusseg.datasets import DrishtiGS
+from fundusseg.errors import DatasetError, ImageError
+from tests.data import drishti_gs
+from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, truncate, vertical_ratio
+
+
+@pytest.fixture
+def tree(tmp_path):
+    drishti_gs.build(tmp_path)
+    return tmp_path
+
+
+def soft_map(tree, number="001", kind="OD"):
+    return next(tree.rglob(f"drishtiGS_{number}_{kind}segSoftmap.png"))
+
+
+@pytest.mark.parametrize("truth", ["Test_GT", "GT"])
+def test_records(tmp_path, truth):
+    drishti_gs.build(tmp_path, test_truth=truth)
+    records = DrishtiGS(tmp_path).records
+    assert [record.name for record in records] == [f"drishtiGS_{number:03d}" for number in range(1, 9)]
+    assert [record.subset for record in records] == ["train"] * 4 + ["test"] * 4
+    assert [record.diagnosis for record in records] == ["glaucoma", "healthy"] * 2 + [None] * 4
+    assert {record.eye for record in records} == {None}
+    assert {record.regions for record in records} == {("disc", "cup")}
+    assert records[0].key == "drishti_gs/drishtiGS_001"
+
+
+def test_the_index_decodes_nothing(tree):
+    for path in tree.rglob("*.png"):
+        path.write_bytes(b"")
+    assert len(DrishtiGS(tree)) == 8
+
+
+def test_soft_maps_are_four_nested_annotations(tree):
+    sample = DrishtiGS(tree)[0]
+    assert np.array_equal(sample.image, photograph(1))
+    for region, axes in (("disc", DISC), ("cup", CUP)):
+        drawn = sample.of(region)
+        assert [annotation.expert for annotation in drawn] == ["agree1", "agree2", "agree3", "agree4"]
+        for annotation, scale in zip(drawn, drishti_gs.SCALES, strict=True):
+            assert np.array_equal(annotation.mask, ellipse(axes, scale))
+        agreeing = sum(annotation.mask.astype(int) for annotation in drawn)
+        assert np.array_equal(fuse(drawn, "mean"), 255 * agreeing // 4)
+        assert np.array_equal(fuse(drawn, "majority") > 0, agreeing >= 3)
+
+
+def test_the_majority_has_the_drawn_ratio(tree):
+    sample = DrishtiGS(tree)[5]
+    cup, disc = (fuse(sample.of(region), "majority") for region in ("cup", "disc"))
+    assert vertical_ratio(cup, disc) == pytest.approx(RATIO, abs=1 / extent(disc))
+
+
+def test_cdr_values(tree):
+    dataset = DrishtiGS(tree)
+    assert dataset.cdr_values(dataset.records[0]) == (0.58, 0.60, 0.62, 0.61)
+
+
+@pytest.mark.parametrize("text", ["0.5 0.6 0.7", "0.5 0.6 0.7 x", "0.5 0.6 0.7 60", "nan 0.6 0.7 0.6", ""])
+def test_broken_cdr_values_are_named(tree, text):
+    dataset = DrishtiGS(tree)
+    next(tree.rglob("drishtiGS_001_cdrValues.txt")).write_text(text)
+    with pytest.raises(DatasetError, match=r"drishtiGS_001_cdrValues\.txt"):
+        dataset.cdr_values(dataset.records[0])
+
+
+def test_missing_cdr_values_are_named(tree):
+    next(tree.rglob("drishtiGS_001_cdrValues.txt")).unlink()
+    dataset = DrishtiGS(tree)
+    with pytest.raises(DatasetError, match=r"no cdrValues.txt for .*drishtiGS_001\.png"):
+        dataset.cdr_values(dataset.records[0])
+
+
+def test_a_missing_map_is_named(tree):
+    soft_map(tree, "002", "cup").unlink()
+    with pytest.raises(DatasetError, match=r"picture without its cup soft map: .*drishtiGS_002\.png"):
+        _ = DrishtiGS(tree).records
+
+
+def test_an_orphan_map_is_named(tree):
+    next(tree.rglob("drishtiGS_003.png")).unlink()
+    with pytest.raises(DatasetError, match=r"disc soft map without its picture: .*drishtiGS_003_ODseg"):
+        _ = DrishtiGS(tree).records
+
+
+@pytest.mark.parametrize("value", [32, 100, 160, 220])
+def test_a_value_between_the_levels_is_named(tree, value):
+    codes = np.zeros((96, 112), np.uint8)
+    codes[30:60, 30:60] = value
+    save(soft_map(tree), codes)
+    with pytest.raises(DatasetError, match=rf"the value {value} in .*drishtiGS_001_ODsegSoftmap\.png"):
+        _ = DrishtiGS(tree)[0]
+
+
+def test_levels_off_by_rounding_are_taken(tree):
+    codes = np.array([0, 63, 127, 191, 255], np.uint8)[sum(ellipse(DISC, s).astype(int) for s in drishti_gs.SCALES)]
+    save(soft_map(tree), codes)
+    assert np.array_equal(DrishtiGS(tree)[0].of("disc")[1].mask, ellipse(DISC, drishti_gs.SCALES[1]))
+
+
+def test_an_empty_map_is_named(tree):
+    save(soft_map(tree, kind="cup"), np.zeros((96, 112), np.uint8))
+    with pytest.raises(DatasetError, match=r"no cup pixel marked for .*drishtiGS_001\.png"):
+        _ = DrishtiGS(tree)[0]
+
+
+def test_a_map_of_another_size_is_named(tree):
+    save(soft_map(tree), ellipse(shape=(90, 112)).astype(np.uint8) * 255)
+    with pytest.raises(DatasetError, match=r"disc mask of 112 x 90 pixels for .*drishtiGS_001\.png"):
+        _ = DrishtiGS(tree)[0]
+
+
+@pytest.mark.parametrize("pattern", ["drishtiGS_001.png", "drishtiGS_001_ODsegSoftmap.png"])
+def test_a_truncated_file_is_named(tree, pattern):
+    truncate(next(tree.rglob(pattern)))
+    with pytest.raises(ImageError, match=pattern):
+        _ = DrishtiGS(tree)[0]
+
+
+@pytest.mark.realdata
+def test_real_photographs(realdata):
+    dataset = DrishtiGS(realdata / "Drishti-GS1_files")
+    assert len(dataset) == 50
+    assert {record.subset for record in dataset.records} == {"train"}
+    bias = []
+    for record in dataset.records[::5]:
+        sample = dataset.load(record)
+        cup, disc = (fuse(sample.of(region), "majority") for region in ("cup", "disc"))
+        assert not (cup & ~disc).any()
+        bias.append(vertical_ratio(cup, disc) - np.mean(dataset.cdr_values(record)))
+    # The fused outline is not the mean of the four experts' own ratios, but close to it.
+    assert abs(np.mean(bias)) < 0.03
+    assert np.max(np.abs(bias)) < 0.12

@@ -1,0 +1,191 @@
+"""The user's own folder in every code, and the real crops where there are any."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from fundusseg.datasets import Folder
+from fundusseg.errors import ConfigurationError, DatasetError, ImageError
+from tests.data import folder
+from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+
+
+def masks(sample):
+    return {annotation.region: annotation.mask for annotation in sample.annotations}
+
+
+@pytest.mark.parametrize("drawn", [*folder.CODES, *folder.BINARY])
+@pytest.mark.parametrize("given", [False, True])
+def test_every_code_gives_the_drawn_masks(tmp_path, drawn, given, caplog):
+    folder.build(tmp_path, drawn)
+    code = drawn if drawn in folder.CODES else "binary"
+    dataset = Folder(tmp_path, code=code if given else "auto")
+    with caplog.at_level(logging.INFO):
+        found = masks(dataset[0])
+    assert dataset.code == code
+    assert (f"have the code {code}" in caplog.text) is not given
+    assert np.array_equal(found["disc"], ellipse(DISC))
+    assert np.array_equal(found["cup"], ellipse(CUP))
+    assert vertical_ratio(found["cup"], found["disc"]) == pytest.approx(RATIO, abs=1 / extent(found["disc"]))
+
+
+@pytest.mark.parametrize("drawn", [*folder.CODES, *folder.BINARY])
+def test_one_region_of_two(tmp_path, drawn):
+    folder.build(tmp_path, drawn)
+    for region, axes in (("disc", DISC), ("cup", CUP)):
+        dataset = Folder(tmp_path, regions=(region,))
+        found = masks(dataset[1])
+        assert list(found) == [region]
+        assert np.array_equal(found[region], ellipse(axes))
+        assert dataset.records[0].regions == (region,)
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_one_region_may_stand_in_plain_binary_masks(tmp_path, white):
+    folder.build(tmp_path)
+    for name in folder.NAMES:
+        save(tmp_path / "masks" / f"{name}.png", ellipse().astype(np.uint8) * white)
+    dataset = Folder(tmp_path, regions=("sclera",), name="mine")
+    sample = dataset[0]
+    assert (dataset.code, sample.record.key) == ("binary", "mine/a_left")
+    assert np.array_equal(masks(sample)["sclera"], ellipse())
+
+
+def test_other_folder_names(tmp_path):
+    folder.build(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "photos (new)")
+    (tmp_path / "masks").rename(tmp_path / "truth")
+    assert len(Folder(tmp_path, images="photos (new)", masks="truth")) == 3
+
+
+def test_the_table_fills_the_records(tmp_path):
+    folder.build(tmp_path)
+    records = Folder(tmp_path, csv="table.csv").records
+    assert [(r.name, r.patient, r.eye, r.diagnosis, r.subset) for r in records] == [
+        ("a_left", "a", "OS", "glaucoma", "train"),
+        ("a_right", "a", "OD", None, "train"),
+        ("b_left", "b", "OS", "healthy", "test"),
+    ]
+    assert [record.patient for record in Folder(tmp_path).records] == list(folder.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("image,", "picture,", "the columns picture, patient, eye, diagnosis, split in"),
+        ("b_left,", "c_left,", "'c_left' in line 4"),
+        ("a_right,", "a_left,", "'a_left' in line 3"),
+        ("a_right,a,OD,,train\n", "", r"no line for .*a_right\.jpg"),
+        ("OD", "right", "'right' as eye in line 3"),
+        ("healthy", "well", "'well' as diagnosis in line 4"),
+        ("test", "exam", "'exam' as split in line 4"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_named(tmp_path, old, new, message):
+    folder.build(tmp_path)
+    assert old in folder.TABLE
+    (tmp_path / "table.csv").write_text(folder.TABLE.replace(old, new))
+    with pytest.raises(DatasetError, match=rf"{message}.*table\.csv"):
+        _ = Folder(tmp_path, csv="table.csv").records
+
+
+def test_a_missing_table_is_named(tmp_path):
+    folder.build(tmp_path)
+    with pytest.raises(DatasetError, match=r"no table at .*none\.csv"):
+        _ = Folder(tmp_path, csv="none.csv").records
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ellipse(DISC) * 255,  # one region or a cup without rim
+        255 - ellipse(DISC) * 255,
+        ellipse(DISC) * 1,
+        ellipse(DISC) * 1 + ellipse(CUP) * 2,  # 0, 1, 3
+        2 - ellipse(DISC) * 1 - ellipse(CUP),  # 0/1/2 the other way round
+        np.where(ellipse((90, 90)), np.where(ellipse(CUP), 255, 128), 0),  # a disc over the border
+    ],
+)
+def test_a_code_that_cannot_be_told_is_refused(tmp_path, codes):
+    folder.build(tmp_path)
+    for name in folder.NAMES:
+        save(tmp_path / "masks" / f"{name}.png", codes)
+    with pytest.raises(DatasetError, match=r"do not tell the code for disc and cup.*give the code"):
+        _ = Folder(tmp_path).records
+
+
+@pytest.mark.parametrize("broken", ["picture", "mask"])
+@pytest.mark.parametrize("drawn", ["0/1/2", *folder.BINARY])
+def test_orphans_on_either_side_are_named(tmp_path, drawn, broken):
+    folder.build(tmp_path, drawn)
+    files = sorted(tmp_path.rglob("*.jpg" if broken == "picture" else "*b_left*.png"))
+    files[-1].unlink()
+    with pytest.raises(DatasetError, match=r"without its .*b_left"):
+        _ = Folder(tmp_path).records
+
+
+def test_both_kinds_of_masks_are_refused(tmp_path):
+    folder.build(tmp_path, "0/1/2")
+    folder.build(tmp_path, "folders")
+    with pytest.raises(DatasetError, match=r"masks for all regions together .* and for one region"):
+        _ = Folder(tmp_path).records
+
+
+def test_an_unknown_value_is_named(tmp_path):
+    folder.build(tmp_path)
+    save(tmp_path / "masks" / "a_left.png", ellipse(DISC) * 7)
+    with pytest.raises(DatasetError, match=r"the value 7 in .*a_left\.png.*0, 1, 2 of the code 0/1/2"):
+        _ = Folder(tmp_path, code="0/1/2")[0]
+
+
+def test_a_grey_binary_mask_is_refused(tmp_path):
+    folder.build(tmp_path, "folders")
+    save(tmp_path / "masks" / "disc" / "a_left.png", ellipse(DISC) * 255 - ellipse(CUP) * 100)
+    with pytest.raises(DatasetError, match=r"the value 155 in .*a_left\.png"):
+        _ = Folder(tmp_path)[0]
+
+
+def test_an_empty_region_is_named(tmp_path):
+    folder.build(tmp_path)
+    save(tmp_path / "masks" / "a_left.png", ellipse(DISC))
+    with pytest.raises(DatasetError, match=r"no cup pixel marked for .*a_left\.jpg"):
+        _ = Folder(tmp_path, code="0/1/2")[0]
+
+
+def test_a_mask_of_another_size_is_named(tmp_path):
+    folder.build(tmp_path)
+    save(tmp_path / "masks" / "a_left.png", ellipse(shape=(80, 112)) * 1)
+    with pytest.raises(DatasetError, match=r"disc mask of 112 x 80 pixels for .*a_left\.jpg"):
+        _ = Folder(tmp_path, code="0/1/2")[0]
+
+
+@pytest.mark.parametrize("name", ["images/a_left.jpg", "masks/a_left.png"])
+def test_a_truncated_file_is_named(tmp_path, name):
+    folder.build(tmp_path)
+    truncate(tmp_path / name)
+    with pytest.raises(ImageError, match=name):
+        _ = Folder(tmp_path, code="0/1/2")[0]
+
+
+def test_settings_that_cannot_be_are_refused_at_once(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"code='1/2/3'.*one of auto, 0/1/2"):
+        Folder(tmp_path, code="1/2/3")
+    with pytest.raises(ConfigurationError, match=r"regions=.*sclera"):
+        Folder(tmp_path, code="0/1/2", regions=("sclera",))
+    with pytest.raises(ConfigurationError, match=r"regions="):
+        Folder(tmp_path, regions=())
+    folder.build(tmp_path, "folders")
+    with pytest.raises(ConfigurationError, match=r"code='0/1/2' for a mask file for each region"):
+        _ = Folder(tmp_path, code="0/1/2").records
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("name", "count", "code"), [("REFUGE-crops", 241, "255/128/0"), ("ORIGA-crops", 30, "0/1/2")])
+def test_real_crops(realdata, name, count, code):
+    dataset = Folder(realdata / name, name=name)
+    assert (len(dataset), dataset.code) == (count, code)
+    for record in dataset.records[:: count // 10]:
+        found = masks(dataset.load(record))
+        assert not (found["cup"] & ~found["disc"]).any()
+        assert 0.2 < vertical_ratio(found["cup"], found["disc"]) < 0.95

@@ -1,0 +1,63 @@
+import albumentations
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fundusseg.augment import Augmentation
+from fundusseg.errors import ConfigurationError
+
+
+def sample(size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """A picture whose red channel shows its own target."""
+    disc = cv2.ellipse(np.zeros((size, size), np.uint8), (size // 2, size // 2), (20, 12), 30, 0, 360, 255, -1)
+    cup = cv2.ellipse(np.zeros((size, size), np.uint8), (size // 2, size // 2), (8, 5), 30, 0, 360, 255, -1)
+    return np.dstack([disc, np.full_like(disc, 90), cup]), np.dstack([disc, cup])
+
+
+def test_untouched_without_transforms():
+    image, target = sample()
+    tensors = Augmentation()(image, target, seed=0)
+    assert [t.dtype for t in tensors] == [torch.uint8, torch.uint8]
+    assert np.array_equal(tensors[0].permute(1, 2, 0), image)
+    assert np.array_equal(tensors[1].permute(1, 2, 0), target)
+
+
+def test_seed_decides_every_choice():
+    image, target = sample()
+    augmentation = Augmentation.standard()
+    first, again, other = (augmentation(image, target, seed)[0] for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(Augmentation.standard()(image, target, 5)[0], first)
+
+
+def test_picture_and_target_move_together():
+    image, target = sample()
+    geometry = [t for t in Augmentation.standard().transforms if not isinstance(t, albumentations.ColorJitter)]
+    for seed in range(20):
+        moved, moved_target = Augmentation(geometry)(image, target, seed)
+        assert (moved[0].int() - moved_target[0].int()).abs().max() <= 8
+        assert (moved[2].int() - moved_target[1].int()).abs().max() <= 8
+
+
+def test_rotated_edges_stay_sub_pixel():
+    image, target = sample()
+    values = Augmentation([albumentations.Affine(rotate=(30, 30), mask_interpolation=cv2.INTER_LINEAR, p=1)])(
+        image, target, 0
+    )[1].unique()
+    assert len(values) > 10
+
+
+def test_one_region_keeps_its_channel():
+    image, target = sample()
+    assert Augmentation.standard()(image, target[..., :1], 0)[1].shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    "transform", [albumentations.Resize(32, 32), albumentations.CenterCrop(40, 40), albumentations.Normalize()]
+)
+def test_a_changed_shape_or_type_is_refused(transform):
+    image, target = sample()
+    with pytest.raises(ConfigurationError, match="stay 64 x 64"):
+        Augmentation([transform])(image, target, 0)

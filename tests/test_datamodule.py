@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import torch
+
+from fundusseg.augment import Augmentation
+from fundusseg.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError, DatasetError
+
+
+def module(tmp_path, **options) -> FundusDataModule:
+    """Two phantoms, the second without cups, prepared and set up."""
+    datasets = [
+        Phantom(count=20, size=96, name="both"),
+        Phantom(count=10, size=96, name="disc_only", regions=("disc",), seed=1),
+    ]
+    settings = {"datasets": datasets, "image_size": 32, "batch_size": 4, "cache_dir": str(tmp_path), **options}
+    data = FundusDataModule(**settings)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_batch_is_the_designs(tmp_path):
+    batch = next(iter(module(tmp_path).train_dataloader()))
+    assert {key: (value.dtype, tuple(value.shape)) for key, value in batch.items()} == {
+        "image": (torch.uint8, (4, 3, 32, 32)),
+        "target": (torch.uint8, (4, 2, 32, 32)),
+        "valid": (torch.bool, (4, 2)),
+        "weight": (torch.float32, (4,)),
+        "source": (torch.int64, (4,)),
+        "index": (torch.int64, (4,)),
+    }
+
+
+def test_index_and_source_find_the_record_again(tmp_path):
+    data = module(tmp_path)
+    names = list(data.sources)
+    for batch in data.test_dataloader():
+        for index, source in zip(batch["index"].tolist(), batch["source"].tolist(), strict=True):
+            assert data.records[index].source == names[source]
+
+
+def test_a_region_that_is_not_labelled_is_not_valid(tmp_path):
+    for batch in module(tmp_path).train_dataloader():
+        cup = batch["source"] == list(module(tmp_path).sources).index("both")
+        assert torch.equal(batch["valid"][:, 1], cup)
+        assert batch["valid"][:, 0].all()
+
+
+def test_shapes_never_change_and_padding_weighs_nothing(tmp_path):
+    data = module(tmp_path, batch_size=7)
+    for loader, subset in ((data.val_dataloader(), "val"), (data.test_dataloader(), "test")):
+        batches = list(loader)
+        assert {tuple(batch["image"].shape) for batch in batches} == {(7, 3, 32, 32)}
+        weight = torch.cat([batch["weight"] for batch in batches])
+        index = torch.cat([batch["index"] for batch in batches])[weight > 0]
+        assert sorted(data.records[i].key for i in index.tolist()) == sorted(data.split.keys(subset))
+    assert {tuple(batch["image"].shape) for batch in data.train_dataloader()} == {(7, 3, 32, 32)}
+
+
+def test_training_is_repeated_by_epoch_and_seed(tmp_path):
+    def images(epoch: int, **options) -> torch.Tensor:
+        loader = module(tmp_path, **options).train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return torch.cat([batch["image"] for batch in loader])
+
+    assert torch.equal(images(0), images(0))
+    assert torch.equal(images(0), images(0, num_workers=2))
+    assert not torch.equal(images(0), images(1))
+
+
+def test_source_weights_balance_an_epoch(tmp_path):
+    data = module(tmp_path, source_weights={"both": 1, "disc_only": 3}, samples_per_epoch=40)
+    sources = torch.cat([batch["source"] for batch in data.train_dataloader()])
+    assert np.bincount(sources).tolist() == [10, 30]
+
+
+def test_evaluation_is_not_augmented_unless_asked(tmp_path):
+    plain, again = (next(iter(module(tmp_path).val_dataloader()))["image"] for _ in range(2))
+    assert torch.equal(plain, again)
+    changed = module(tmp_path, eval_augmentation=Augmentation.standard())
+    assert not torch.equal(plain, next(iter(changed.val_dataloader()))["image"])
+
+
+def test_former_split_is_taken_from_its_file(tmp_path):
+    data = module(tmp_path, seed=8)
+    data.split.save(tmp_path / "split.json")
+    assert module(tmp_path, seed=9).split != data.split
+    assert module(tmp_path, seed=9, split=str(tmp_path / "split.json")).split == data.split
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"datasets": [Phantom(count=3), Phantom(count=4)]}, "two datasets of source 'phantom'"),
+        ({"source_weights": {"nobody": 1.0}}, "source_weights"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"image_size": 3}, "image_size 3"),
+        ({"roi": "nose"}, "roi 'nose'"),
+        ({"regions": []}, "regions"),
+        ({"roi_scale": 0.5}, "roi_scale 0.5"),
+        ({"fusion": "average"}, "average"),
+    ],
+)
+def test_settings_out_of_range(tmp_path, options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        module(tmp_path, **options)
+
+
+def test_too_few_samples_for_a_batch(tmp_path):
+    with pytest.raises(ConfigurationError, match="for batches of 64"):
+        module(tmp_path, batch_size=64).train_dataloader()
+
+
+def test_an_empty_subset_is_said(tmp_path):
+    data = module(tmp_path, val_share=0.0)
+    with pytest.raises(DatasetError, match="no val sample"):
+        data.val_dataloader()
+
+
+def test_crop_around_a_disc_that_is_not_labelled(tmp_path):
+    with pytest.raises(DatasetError, match="no labelled disc"):
+        module(tmp_path, datasets=[Phantom(count=5, size=96, regions=("cup",))], regions=("cup",))
