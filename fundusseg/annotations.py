@@ -167,7 +167,7 @@ def staple(annotations: Sequence[Annotation]) -> Image:
     import SimpleITK
 
     masks = [SimpleITK.GetImageFromArray(annotation.mask.astype(np.uint8)) for annotation in annotations]
-    probability = SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(masks, 1.0))
+    probability = SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(masks))  # type: ignore[no-untyped-call]
     # The tolerance keeps a certain pixel certain where the estimate ends a rounding error below 1.
     target: Image = np.floor(probability * 255.0 + 1e-6).astype(np.uint8)
     return target

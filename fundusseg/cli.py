@@ -23,12 +23,12 @@ from fundusseg.errors import ConfigurationError, FundusSegError, nearest
 from fundusseg.task import SegmentationTask
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)
+"""What the commands print on; wide enough for a table when it goes to a file."""
 
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
-    ".*LeafSpec.*",
 )
 
 
@@ -174,7 +174,8 @@ class FundusCLI(LightningCLI):
                 "checkpoint.save_last": True,
                 "checkpoint.auto_insert_metric_name": False,
                 "early_stopping.patience": 20,
-                "trainer.max_epochs": 12,
+                "trainer.max_epochs": 40,
+                "trainer.enable_model_summary": False,
                 "trainer.num_sanity_val_steps": 0,
                 "trainer.log_every_n_steps": 10,
                 "trainer.logger": {

@@ -11,13 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fundusseg.cli import FundusCLI, console, prepare_process, run
+from fundusseg.models import count_parameters
 from fundusseg.report import score_table, write_json
+from fundusseg.splits import SUBSETS
 
 
 def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
     prepare_process()
     cli = FundusCLI(arguments)
+    _say_what_is_trained(cli)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     if cli.trainer.interrupted:
         return 130
@@ -27,11 +30,19 @@ def main(arguments: list[str]) -> int:
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
     cli.datamodule.split.save(folder / "split.json")
     cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
-    _say(cli, Path(best), folder)
+    _say_what_came_out(cli, Path(best), folder)
     return 0
 
 
-def _say(cli: FundusCLI, best: Path, folder: Path) -> None:
+def _say_what_is_trained(cli: FundusCLI) -> None:
+    """Print network, sources and the size of each subset."""
+    total, trainable = count_parameters(cli.model.model)
+    sizes = ", ".join(f"{len(cli.datamodule.split.keys(subset))} {subset}" for subset in SUBSETS)
+    console.print(f"Network: {type(cli.model.model).__name__}, {total:,} parameters, {trainable:,} trainable")
+    console.print(f"Pictures: {sizes}, from {', '.join(cli.datamodule.sources)}", soft_wrap=True)
+
+
+def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     """Print the table, where the files lie, and what to type next."""
     rows = [asdict(score) for score in cli.model.results["test"]]
     write_json(rows, folder / "test.json")

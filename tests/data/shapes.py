@@ -53,3 +53,15 @@ def vertical_ratio(cup, disc) -> float:
 def truncate(path: Path) -> None:
     """Cut a file in half, as a broken download does."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def labels(background: int, rim: int, cup: int):
+    """One mask of disc and cup in a code of three values."""
+    table = np.array([background, rim, cup], dtype=np.uint8)
+    return table[ellipse(DISC).astype(int) + ellipse(CUP)]
+
+
+def write_contour(path: Path, points, separator: str = " ") -> None:
+    """Write a contour file of one point a line, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{x:.3f}{separator}{y:.3f}\n" for x, y in points))

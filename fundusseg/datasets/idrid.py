@@ -1,0 +1,61 @@
+"""IDRiD: 81 photographs with the disc."""
+
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.images import read_mask
+from fundusseg.sample import DISC, Annotation, Record, Subset
+
+
+class IDRiD(FundusDataset):
+    """IDRiD, its part A (segmentation).
+
+    - Images: 81 photographs with signs of diabetic retinopathy, JPEG, 4288 x 2848, 50 degree field of view centred
+      near the macula, Kowa VX-10 alpha; Nanded.
+    - Masks: the disc only, TIFF; every value above 0 is the disc. The lesions' masks are not read.
+    - Experts: 1.
+    - Diagnosis of glaucoma, eye and patient: not told, so each photograph counts as a patient of its own.
+    - Split: 54 training, 27 test, by the folder.
+
+    Raises:
+        DatasetError: On reading, a photograph without its mask or a mask without its photograph.
+    """
+
+    source = "idrid"
+    regions = (DISC,)
+    licence = "CC BY 4.0"
+    citation = (
+        "Porwal, Pachade, Kamble, Kokare, Deshmukh, Sahasrabuddhe, Meriaudeau: Indian Diabetic Retinopathy Image "
+        "Dataset (IDRiD), Data 3(3), 2018, doi 10.3390/data3030025"
+    )
+    layout = (
+        "1. Original Images/{a. Training Set,b. Testing Set}/IDRiD_NN.jpg and "
+        "2. All Segmentation Groundtruths/{a. Training Set,b. Testing Set}/5. Optic Disc/IDRiD_NN_OD.tif"
+    )
+
+    def index(self) -> list[Record]:
+        """Pair photographs and masks by number."""
+        part = r"(?:[ab]\. ?)?(training|testing) set"
+        images = self.match(rf"(?:\d\. ?)?original images/{part}/IDRiD_(\d+)\.jpe?g")
+        masks = self.match(
+            rf"(?:\d\. ?)?all segmentation groundtruths/{part}/(?:\d\. ?)?optic disc/IDRiD_(\d+)_OD\.tiff?"
+        )
+        pictures = keyed("photograph", ((hit[2], path) for path, hit in images.items()))
+        found = keyed("disc mask", ((hit[2], path) for path, hit in masks.items()))
+        subsets: dict[str, Subset] = {
+            hit[2]: "train" if hit[1].lower() == "training" else "test" for hit in images.values()
+        }
+        return [
+            Record(
+                self.source,
+                f"IDRiD_{number}",
+                picture,
+                f"IDRiD_{number}",
+                self.regions,
+                subset=subsets[number],
+                files={DISC: mask},
+            )
+            for number, picture, mask in pair("disc mask", pictures, found)
+        ]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Read the mask."""
+        return [Annotation(DISC, "expert1", read_mask(record.files[DISC]) > 0)]

@@ -1,0 +1,99 @@
+"""ORIGA: 650 photographs with disc and cup."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.codes import nested
+from fundusseg.datasets.tables import line_of, meaning, read_csv
+from fundusseg.errors import DatasetError
+from fundusseg.images import read_mask
+from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Subset
+
+_DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma"}
+_SUBSETS: dict[str, Subset] = {"A": "train", "B": "test"}
+_EYES: dict[str, Eye] = {"OD": "OD", "OS": "OS"}
+
+
+class Origa(FundusDataset):
+    """ORIGA(-light).
+
+    - Images: 650 photographs, JPEG, about 2048 pixels high; Singapore.
+    - Masks: one for both regions, 0 background, 1 rim, 2 cup, as PNG; where there is no PNG, the original MATLAB
+      files with the matrix ``mask`` of the same codes.
+    - Experts: 1; trained graders of the Singapore Eye Research Institute.
+    - Table: ``OrigaList.csv`` gives eye, diagnosis (168 glaucoma, 482 not, which counts as healthy) and the set. It may
+      be missing; then these are not known. Its ExpCDR is not read.
+    - Patients: not told, so each photograph counts as a patient of its own.
+    - Split: set A and set B of the table, 325 each; A is taken for training and B for test.
+
+    Raises:
+        DatasetError: On reading, a photograph without its mask, a mask without its photograph, or a table that does
+            not fit the photographs.
+    """
+
+    source = "origa"
+    regions = (DISC, CUP)
+    licence = "research use; cite the paper"
+    citation = (
+        "Zhang, Yin, Liu, Wong, Tan, Lee, Cheng, Wong: ORIGA-light: an online retinal fundus image database for "
+        "glaucoma analysis and research, IEEE Engineering in Medicine and Biology 2010, "
+        "doi 10.1109/IEMBS.2010.5626137"
+    )
+    layout = "Images/NNN.jpg, Masks/NNN.png or Semi-automatic-annotations/NNN.mat, and OrigaList.csv"
+
+    def index(self) -> list[Record]:
+        """Pair photographs and masks by number; the table says the rest."""
+        images = self.match(r"images/(\d+)\.(?:jpe?g|png)")
+        masks = self.match(r"masks/(\d+)\.png") or self.match(
+            r"(?:semi-automatic-annotations|manual marking)/(\d+)\.mat"
+        )
+        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
+        found = keyed("mask", ((hit[1], path) for path, hit in masks.items()))
+        tables = list(self.match(r"OrigaList\.csv"))
+        table = tables[0] if tables else None
+        rows = read_csv(table, "Filename", ("Eye", "Set", "Glaucoma")) if table else {}
+        return [self._record(*paired, rows, table) for paired in pair("mask", pictures, found)]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Read the mask."""
+        path = record.files["mask"]
+        codes = _read_matrix(path) if path.suffix.lower() == ".mat" else read_mask(path)
+        return nested(codes, (0, 1, 2), path)
+
+    def _record(
+        self, name: str, image: Path, mask: Path, rows: dict[str, dict[str, str]], table: Path | None
+    ) -> Record:
+        if table is None:
+            return Record(self.source, name, image, name, self.regions, files={"mask": mask})
+        row = line_of(name, rows, image, table)
+        return Record(
+            self.source,
+            name,
+            image,
+            name,
+            self.regions,
+            eye=meaning(row["Eye"], _EYES, f"Eye of {name}", table),
+            diagnosis=meaning(row["Glaucoma"], _DIAGNOSES, f"Glaucoma of {name}", table),
+            subset=meaning(row["Set"], _SUBSETS, f"Set of {name}", table),
+            files={"mask": mask},
+        )
+
+
+def _read_matrix(path: Path) -> npt.NDArray[np.generic]:
+    """The matrix ``mask`` of a MATLAB file: H x W of codes."""
+    # Only this format needs it.
+    from scipy.io import loadmat
+
+    try:
+        matrix = loadmat(path)["mask"]
+    except Exception as error:  # scipy raises a dozen kinds for a broken file
+        reason = "no matrix mask" if isinstance(error, KeyError) else type(error).__name__
+        raise DatasetError(
+            f"a MATLAB file that cannot be read ({reason}): {path}",
+            "a MATLAB file with the matrix mask",
+            "copy the file again from its source, or remove the photograph and its mask",
+        ) from error
+    return np.asarray(matrix)

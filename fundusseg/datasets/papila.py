@@ -1,0 +1,104 @@
+"""PAPILA: 488 photographs, both eyes of 244 patients, with the disc and cup of two experts."""
+
+import re
+from pathlib import Path
+
+from fundusseg.annotations import rasterise, read_contour
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.tables import line_of, meaning
+from fundusseg.errors import DatasetError
+from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
+
+_DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma", "2": "suspect"}
+
+
+class Papila(FundusDataset):
+    """PAPILA.
+
+    - Images: 488 photographs, JPEG, 2576 x 1934, both eyes of 244 patients.
+    - Masks: contours "x y" in pixels, one file for each photograph, region and expert.
+    - Experts: 2, ``expert1`` and ``expert2``.
+    - Names: RET, the patient's number (with gaps), OD or OS.
+    - Diagnosis: of each eye, from ``ClinicalData/patient_data_{od,os}.xlsx``, 0 healthy, 1 glaucoma, 2 suspect; without
+      the table not known.
+    - Split: none. Both eyes of a patient belong on one side: split by patient, never by eye.
+
+    Raises:
+        DatasetError: On reading, a photograph without a contour, a contour without its photograph, or a table that
+            does not fit the photographs.
+    """
+
+    source = "papila"
+    regions = (DISC, CUP)
+    licence = "CC BY 4.0"
+    citation = (
+        "Kovalyk, Morales-Sanchez, Verdu-Monedero, Selles-Navarro, Palazon-Cabanes, Sancho-Gomez: PAPILA: dataset with "
+        "fundus images and clinical data of both eyes of the same patient for glaucoma assessment, Scientific Data 9, "
+        "2022, doi 10.1038/s41597-022-01388-1"
+    )
+    layout = (
+        "FundusImages/RETNNN{OD,OS}.jpg, ExpertsSegmentations/Contours/RETNNN{OD,OS}_{disc,cup}_{exp1,exp2}.txt and "
+        "ClinicalData/patient_data_{od,os}.xlsx"
+    )
+
+    def index(self) -> list[Record]:
+        """Pair photographs and contours by name; the tables say the diagnosis."""
+        images = self.match(r"FundusImages/(RET(\d+)(OD|OS))\.jpe?g")
+        pictures = keyed("photograph", ((hit[1].upper(), path) for path, hit in images.items()))
+        files: dict[str, dict[str, Path]] = {name: {} for name in pictures}
+        for region in self.regions:
+            for expert in (1, 2):
+                what = f"{region} contour of expert {expert}"
+                contours = self.match(rf"Contours/(RET\d+(?:OD|OS))_{region}_exp{expert}\.txt")
+                found = keyed(what, ((hit[1].upper(), path) for path, hit in contours.items()))
+                for name, _, path in pair(what, pictures, found):
+                    files[name][f"{region} expert{expert}"] = path
+        tables = {hit[1].upper(): path for path, hit in self.match(r"patient_data_(od|os)\.xlsx").items()}
+        diagnoses = {eye: _read_diagnoses(path) for eye, path in tables.items()}
+        records = []
+        for path, hit in images.items():
+            name, number, side = hit[1].upper(), hit[2], hit[3].upper()
+            eye: Eye = "OD" if side == "OD" else "OS"
+            diagnosis = line_of(str(int(number)), diagnoses[eye], path, tables[eye]) if eye in tables else None
+            patient = f"RET{number}"
+            records.append(Record(self.source, name, path, patient, self.regions, eye, diagnosis, files=files[name]))
+        return records
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Fill the contours."""
+        return [
+            Annotation(region, expert, rasterise(read_contour(path), shape, name=str(path)))
+            for region in self.regions
+            for expert in ("expert1", "expert2")
+            for path in [record.files[f"{region} {expert}"]]
+        ]
+
+
+def _read_diagnoses(path: Path) -> dict[str, Diagnosis]:
+    """Diagnosis by patient number: the sheet has two lines of headings and a line "ID" above the patients "#002"."""
+    # pandas takes long to import and nothing else on the data side needs it.
+    import pandas as pd
+
+    try:
+        sheet = pd.read_excel(path, header=None, dtype=str, engine="openpyxl").fillna("")
+    except Exception as error:  # zip, XML and openpyxl errors of a dozen kinds for a broken file
+        raise DatasetError(
+            f"a table that cannot be read ({type(error).__name__}): {path}",
+            "the dataset's Excel sheet",
+            "copy the file again from its source, or remove it to go without diagnoses",
+        ) from error
+    rows = [[cell.strip() for cell in row] for row in sheet.to_numpy().tolist()]
+    columns = [position for row in rows for position, cell in enumerate(row) if cell.lower() == "diagnosis"]
+    if not columns:
+        raise DatasetError(
+            f"no column Diagnosis in {path}",
+            "the dataset's Excel sheet",
+            "restore the table from the dataset's package, or remove it to go without diagnoses",
+        )
+    diagnoses: dict[str, Diagnosis] = {}
+    for row in rows:
+        patient = re.fullmatch(r"#?(\d+)", row[0])
+        if patient:
+            value = re.sub(r"\.0$", "", row[columns[0]])
+            diagnoses[str(int(patient[1]))] = meaning(value, _DIAGNOSES, f"Diagnosis of {row[0]}", path)
+    return diagnoses

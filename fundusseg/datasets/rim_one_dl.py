@@ -1,0 +1,90 @@
+"""RIM-ONE DL: 485 crops around the disc, with the disc and cup of one expert."""
+
+from pathlib import Path
+
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.codes import read_binary
+from fundusseg.errors import ConfigurationError
+from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record
+
+PARTITIONS = ("randomly", "by_hospital")
+
+_DIAGNOSES: dict[str, Diagnosis] = {"normal": "healthy", "glaucoma": "glaucoma"}
+
+
+class RimOneDL(FundusDataset):
+    """RIM-ONE DL, the three earlier releases revised and joined.
+
+    - Images: 485 square crops around the disc, PNG, 274 to 793 pixels wide; three hospitals, in Tenerife, Saragossa
+      and Madrid.
+    - Masks: binary PNG, 0 and 255, one file for each region. The TXT files beside them are not read.
+    - Experts: 1.
+    - Names: ``rN_ImNNN``, N is the release that the image comes from.
+    - Diagnosis: 313 healthy, 172 glaucoma, from the folder. Eye and patient: not told, so each image counts as a
+      patient of its own.
+    - Split: two, of which ``partition`` takes one: ``randomly`` 339 training and 146 test, ``by_hospital`` 311 training
+      (Tenerife) and 174 test (the other two).
+    - Provenance: 250 of the images are from RIM-ONE r2 and 137 from r3. Never train on one and test on the other. The
+      authors ask not to add other datasets when their split is used.
+
+    Args:
+        root: The folder that holds both the unpacked images and the unpacked reference segmentations.
+        partition: ``randomly`` or ``by_hospital``.
+
+    Raises:
+        ConfigurationError: There is no such partition.
+        DatasetError: On reading, an image without a mask or a mask without its image.
+    """
+
+    source = "rim_one_dl"
+    regions = (DISC, CUP)
+    licence = "research and education, no redistribution; cite the paper"
+    citation = (
+        "Fumero, Diaz-Aleman, Sigut, Alayon, Arnay, Angel-Pereira: RIM-ONE DL: a unified retinal image database for "
+        "assessing glaucoma using deep learning, Image Analysis and Stereology 39, 2020, doi 10.5566/ias.2346"
+    )
+    layout = (
+        "RIM-ONE_DL_images/partitioned_{randomly,by_hospital}/{training_set,test_set}/{normal,glaucoma}/rN_ImNNN.png "
+        "and RIM-ONE_DL_reference_segmentations/{normal,glaucoma}/rN_ImNNN-1-{Disc,Cup}-T.png"
+    )
+
+    def __init__(self, root: str | Path, partition: str = "randomly") -> None:
+        super().__init__(root)
+        if partition not in PARTITIONS:
+            raise ConfigurationError(
+                f"partition={partition!r} for RimOneDL", f"one of {', '.join(PARTITIONS)}", "choose one of these"
+            )
+        self.partition = partition
+
+    def index(self) -> list[Record]:
+        """Pair images and masks by name."""
+        images = self.match(
+            r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?(r\d+_Im\d+)\.png"
+        )
+        images = {path: hit for path, hit in images.items() if hit[1] in (None, self.partition)}
+        pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))
+        files: dict[str, dict[str, Path]] = {name: {} for name in pictures}
+        folders = {hit[4]: hit[3] for hit in images.values()}
+        for region in self.regions:
+            masks = self.match(rf"(?:(normal|glaucoma)/)?(r\d+_Im\d+)-1-{region}-T\.png")
+            found = keyed(f"{region} mask", ((hit[2], path) for path, hit in masks.items()))
+            for name, _, path in pair(f"{region} mask", pictures, found):
+                files[name][region] = path
+            folders |= {hit[2]: folders[hit[2]] or hit[1] for hit in masks.values()}
+        return [
+            Record(
+                self.source,
+                hit[4],
+                path,
+                hit[4],
+                self.regions,
+                diagnosis=_DIAGNOSES[folders[hit[4]].lower()] if folders[hit[4]] else None,
+                subset="train" if hit[2].lower() == "train" else "test",
+                files=files[hit[4]],
+            )
+            for path, hit in images.items()
+        ]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Read the two masks."""
+        return [Annotation(region, "expert1", read_binary(record.files[region])) for region in self.regions]

@@ -1,0 +1,81 @@
+"""RIM-ONE r2: 455 crops around the disc, with the disc of one expert."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.errors import DatasetError
+from fundusseg.images import read_mask
+from fundusseg.sample import DISC, Annotation, Record
+
+BETWEEN = 0.05
+"""Share of a mask's pixels that may lie between black and white: JPEG blurs the outline, a grey picture is no mask."""
+
+
+class RimOneR2(FundusDataset):
+    """RIM-ONE release 2.
+
+    - Images: 455 crops around the disc, JPEG.
+    - Masks: the disc only, black and white, BMP or JPEG; the outline is cut at half grey. The TXT files beside the
+      images hold the outline's points and an ellipse for the authors' own tool and are not read.
+    - Experts: 1.
+    - Diagnosis: healthy in the folder Normal; the other folder mixes glaucoma and suspects and does not tell which.
+      Eye and patient: not told, so each image counts as a patient of its own.
+    - Split: none.
+    - Provenance: 250 of its images stand in RIM-ONE DL too. Never train on one and test on the other.
+
+    Raises:
+        DatasetError: On reading, an image without its mask, a mask without its image, or a mask that is not black and
+            white.
+    """
+
+    source = "rim_one_r2"
+    regions = (DISC,)
+    licence = "research use, no redistribution; cite the paper"
+    citation = (
+        "Fumero, Alayon, Sanchez, Sigut, Gonzalez-Hernandez: RIM-ONE: an open retinal image database for optic nerve "
+        "evaluation, 24th International Symposium on Computer-Based Medical Systems, 2011"
+    )
+    layout = (
+        "{Normal,Glaucoma and glaucoma suspicious}/ImNNN.jpg and "
+        "{Normal segmentation,Glaucoma and glaucoma suspicious segmentation}/ImNNN-gs_mask.{bmp,jpg}"
+    )
+
+    def index(self) -> list[Record]:
+        """Pair images and masks by number."""
+        images = self.match(r"(normal|glaucoma and glaucoma suspicious)/Im(\d+)\.jpe?g")
+        masks = self.match(r"(?:normal|glaucoma and glaucoma suspicious) segmentation/Im(\d+)-gs_mask\.(?:bmp|jpe?g)")
+        pictures = keyed("image", ((hit[2], path) for path, hit in images.items()))
+        found = keyed("disc mask", ((hit[1], path) for path, hit in masks.items()))
+        healthy = {path for path, hit in images.items() if hit[1].lower() == "normal"}
+        return [
+            Record(
+                self.source,
+                f"Im{number}",
+                picture,
+                f"Im{number}",
+                self.regions,
+                diagnosis="healthy" if picture in healthy else None,
+                files={DISC: mask},
+            )
+            for number, picture, mask in pair("disc mask", pictures, found)
+        ]
+
+    def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
+        """Cut the mask at half grey."""
+        return [Annotation(DISC, "expert1", _black_and_white(record.files[DISC]))]
+
+
+def _black_and_white(path: Path) -> npt.NDArray[np.bool_]:
+    """H x W bool, True where white."""
+    codes = read_mask(path)
+    share = float(np.mean((codes > 63) & (codes < 192)))
+    if share > BETWEEN:
+        raise DatasetError(
+            f"{share:.0%} of the pixels between black and white in {path}",
+            f"a black and white mask, at most {BETWEEN:.0%} between",
+            "restore the mask from the dataset's package",
+        )
+    return codes > 127

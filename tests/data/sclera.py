@@ -1,0 +1,18 @@
+"""MASD in miniature: a folder for each person, and blanks in the photographs' names that the masks' lack."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from tests.data.shapes import ellipse, photograph, save
+
+NAMES = (("0001", 1), ("0001", 11), ("0002", 1))
+
+
+def build(root: Path) -> None:
+    """Write three photographs of two people and their masks of 1 bit."""
+    for seed, (person, number) in enumerate(NAMES):
+        save(root / "sclera" / "image" / person / f"1  ({number}).jpg", photograph(seed))
+        path = root / "sclera" / "label" / person / f"1({number}).png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(ellipse()).save(path)

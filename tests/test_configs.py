@@ -1,0 +1,59 @@
+"""Every recipe trains, is evaluated and predicts, on miniature data in the layouts that it names."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fundusseg import evaluate, fit, predict
+from tests.data import drions_db, drishti_gs, folder
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+SMALL = [
+    "--data.image_size=64",
+    "--data.batch_size=2",
+    "--data.num_workers=0",
+    "--trainer.max_epochs=1",
+    "--trainer.precision=32-true",
+    "--trainer.enable_progress_bar=false",
+    "--accelerator=cpu",
+]
+OWN = {"merged.yaml": ["--model.model.init_args.encoder_weights=null"]}
+"""What a recipe needs beside: the hub is out of reach in the tests."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """All datasets in miniature, in one folder."""
+    root = tmp_path_factory.mktemp("data")
+    drishti_gs.build(root, count=6)
+    drions_db.build(root / "DRIONS-DB", count=4)
+    folder.build(root / "REFUGE-crops", code="255/128/0")
+    folder.build(root / "ORIGA-crops", code="0/1/2")
+    return root
+
+
+def test_there_are_recipes():
+    assert {path.name for path in CONFIGS} >= set(OWN)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_recipe_runs(config, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    common = [f"--config={config}", f"--data.root={data}", f"--data.cache_dir={tmp_path}"]
+    assert fit.main([*common, *SMALL, *OWN.get(config.name, [])]) == 0
+    best = "runs/version_0/checkpoints/best.ckpt"
+    assert evaluate.main(["--checkpoint", best, "--accelerator=cpu", "--output=scores"]) == 0
+    assert not pd.read_csv("scores/scores.csv").empty
+    pictures = data / "ORIGA-crops" / "images"
+    assert predict.main(["--checkpoint", best, str(pictures), "--output=out"]) == 0
+    assert len(pd.read_csv("out/measures.csv")) == len(list(pictures.iterdir()))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_recipe_opens_with_what_it_is(config):
+    header = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    for word in ("Command", "Hardware", "Time", "Scores"):
+        assert any(line.startswith(f"# {word}") for line in header), word
