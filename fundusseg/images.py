@@ -18,7 +18,8 @@ from fundusseg.sample import Image
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 """File endings, in lower case, that count as pictures when a folder is read."""
 
-_FAILURES = (OSError, EOFError, SyntaxError, ValueError, Pillow.DecompressionBombError)
+# What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size.
+_FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, Pillow.DecompressionBombError)
 
 
 def read_photograph(path: str | Path, page: int = 0) -> Image:

@@ -50,9 +50,8 @@ def measure(label_map: npt.NDArray[np.uint8], regions: Sequence[Region] = (DISC,
 
     Each extent is known to one pixel, so a linear ratio r of a disc of d pixels is known to ``(1 + r) / d``.
 
-    The ratio is Armaly's, of the 1960s; measured on outlines as here: Tsutsumi et al., Planimetrically
-    determined vertical cup/disc and rim width/disc diameter ratios and related factors, Investigative
-    Ophthalmology & Visual Science 53(3), 2012, doi 10.1167/iovs.11-8533.
+    The ratio is Armaly's, of the 1960s; for its use on outlines see Tsutsumi et al., Investigative Ophthalmology &
+    Visual Science 53(3), 2012, doi 10.1167/iovs.11-8533.
 
     Args:
         label_map: H x W uint8; 0 background, 1 rim, 2 cup.

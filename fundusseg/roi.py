@@ -1,17 +1,17 @@
 """Where to look: the field of view, disc-centred crops, and the way back to the photograph.
 
-Geometry is exact. Pixel j covers the interval [j, j + 1), so that a box is an interval of the photograph and
-a crop is that interval cut into equal parts; ``restore`` is the same cut the other way round. Both are two
-sparse matrices, one for rows and one for columns: a box may reach far outside the picture at no cost.
+Pixel j covers the interval [j, j + 1), as in OpenCV's resize: a box is an interval of the photograph, a crop is that
+interval cut into equal parts, and ``restore`` is the same cut the other way round.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, sparse
+from scipy import ndimage
 
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Image
@@ -125,27 +125,26 @@ def square(box: Box) -> Box:
     return Box(box.top - (side - box.height) // 2, box.left - (side - box.width) // 2, side, side)
 
 
-def crop(image: npt.NDArray[np.uint8], box: Box, size: int, nearest: bool = False) -> npt.NDArray[np.uint8]:
+def crop(image: npt.NDArray[np.uint8], box: Box, size: int) -> npt.NDArray[np.uint8]:
     """Cut a box out of a picture and bring it to ``size`` x ``size`` pixels.
 
     Args:
         image: H x W or H x W x C uint8.
         box: What to cut out; outside the picture the crop is 0.
         size: Side of the crop in pixels.
-        nearest: Take the nearest pixel, for codes that must not be mixed. Otherwise pixels are averaged by
-            area where the crop shrinks the box, and interpolated linearly where it enlarges it.
 
     Returns:
-        size x size or size x size x C uint8.
+        size x size or size x size x C uint8: pixels averaged by area where the crop shrinks the box, interpolated
+        linearly where it enlarges it.
     """
-    if nearest:
-        return _pick(image, box, size)
-    rows = _weights(box.top, box.height, size, image.shape[0])
-    columns = _weights(box.left, box.width, size, image.shape[1])
-    channels = image[..., None] if image.ndim == 2 else image
-    mixed = _apply(channels, rows, columns)
-    pixels = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    return pixels[..., 0] if image.ndim == 2 else pixels
+    top, bottom, left, right = _inside(box, image.shape[:2])
+    if top >= bottom or left >= right:
+        return np.zeros((size, size, *image.shape[2:]), np.uint8)
+    below, beyond = box.top + box.height - bottom, box.left + box.width - right
+    part = cv2.copyMakeBorder(
+        image[top:bottom, left:right], top - box.top, below, left - box.left, beyond, cv2.BORDER_CONSTANT, value=0
+    )
+    return np.asarray(_resize(part, size, size), np.uint8)
 
 
 def restore(probabilities: npt.NDArray[np.float32], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -159,18 +158,24 @@ def restore(probabilities: npt.NDArray[np.float32], box: Box, shape: tuple[int, 
     Returns:
         R x H x W float32 at the photograph's own size; 0 outside the box.
     """
-    regions, size = probabilities.shape[0], probabilities.shape[-1]
-    native = np.zeros((regions, *shape), np.float32)
-    top, bottom = max(0, box.top), min(shape[0], box.top + box.height)
-    left, right = max(0, box.left), min(shape[1], box.left + box.width)
-    if top >= bottom or left >= right:
-        return native
-    down, across = size / box.height, size / box.width
-    rows = _weights((top - box.top) * down, (bottom - top) * down, bottom - top, size)
-    columns = _weights((left - box.left) * across, (right - left) * across, right - left, size)
-    values = _apply(np.moveaxis(probabilities, 0, -1), rows, columns)
-    native[:, top:bottom, left:right] = np.moveaxis(values, -1, 0)
+    native = np.zeros((len(probabilities), *shape), np.float32)
+    top, bottom, left, right = _inside(box, shape)
+    if top < bottom and left < right:
+        inside = (slice(top - box.top, bottom - box.top), slice(left - box.left, right - box.left))
+        for plane, values in zip(native, probabilities, strict=True):
+            plane[top:bottom, left:right] = _resize(values, box.height, box.width)[inside]
     return native
+
+
+def _inside(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of the box's part that lies in the picture."""
+    top, bottom = max(0, box.top), min(shape[0], box.top + box.height)
+    return top, bottom, max(0, box.left), min(shape[1], box.left + box.width)
+
+
+def _resize(pixels: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    shrinks = height < pixels.shape[0] or width < pixels.shape[1]
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _frame_level(bright: npt.NDArray[np.uint8]) -> tuple[float, float]:
@@ -190,70 +195,3 @@ def _frame_level(bright: npt.NDArray[np.uint8]) -> tuple[float, float]:
 def _grow(found: slice, native: int, small: int) -> tuple[int, int]:
     """First and one-past-last native pixel under a run of the reduced picture's pixels."""
     return found.start * native // small, -(-found.stop * native // small)
-
-
-def _pick(image: npt.NDArray[np.uint8], box: Box, size: int) -> npt.NDArray[np.uint8]:
-    """Nearest pixel for every centre of the crop."""
-    centres = np.arange(size) + 0.5
-    rows = np.floor(box.top + centres * box.height / size).astype(np.int64)
-    columns = np.floor(box.left + centres * box.width / size).astype(np.int64)
-    inside_rows = np.flatnonzero((rows >= 0) & (rows < image.shape[0]))
-    inside_columns = np.flatnonzero((columns >= 0) & (columns < image.shape[1]))
-    picked = np.zeros((size, size, *image.shape[2:]), np.uint8)
-    picked[np.ix_(inside_rows, inside_columns)] = image[np.ix_(rows[inside_rows], columns[inside_columns])]
-    return picked
-
-
-def _weights(start: float, length: float, size: int, extent: int) -> sparse.csr_array:
-    """How much of each of ``extent`` pixels goes into each of ``size`` equal parts of an interval.
-
-    The interval is [start, start + length). Parts larger than a pixel take each pixel by the share it covers,
-    others interpolate linearly between pixel centres. What lies outside [0, extent) counts as 0.
-    """
-    step = length / size
-    if step > 1:
-        return _area_weights(start, step, size, extent)
-    centres = start + (np.arange(size) + 0.5) * step
-    part = np.flatnonzero((centres >= 0) & (centres <= extent))
-    position = np.clip(centres[part] - 0.5, 0, extent - 1)
-    below = np.minimum(position.astype(np.int64), max(0, extent - 2))
-    share = position - below
-    above = np.minimum(below + 1, extent - 1)
-    values = np.concatenate([1 - share, share]).astype(np.float32)
-    places = (np.concatenate([part, part]), np.concatenate([below, above]))
-    return sparse.csr_array((values, places), shape=(size, extent))
-
-
-def _area_weights(start: float, step: float, size: int, extent: int) -> sparse.csr_array:
-    """Share of each pixel in each part: cut at all borders, each piece is of one pixel and one part."""
-    low = max(0.0, start)
-    high = max(low, min(float(extent), start + size * step))
-    borders = start + np.arange(size + 1) * step
-    pixels = np.arange(math.floor(low), math.ceil(high) + 1, dtype=np.float64)
-    cuts = np.unique(np.clip(np.concatenate([borders, pixels]), low, high))
-    middle = (cuts[:-1] + cuts[1:]) / 2
-    part = np.clip(np.searchsorted(borders, middle, side="right") - 1, 0, size - 1)
-    pixel = np.clip(middle.astype(np.int64), 0, extent - 1)
-    values = (np.diff(cuts) / step).astype(np.float32)
-    return sparse.csr_array((values, (part, pixel)), shape=(size, extent))
-
-
-def _apply(
-    pixels: npt.NDArray[np.generic], rows: sparse.csr_array, columns: sparse.csr_array
-) -> npt.NDArray[np.float32]:
-    """``rows @ pixels @ columns.T`` for each channel of H x W x C, touching only pixels that carry weight."""
-    if rows.nnz == 0 or columns.nnz == 0:
-        return np.zeros((rows.shape[0], columns.shape[0], pixels.shape[2]), np.float32)
-    used_rows, used_columns = _used(rows), _used(columns)
-    part = pixels[used_rows, used_columns].astype(np.float32)
-    rows, columns = rows[:, used_rows], columns[:, used_columns]
-    height, width, channels = part.shape
-    down = np.asarray(rows @ part.reshape(height, width * channels)).reshape(-1, width, channels)
-    turned = np.ascontiguousarray(down.transpose(1, 0, 2)).reshape(width, -1)
-    across = np.asarray(columns @ turned).reshape(columns.shape[0], rows.shape[0], channels)
-    return np.ascontiguousarray(across.transpose(1, 0, 2), dtype=np.float32)
-
-
-def _used(weights: sparse.csr_array) -> slice:
-    """The run of pixels that carry weight."""
-    return slice(int(weights.indices.min()), int(weights.indices.max()) + 1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.draw import polygon2mask
@@ -154,5 +155,64 @@ def test_one_expert_is_taken_as_it_is(method):
 
 
 def test_an_unknown_method_lists_methods_and_experts():
-    with pytest.raises(ConfigurationError, match=r"'median'.*majority, mean, intersection, union.*expert1, expert2"):
+    with pytest.raises(
+        ConfigurationError, match=r"'median'.*majority, mean, intersection, union, staple, .*expert1, expert2"
+    ):
         fuse(experts([0], [1]), "median")
+
+
+def discs(*drawn, size=60):
+    """Discs of (x, y, radius), one for each expert."""
+    rows, columns = np.mgrid[:size, :size]
+    return [
+        Annotation("disc", f"expert{number}", np.hypot(columns - x, rows - y) <= radius)
+        for number, (x, y, radius) in enumerate(drawn, start=1)
+    ]
+
+
+places = st.tuples(st.floats(20, 40), st.floats(20, 40), st.floats(6, 14))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(places, min_size=2, max_size=5, unique=True))
+def test_staple_is_the_filter_of_simpleitk(drawn):
+    masks = discs(*drawn)
+    reference = SimpleITK.STAPLEImageFilter()
+    reference.SetForegroundValue(1)
+    images = [SimpleITK.GetImageFromArray(annotation.mask.astype(np.uint8)) for annotation in masks]
+    probability = SimpleITK.GetArrayFromImage(reference.Execute(images))
+    target = fuse(masks, "staple")
+    assert target.dtype == np.uint8
+    assert np.abs(target - 255 * probability).max() <= 1.0
+    undecided = np.abs(probability - 0.5) < 0.01
+    assert np.array_equal((target > 127)[~undecided], (probability > 0.5)[~undecided])
+
+
+def test_two_who_agree_outvote_a_wild_one():
+    masks = discs((30, 30, 12), (30.4, 30, 12), (14, 14, 12))
+    target = fuse(masks, "staple") > 127
+    wild = masks[2].mask & ~masks[0].mask & ~masks[1].mask
+    assert not target[wild].any()
+    assert target[masks[0].mask & masks[1].mask].all()
+
+
+def test_staple_knows_the_truth_of_closed_form():
+    # Two experts who mark the same 300 of 900 pixels and one who marks none: sensitivities 1, 1, 0, no false alarm.
+    one = np.zeros((30, 30), bool)
+    one[:10] = True
+    masks = [Annotation("disc", f"expert{k}", mask) for k, mask in enumerate((one, one, ~one & False))]
+    assert np.array_equal(fuse(masks, "staple"), one * np.uint8(255))
+
+
+@pytest.mark.parametrize("mask", [np.zeros((4, 5), bool), np.ones((4, 5), bool), np.eye(4, 5, dtype=bool)])
+def test_staple_takes_equal_masks_as_they_are(mask):
+    masks = [Annotation("cup", f"expert{number}", mask) for number in (1, 2, 3)]
+    assert np.array_equal(fuse(masks, "staple"), mask * np.uint8(255))
+
+
+def test_staple_refuses_levels_of_agreement():
+    masks = [Annotation("disc", f"agree{least}", np.ones((3, 3), bool)) for least in (1, 2, 3, 4)]
+    with pytest.raises(
+        ConfigurationError, match=r"'staple' for the disc masks agree1, agree2, agree3, agree4.*mean or"
+    ):
+        fuse(masks, "staple")

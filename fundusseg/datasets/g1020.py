@@ -46,6 +46,8 @@ class G1020(FundusDataset):
     def index(self) -> list[Record]:
         """Pair photographs and polygons or masks by number; the table says the diagnosis."""
         images = self.match(r"images/image_(\d+)\.jpe?g")
+        if not images:
+            return []
         drawn = self.match(r"image_(\d+)\.json")
         what = "polygon file" if drawn else "mask"
         drawn = drawn or self.match(r"masks/image_(\d+)\.png")

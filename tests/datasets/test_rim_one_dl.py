@@ -50,7 +50,7 @@ def test_images_without_the_other_package_are_named(tree):
 
 
 def test_another_partition_is_refused_at_once(tmp_path):
-    with pytest.raises(ConfigurationError, match="partition='by_camera' for RimOneDL.*randomly, by_hospital"):
+    with pytest.raises(ConfigurationError, match=r"partition='by_camera' for RimOneDL.*randomly, by_hospital"):
         RimOneDL(tmp_path, "by_camera")
 
 
