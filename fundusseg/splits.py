@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,11 +22,13 @@ class Split:
         train: What the weights are fitted to.
         val: What chooses the checkpoint and the thresholds.
         test: What is reported, touched by nothing else.
+        files: Digest of each picture's files, by key; empty where it is not known.
     """
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
 
     def keys(self, subset: Subset) -> tuple[str, ...]:
         """The keys of one subset."""
@@ -37,9 +39,15 @@ class Split:
         wanted = set(self.keys(subset))
         return [record for record in records if record.key in wanted]
 
-    def as_dict(self) -> dict[str, list[str]]:
-        """Plain lists, for JSON and checkpoints."""
-        return {name: list(keys) for name, keys in asdict(self).items()}
+    def without(self, keys: Iterable[str]) -> "Split":
+        """The same split with some pictures left out."""
+        out = set(keys)
+        kept = {subset: tuple(key for key in self.keys(subset) if key not in out) for subset in SUBSETS}
+        return Split(**kept, files={key: digest for key, digest in self.files.items() if key not in out})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, for JSON and checkpoints."""
+        return {**{subset: list(self.keys(subset)) for subset in SUBSETS}, "files": dict(self.files)}
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
@@ -49,8 +57,9 @@ class Split:
             ConfigurationError: The content is not three lists of keys.
         """
         try:
-            return cls(**{subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS})
-        except (KeyError, TypeError) as error:
+            subsets = {subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS}
+            return cls(**subsets, files=dict(content.get("files", {})))
+        except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 "a split without the lists train, val and test",
                 "what a run writes as split.json",
@@ -92,6 +101,23 @@ class Split:
                 )
         _refuse_shared_patients(records, self)
 
+    def check_files(self, digests: Mapping[str, str]) -> None:
+        """Refuse a split whose pictures or annotations have changed since.
+
+        Args:
+            digests: Digest of each picture's files, by key.
+
+        Raises:
+            DatasetError: A digest differs.
+        """
+        changed = sorted(key for key, digest in self.files.items() if digests.get(key, digest) != digest)
+        if changed:
+            raise DatasetError(
+                f"{len(changed)} pictures whose files changed since the split was made, such as {changed[0]}",
+                "the very files that the split was made of",
+                "restore the files, or leave --data.split out to draw a new split",
+            )
+
 
 def draw_split(
     records: Sequence[Record],
@@ -101,8 +127,9 @@ def draw_split(
     seed: int = 0,
     folds: int | None = None,
     fold: int = 0,
+    test_sources: Sequence[str] = (),
 ) -> Split:
-    """Divide every source by patient.
+    """Divide every source by patient, each diagnosis in proportion.
 
     A patient's place in the order is a hash of seed, source and patient, so that a dataset added or left out moves
     nobody of another. Without folds, a publisher's own test set stays the test set.
@@ -114,32 +141,34 @@ def draw_split(
         seed: Another seed, another division.
         folds: Number of cross-validation folds; the publishers' division is then put aside.
         fold: Which fold is tested, 0 to ``folds - 1``.
+        test_sources: Sources that are tested whole; then nobody of the others is (leave one source out).
 
     Raises:
-        ConfigurationError: A share or a fold is out of range.
+        ConfigurationError: A share, a fold or a source is out of range.
         DatasetError: A publisher's division shares a patient.
     """
-    _check_shares(val, test, folds, fold)
-    subset_of: dict[str, Subset] = {}
     by_source: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_source[record.source].append(record)
-    for group in by_source.values():
-        official = folds is None and any(record.subset == "test" for record in group)
-        place = _official(group) if official else {}
-        rest = _patients([record for record in group if record.key not in place], seed)
-        count = len(rest)
-        if folds is not None:
-            tested = set(rest[fold::folds])
+    _check_shares(val, test, folds, fold, test_sources, by_source)
+    subset_of: dict[str, Subset] = {}
+    for source, group in by_source.items():
+        place: dict[str, Subset] = {}
+        tested: list[str] = []
+        if test_sources:
+            place = {record.key: "test" for record in group if source in test_sources}
+        elif folds is None and any(record.subset == "test" for record in group):
+            place = {record.key: record.subset for record in group if record.subset in ("test", "val")}
         else:
-            tested = set() if official else set(rest[: round(test * count) or (1 if count > 2 and test else 0)])
-        free = [patient for patient in rest if patient not in tested]
-        chosen = 0 if "val" in place.values() else round(val * len(free)) or (1 if len(free) > 1 and val else 0)
-        held = set(free[:chosen])
+            patients = _patients(group, seed)
+            tested = patients[fold::folds] if folds is not None else _every(patients, test)
+        free = [record for record in group if record.key not in place and record.patient not in tested]
+        held = [] if "val" in place.values() else _every(_patients(free, seed), val)
         for record in group:
             drawn: Subset = "test" if record.patient in tested else "val" if record.patient in held else "train"
             subset_of[record.key] = place.get(record.key, drawn)
-    split = Split(**{name: tuple(k for k, s in subset_of.items() if s == name) for name in SUBSETS})
+    train, chosen, last = (tuple(key for key, subset in subset_of.items() if subset == name) for name in SUBSETS)
+    split = Split(train, chosen, last)
     _refuse_shared_patients(records, split)
     return split
 
@@ -166,30 +195,49 @@ def unseen(records: Sequence[Record], known: Split) -> Split:
     return Split((), (), test)
 
 
-def _check_shares(val: float, test: float, folds: int | None, fold: int) -> None:
+def _check_shares(
+    val: float,
+    test: float,
+    folds: int | None,
+    fold: int,
+    test_sources: Sequence[str],
+    sources: Iterable[str],
+) -> None:
     for name, share in (("val_share", val), ("test_share", test)):
         if not 0 <= share < 1:
             raise ConfigurationError(f"{name} = {share}", "a share from 0 to below 1", f"change --data.{name}")
     if folds is not None and not (folds >= 2 and 0 <= fold < folds):
         raise ConfigurationError(
-            f"fold {fold} of {folds} folds",
-            "at least 2 folds, numbered from 0",
-            "change --data.fold or --data.folds",
+            f"fold {fold} of {folds} folds", "at least 2 folds, numbered from 0", "change --data.fold or --data.folds"
         )
+    known = set(sources)
+    if unknown := sorted(set(test_sources) - known):
+        raise ConfigurationError(f"test_sources {unknown}", f"some of {sorted(known)}", "change --data.test_sources")
+    if test_sources and folds is not None:
+        raise ConfigurationError("both folds and test_sources", "one of them", "leave out one")
 
 
-def _official(group: Sequence[Record]) -> dict[str, Subset]:
-    """The publisher's test pictures, and its validation pictures where it has both."""
-    return {record.key: record.subset for record in group if record.subset in ("test", "val")}
+_SEVERITY = ("glaucoma", "suspect", "healthy", None)
 
 
 def _patients(records: Sequence[Record], seed: int) -> list[str]:
-    """The patients in the order of their hashes."""
-    hashes = {
-        record.patient: hashlib.sha256(f"{seed}/{record.source}/{record.patient}".encode()).hexdigest()
-        for record in records
-    }
-    return sorted(hashes, key=lambda patient: hashes[patient])
+    """The patients by diagnosis (the graver eye's) and then by their hashes.
+
+    Whoever takes every n-th of them takes every n-th of each diagnosis.
+    """
+    order: dict[str, tuple[int, str]] = {}
+    for record in records:
+        digest = hashlib.sha256(f"{seed}/{record.source}/{record.patient}".encode()).hexdigest()
+        place = (_SEVERITY.index(record.diagnosis), digest)
+        order[record.patient] = min(place, order.get(record.patient, place))
+    return sorted(order, key=lambda patient: order[patient])
+
+
+def _every(patients: Sequence[str], share: float) -> list[str]:
+    """A share of the patients, spread evenly over their order; at least one of several, and never all."""
+    count = len(patients)
+    wanted = min(max(round(share * count), 1 if share and count > 1 else 0), max(0, count - 1))
+    return [patients[(2 * turn + 1) * count // (2 * wanted)] for turn in range(wanted)]
 
 
 def _refuse_shared_patients(records: Sequence[Record], split: Split) -> None:

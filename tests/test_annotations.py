@@ -155,9 +155,7 @@ def test_one_expert_is_taken_as_it_is(method):
 
 
 def test_an_unknown_method_lists_methods_and_experts():
-    with pytest.raises(
-        ConfigurationError, match=r"'median'.*majority, mean, intersection, union, staple, .*expert1, expert2"
-    ):
+    with pytest.raises(ConfigurationError, match=r"'median'.*majority, mean, .*staple, .*expert1, expert2"):
         fuse(experts([0], [1]), "median")
 
 
@@ -212,7 +210,5 @@ def test_staple_takes_equal_masks_as_they_are(mask):
 
 def test_staple_refuses_levels_of_agreement():
     masks = [Annotation("disc", f"agree{least}", np.ones((3, 3), bool)) for least in (1, 2, 3, 4)]
-    with pytest.raises(
-        ConfigurationError, match=r"'staple' for the disc masks agree1, agree2, agree3, agree4.*mean or"
-    ):
+    with pytest.raises(ConfigurationError, match=r"'staple' for the disc masks agree1, agree2, agree3, agree4.*mean"):
         fuse(masks, "staple")

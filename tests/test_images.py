@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fundusseg.errors import ImageError
-from fundusseg.images import read_mask, read_photograph, write_png
+from fundusseg.images import count_pages, read_mask, read_photograph, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 
@@ -100,3 +100,17 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"no file at .*b\.jpg"):
         read_photograph(tmp_path / "b.jpg")
+
+
+def test_the_pages_of_a_tiff_file(tmp_path):
+    pages = [np.full((6, 8), value, np.uint8) for value in (3, 90, 255)]
+    first, *rest = (Image.fromarray(page) for page in pages)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=rest)
+    assert count_pages(tmp_path / "a.tif") == 3
+    for number, page in enumerate(pages):
+        assert np.array_equal(read_mask(tmp_path / "a.tif", number), page)
+        assert np.array_equal(read_photograph(tmp_path / "a.tif", number)[..., 2], page)
+    with pytest.raises(ImageError, match=r"a\.tif"):
+        read_mask(tmp_path / "a.tif", 3)
+    with pytest.raises(ImageError, match=r"no file at .*b\.tif"):
+        count_pages(tmp_path / "b.tif")

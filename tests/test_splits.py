@@ -9,8 +9,9 @@ from fundusseg.sample import Record
 from fundusseg.splits import Split, draw_split, unseen
 
 
-def record(source: str, number: int, patient: int, subset=None) -> Record:
-    return Record(source, f"{number:03}", Path(f"{number}.png"), str(patient), ("disc",), subset=subset)
+def record(source: str, number: int, patient: int, subset=None, diagnosis=None) -> Record:
+    image = Path(f"{number}.png")
+    return Record(source, f"{number:03}", image, str(patient), ("disc",), subset=subset, diagnosis=diagnosis)
 
 
 cohorts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=60).map(
@@ -33,6 +34,33 @@ def test_folds_test_everyone_exactly_once():
     records = [record("a", n, n // 2) for n in range(46)]
     tested = [key for fold in range(5) for key in draw_split(records, folds=5, fold=fold).test]
     assert sorted(tested) == sorted(r.key for r in records)
+
+
+@pytest.mark.parametrize("options", [{"test": 0.2}, {"folds": 5}])
+def test_each_diagnosis_has_its_share(options):
+    records = [record("a", n, n, None, "glaucoma" if n < 20 else "healthy") for n in range(100)]
+    for subset, glaucoma, healthy in (("test", 4, 16), ("val", 3, 13)):
+        chosen = draw_split(records, val=0.2, **options).select(records, subset)
+        assert abs(sum(r.diagnosis == "glaucoma" for r in chosen) - glaucoma) <= 1
+        assert abs(sum(r.diagnosis == "healthy" for r in chosen) - healthy) <= 1
+
+
+def test_leave_one_source_out():
+    records = [record(source, n, n) for source in "abc" for n in range(10)]
+    split = draw_split(records, val=0.2, test_sources=["b"])
+    assert {key[0] for key in split.test} == {"b"} and len(split.test) == 10
+    assert {key[0] for key in (*split.train, *split.val)} == {"a", "c"} and len(split.val) == 4
+    with pytest.raises(ConfigurationError, match=r"test_sources \['z'\]"):
+        draw_split(records, test_sources=["z"])
+    with pytest.raises(ConfigurationError, match="both folds and test_sources"):
+        draw_split(records, test_sources=["b"], folds=3)
+
+
+def test_changed_files_are_refused():
+    split = Split(("a/1",), ("a/2",), ("a/3",), {"a/1": "x", "a/2": "y", "a/3": "z"})
+    split.check_files({"a/1": "x", "a/2": "y", "a/3": "z"})
+    with pytest.raises(DatasetError, match=r"1 pictures whose files changed .* such as a/2"):
+        split.check_files({"a/1": "x", "a/2": "changed", "a/3": "z"})
 
 
 def test_another_dataset_moves_nobody():

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fundusseg.errors import DatasetError
 from fundusseg.images import read_mask
-from fundusseg.sample import CUP, DISC, Annotation, Record, Region
+from fundusseg.sample import CUP, DISC, Annotation
 
 
 def read_binary(path: Path) -> npt.NDArray[np.bool_]:
@@ -52,9 +52,3 @@ def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Pa
             f"a mask of the values {', '.join(map(str, sorted(known)))}",
             "restore the mask from the dataset's package; never interpolate it, nor save it as JPEG",
         )
-
-
-def of_regions(annotations: list[Annotation], record: Record) -> list[Annotation]:
-    """The annotations of the regions that the record says are labelled."""
-    labelled: tuple[Region, ...] = record.regions
-    return [annotation for annotation in annotations if annotation.region in labelled]

@@ -6,7 +6,7 @@ from typing import Any
 
 from fundusseg.annotations import rasterise
 from fundusseg.datasets.base import FundusDataset, keyed, mask_size_error, pair
-from fundusseg.datasets.codes import nested, of_regions
+from fundusseg.datasets.codes import nested
 from fundusseg.datasets.tables import line_of, meaning, read_csv
 from fundusseg.errors import DatasetError
 from fundusseg.images import read_mask
@@ -72,7 +72,8 @@ class G1020(FundusDataset):
         """Fill the polygons, or read the mask."""
         path = record.files["labels"]
         if path.suffix.lower() == ".png":
-            return of_regions(nested(read_mask(path), _CODES, path), record)
+            drawn = nested(read_mask(path), _CODES, path)
+            return [annotation for annotation in drawn if annotation.region in record.regions]
         content, polygons = _read_polygons(path)
         drawn_on = (content.get("imageHeight"), content.get("imageWidth"))
         if None not in drawn_on and drawn_on != shape:

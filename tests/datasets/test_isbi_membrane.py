@@ -43,6 +43,7 @@ def test_a_stack_without_its_labels_is_named(tmp_path):
         _ = IsbiMembrane(tmp_path).records
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_truncated_stack_is_named(tmp_path, which):
     path = stacks(tmp_path)[which]
