@@ -5,23 +5,30 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.preparation import Preparation, Prepared
+from fundusseg.duplicates import perceptual_hashes
+from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
+from fundusseg.preparation import Preparation
 from fundusseg.roi import Box
-from fundusseg.sample import Image, Record
+from fundusseg.sample import Image, Record, Sample
+from fundusseg.variants import Variants
 
-VERSION = 1
+VERSION = 3
 """Raise it when prepared pixels change for the same files and settings: older stores are then left aside."""
 
 DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fundusseg"
+
+Visitor = Callable[[Record, Sample | FundusSegError], None]
+"""Is shown every sample that is decoded, or why it could not be used."""
 
 
 class Cache:
@@ -29,30 +36,66 @@ class Cache:
 
     Args:
         folder: A finished store, as `build` returns it.
+
+    Attributes:
+        valid: N x R bool, region labelled.
+        boxes: The square of the native picture that each sample shows.
+        hashes: N x H uint64, perceptual hashes of each prepared picture.
+        digests: Digest of each picture's files.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._images: Image | None = None
         self._targets: Image | None = None
-        self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
-        self.boxes: tuple[Box, ...] = tuple(Box(*row) for row in np.load(folder / "boxes.npy").tolist())
+        try:
+            self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
+            self.boxes = tuple(Box(*row) for row in np.load(folder / "boxes.npy").tolist())
+            self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
+            self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
+            whole = len(self.images) == len(self.targets) == len(self.valid) == len(self.digests)
+        except (OSError, ValueError):
+            whole = False
+        if not whole:
+            raise DatasetError(
+                f"a damaged store of prepared samples: {folder}",
+                "what was written there",
+                "delete it; it is made again",
+            )
 
     @classmethod
-    def build(cls, dataset: FundusDataset, preparation: Preparation, parent: Path = DEFAULT_FOLDER) -> "Cache":
+    def build(
+        cls,
+        dataset: FundusDataset,
+        preparation: Preparation,
+        parent: Path = DEFAULT_FOLDER,
+        variants: Variants | None = None,
+        visit: Visitor | None = None,
+    ) -> "Cache":
         """Open the store of this dataset and preparation, making it first where it does not exist.
 
         It appears whole or not at all: it is written beside its place and renamed.
 
+        Args:
+            dataset: To be prepared.
+            preparation: How.
+            parent: Folder of all stores.
+            variants: Pictures that are stored beside each one as it is.
+            visit: Called for every sample, in order; every file is then decoded, even where the store exists.
+
         Raises:
-            FundusSegError: A file of the dataset cannot be read or prepared; nothing is left behind.
+            DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
         """
-        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation)}"
+        variants = variants or Variants()
+        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants)}"
+        if folder.is_dir() and visit is not None:
+            for _ in _loaded(dataset, visit):
+                pass
         if not folder.is_dir():
             parent.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
             try:
-                _write(partial, dataset, preparation)
+                _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None))
                 _publish(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -60,7 +103,7 @@ class Cache:
 
     @property
     def images(self) -> Image:
-        """N x S x S x 3 uint8, mapped from disk; opened in the process that reads it."""
+        """N x V x S x S x 3 uint8, mapped from disk; the first of the V variants is the picture as it is."""
         if self._images is None:
             self._images = np.load(self.folder / "images.npy", mmap_mode="r")
         return self._images
@@ -79,17 +122,23 @@ class Cache:
     def __len__(self) -> int:
         return len(self.valid)
 
-    def __getitem__(self, position: int) -> Prepared:
-        image, target = self.images[position], self.targets[position]
-        return Prepared(image, target, self.valid[position], self.boxes[position])
 
-
-def fingerprint(dataset: FundusDataset, preparation: Preparation) -> str:
-    """A name that changes with the files (path, size, time), the dataset's settings, the preparation, our version."""
+def fingerprint(dataset: FundusDataset, preparation: Preparation, variants: Variants) -> str:
+    """A name that changes with the files (path, size, time), the dataset's settings, what is done, our version."""
     settings = {key: str(value) for key, value in vars(dataset).items() if key not in ("files", "records")}
     stamps = [_stamps(record) for record in dataset.records]
-    content = [VERSION, type(dataset).__qualname__, settings, asdict(preparation), stamps]
+    how = [asdict(preparation), variants.settings]
+    content = [VERSION, type(dataset).__qualname__, settings, how, stamps]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest(record: Record) -> str:
+    """Digest of a picture's files; of its name where it has none."""
+    total = hashlib.sha256(record.key.encode())
+    for file in (record.image, *record.files.values()):
+        if file.is_file():
+            total.update(file.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def _stamps(record: Record) -> list[object]:
@@ -98,30 +147,82 @@ def _stamps(record: Record) -> list[object]:
     return [record.key, *([s.st_size, s.st_mtime_ns] if s else [] for s in status)]
 
 
-def _write(folder: Path, dataset: FundusDataset, preparation: Preparation) -> None:
+def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, variants: Variants, visit: Visitor) -> None:
     """Prepare every sample into memory-mapped files, a few at a time."""
     count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (count, size, size, 3))
-    targets = np.lib.format.open_memmap(folder / "targets.npy", "w+", np.uint8, (count, size, size, regions))
+    images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
+    targets = _new(folder / "targets.npy", (count, size, size, regions))
     valid = np.zeros((count, regions), np.bool_)
     boxes = np.zeros((count, 4), np.int64)
-    for position, prepared in enumerate(_prepared(dataset, preparation, dataset.records)):
-        images[position], targets[position] = prepared.image, prepared.target
-        valid[position] = prepared.valid
+    hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
+    digests: list[str] = []
+    failures: list[FundusSegError] = []
+
+    def prepare(record: Record, sample: Sample) -> None:
+        position = positions[record.key]
+        prepared = preparation(sample)
+        images[position] = variants(prepared.image)
+        targets[position], valid[position] = prepared.target, prepared.valid
         boxes[position] = (prepared.box.top, prepared.box.left, prepared.box.height, prepared.box.width)
+        hashes[position] = perceptual_hashes(prepared.image)
+
+    positions = {record.key: position for position, record in enumerate(dataset.records)}
+    for record, outcome in _loaded(dataset, visit, prepare):
+        digests.append(digest(record))
+        if isinstance(outcome, FundusSegError):
+            failures.append(outcome)
+    if failures:
+        raise _cannot_be_prepared(dataset, failures)
     images.flush()
     targets.flush()
     np.save(folder / "valid.npy", valid)
     np.save(folder / "boxes.npy", boxes)
+    np.save(folder / "hashes.npy", np.stack(hashes))
+    (folder / "digests.json").write_text(json.dumps(digests))
 
 
-def _prepared(dataset: FundusDataset, preparation: Preparation, records: Sequence[Record]) -> Iterable[Prepared]:
-    """Prepare in threads (decoding and resizing release the interpreter), in order, with few pictures in memory."""
+def _new(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+
+
+def _loaded(
+    dataset: FundusDataset, visit: Visitor, use: Callable[[Record, Sample], None] | None = None
+) -> Iterator[tuple[Record, Sample | FundusSegError]]:
+    """Decode and use every sample in threads (decoding and resizing release the interpreter), few at a time.
+
+    A failure takes the sample's place: one bad file never hides another.
+    """
+
+    def outcome(record: Record) -> Sample | FundusSegError:
+        try:
+            sample = dataset.load(record)
+            if use is not None:
+                use(record, sample)
+        except ConfigurationError:
+            raise  # not the file's fault: the same for all
+        except FundusSegError as error:
+            return error
+        return sample
+
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(records), 4 * threads):
-            chunk = records[start : start + 4 * threads]
-            yield from pool.map(lambda record: preparation(dataset.load(record)), chunk)
+        for start in range(0, len(dataset), 4 * threads):
+            chunk = dataset.records[start : start + 4 * threads]
+            for record, result in zip(chunk, pool.map(outcome, chunk), strict=True):
+                visit(record, result)
+                yield record, result
+
+
+def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) -> FundusSegError:
+    if len(failures) == 1:
+        return failures[0]
+    shown = "; ".join(failure.got for failure in failures[:5])
+    more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return DatasetError(
+        f"{len(failures)} of {len(dataset)} pictures of {dataset.source} that cannot be used: {shown}{more}",
+        "every listed file whole and as its publisher gives it",
+        "mend or remove these files (`python -m fundusseg.prepare` lists them all)",
+    )
 
 
 def _publish(partial: Path, folder: Path) -> None:

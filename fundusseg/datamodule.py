@@ -2,42 +2,27 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fundusseg.augment import Augmentation
-from fundusseg.cache import DEFAULT_FOLDER, Cache
+from fundusseg.cache import DEFAULT_FOLDER, Cache, Visitor
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.duplicates import Duplicate, drop_or_refuse, find_duplicates
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.preparation import Preparation, RoiPolicy
+from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
-from fundusseg.sampling import Draw, SourceSampler
+from fundusseg.sampling import SourceSampler
 from fundusseg.splits import SUBSETS, Split, draw_split
-
-
-class Batch(TypedDict):
-    """What the network is fed; shapes never change within a run."""
-
-    image: Tensor
-    """uint8 (B, 3, S, S), RGB."""
-    target: Tensor
-    """uint8 (B, R, S, S), 0..255 for 0..1."""
-    valid: Tensor
-    """bool (B, R): region labelled in this sample."""
-    weight: Tensor
-    """float32 (B,): 0 for a sample that only pads the last evaluation batch."""
-    source: Tensor
-    """int64 (B,): index into the data module's sources."""
-    index: Tensor
-    """int64 (B,): index into the data module's records."""
+from fundusseg.variants import Variants
 
 
 class FundusDataModule(LightningDataModule):
@@ -55,6 +40,7 @@ class FundusDataModule(LightningDataModule):
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
             has weight 1.
         samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
+        variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.
         train_augmentation: None takes flips, rotation, scale, shift and colour.
         eval_augmentation: For validation and test; None leaves the pictures as they are.
         split: JSON file of a former run; None draws a split.
@@ -62,6 +48,9 @@ class FundusDataModule(LightningDataModule):
         test_share: Share of all patients to test on, where the publisher set none apart.
         folds: Number of cross-validation folds; the publishers' division is then put aside.
         fold: Which fold is tested.
+        test_sources: Sources that are tested whole, and nobody of the others (leave one source out).
+        drop_duplicates_from: Near-identical pictures in two sources or two subsets are refused, unless one of them is
+            of a source named here: that one is left out.
         seed: Of the split and of every random choice in the data.
         num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
         cache_dir: Where prepared samples are kept.
@@ -79,6 +68,7 @@ class FundusDataModule(LightningDataModule):
         batch_size: int = 16,
         source_weights: dict[str, float] | None = None,
         samples_per_epoch: int | None = None,
+        variants: Variants | None = None,
         train_augmentation: Augmentation | None = None,
         eval_augmentation: Augmentation | None = None,
         split: str | None = None,
@@ -86,6 +76,8 @@ class FundusDataModule(LightningDataModule):
         test_share: float = 0.2,
         folds: int | None = None,
         fold: int = 0,
+        test_sources: Sequence[str] = (),
+        drop_duplicates_from: Sequence[str] = (),
         seed: int = 0,
         num_workers: int | None = None,
         cache_dir: str = str(DEFAULT_FOLDER),
@@ -95,13 +87,16 @@ class FundusDataModule(LightningDataModule):
         self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion)
         self.batch_size = batch_size
         self.samples_per_epoch = samples_per_epoch
+        self.variants = variants or Variants()
         self.train_augmentation = train_augmentation or Augmentation.standard()
         self.eval_augmentation = eval_augmentation or Augmentation()
         self.seed = seed
         self.num_workers = num_workers
         self.cache_dir = Path(cache_dir)
         self.weights = _weights(self.sources, source_weights)
-        self.split = self._split(split, val=val_share, test=test_share, folds=folds, fold=fold)
+        self.drop_duplicates_from = tuple(drop_duplicates_from)
+        shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
+        self.split = self._split(split, shares)
         if batch_size < 1:
             raise ConfigurationError(f"batch_size {batch_size}", "at least 1", "change --data.batch_size")
 
@@ -124,7 +119,7 @@ class FundusDataModule(LightningDataModule):
         """Of all datasets, in their order."""
         return tuple(record for dataset in self.datasets for record in dataset.records)
 
-    def _split(self, path: str | None, **shares: Any) -> Split:
+    def _split(self, path: str | None, shares: dict[str, Any]) -> Split:
         if path is None:
             return draw_split(self.records, seed=self.seed, **shares)
         split = Split.load(path)
@@ -133,23 +128,62 @@ class FundusDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the stores of prepared samples, in one process."""
-        for dataset in self.datasets:
-            Cache.build(dataset, self.preparation, self.cache_dir)
+        self.open_stores()
+
+    def open_stores(self, visit: Visitor | None = None) -> list[Cache]:
+        """Open every dataset's store, making it where it does not exist.
+
+        Args:
+            visit: Shown every sample; see `Cache.build`.
+        """
+        settings = (self.preparation, self.cache_dir, self.variants, visit)
+        return [Cache.build(dataset, *settings) for dataset in self.datasets]
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the stores and divide their samples."""
-        caches = [Cache.build(dataset, self.preparation, self.cache_dir) for dataset in self.datasets]
-        sources = np.repeat(np.arange(len(caches)), [len(cache) for cache in caches])
+        """Open the stores, refuse what is there twice, and divide the samples.
+
+        Raises:
+            DatasetError: A split's files have changed, or near-identical pictures stand in two sources or subsets.
+        """
+        store = Store(self.open_stores())
+        digests = {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
+        self.split.check_files(digests)
+        used = {key for subset in SUBSETS for key in self.split.keys(subset)}
+        self.split = replace(self.split, files={key: digests[key] for key in sorted(used)})
+        self.split = self.split.without(self._dropped(store))
         positions = {record.key: index for index, record in enumerate(self.records)}
         self.subsets = {
             subset: PreparedDataset(
-                caches,
-                sources,
+                store,
                 [positions[key] for key in self.split.keys(subset)],
                 self.train_augmentation if subset == "train" else self.eval_augmentation,
+                self.variants.turns if subset == "train" else AS_IT_IS,
             )
             for subset in SUBSETS
         }
+
+    def _dropped(self, store: "Store") -> list[str]:
+        """Keys of the pictures that are left out because another source or subset has them too."""
+        subset_of = {key: subset for subset in SUBSETS for key in self.split.keys(subset)}
+        place = [(record.source, subset_of.get(record.key)) for record in self.records]
+        duplicates = find_duplicates(
+            store.hashes,
+            store.image,
+            lambda one, two: None not in (place[one][1], place[two][1]) and place[one] != place[two],
+        )
+        dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)
+        if left:
+            raise self._duplicates_error(left)
+        return [self.records[position].key for position in dropped]
+
+    def _duplicates_error(self, pairs: Sequence[Duplicate]) -> DatasetError:
+        names = [f"{self.records[p.first].key} = {self.records[p.second].key}" for p in pairs]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return DatasetError(
+            f"{len(pairs)} pairs of near-identical pictures: {', '.join(names[:5])}{more}",
+            "each photograph in one source and one subset",
+            "name the source to leave them out of with --data.drop_duplicates_from",
+        )
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled and augmented batches; an incomplete last one is dropped."""
@@ -201,58 +235,6 @@ class FundusDataModule(LightningDataModule):
             worker_init_fn=partial(_start_worker, threads=1),
             **options,
         )
-
-
-class PreparedDataset(Dataset[Batch]):
-    """One subset over the stores of all datasets.
-
-    Args:
-        caches: One store for each dataset.
-        sources: Source of every record.
-        indices: The records of this subset.
-        augmentation: What each sample goes through.
-    """
-
-    def __init__(
-        self, caches: Sequence[Cache], sources: Any, indices: Sequence[int], augmentation: Augmentation
-    ) -> None:
-        self.caches, self.augmentation = list(caches), augmentation
-        self.indices = np.asarray(indices, dtype=np.int64)
-        self.sample_sources = np.asarray(sources, dtype=np.int64)[self.indices]
-        self.starts = np.cumsum([0] + [len(cache) for cache in caches])
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, draw: Draw | int) -> Batch:
-        position, seed = draw if isinstance(draw, tuple) else (draw, 0)
-        index, source = int(self.indices[position]), int(self.sample_sources[position])
-        prepared = self.caches[source][index - int(self.starts[source])]
-        image, target = self.augmentation(np.array(prepared.image), np.array(prepared.target), seed)
-        return Batch(
-            image=image,
-            target=target,
-            valid=torch.from_numpy(np.array(prepared.valid)),
-            weight=torch.tensor(1.0),
-            source=torch.tensor(source),
-            index=torch.tensor(index),
-        )
-
-
-class PaddedDataset(Dataset[Batch]):
-    """A dataset whose length is a multiple of the batch; what was added weighs nothing."""
-
-    def __init__(self, dataset: PreparedDataset, multiple: int) -> None:
-        self.dataset = dataset
-        self.length = -(-len(dataset) // multiple) * multiple
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, position: int) -> Batch:
-        if position < len(self.dataset):
-            return self.dataset[position]
-        return {**self.dataset[len(self.dataset) - 1], "weight": torch.tensor(0.0)}
 
 
 def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) -> list[float] | None:

@@ -86,6 +86,11 @@ def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
     partial.replace(path)
 
 
+def as_pillow(pixels: npt.NDArray[np.uint8]) -> Pillow.Image:
+    """Hand H x W or H x W x 3 uint8 to a library that works on Pillow's pictures."""
+    return Pillow.fromarray(pixels)
+
+
 def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
     """Open and fully decode a picture, every failure in one sentence."""
     path = Path(path)

@@ -4,8 +4,10 @@ import torch
 
 from fundusseg.augment import Augmentation
 from fundusseg.datamodule import FundusDataModule
-from fundusseg.datasets import Phantom
+from fundusseg.datasets import DrionsDB, Phantom
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.variants import Variants
+from tests.data import drions_db
 
 
 def module(tmp_path, **options) -> FundusDataModule:
@@ -74,6 +76,37 @@ def test_source_weights_balance_an_epoch(tmp_path):
     data = module(tmp_path, source_weights={"both": 1, "disc_only": 3}, samples_per_epoch=40)
     sources = torch.cat([batch["source"] for batch in data.train_dataloader()])
     assert np.bincount(sources).tolist() == [10, 30]
+
+
+def test_each_picture_has_its_twenty_turns(tmp_path):
+    variants = Variants(copies=16, clahe=[0.04, 0.02], brightness=[0.9, 1.1])
+    data = module(tmp_path, variants=variants, train_augmentation=Augmentation(), batch_size=1, image_size=128)
+    batches = list(data.train_dataloader())
+    assert len(batches) == 20 * len(data.split.train)
+    index = int(batches[0]["index"])
+    shown = [batch["image"][0] for batch in batches if int(batch["index"]) == index]
+    assert len(shown) == 20 and len({image.numpy().tobytes() for image in shown}) == 5
+    assert len(list(data.val_dataloader())) == len(data.split.val)
+
+
+def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
+    twice = [Phantom(count=8, size=96, name="one"), Phantom(count=8, size=96, name="two")]
+    with pytest.raises(DatasetError, match=r"8 pairs of near-identical pictures: one/00000 = two/00000"):
+        module(tmp_path, datasets=twice)
+    data = module(tmp_path, datasets=twice, drop_duplicates_from=["two"])
+    assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
+
+
+def test_changed_files_of_a_former_split_are_refused(tmp_path):
+    drions_db.build(tmp_path / "data", count=9)
+    settings = {"datasets": [DrionsDB(tmp_path / "data")], "regions": ("disc",), "drop_duplicates_from": ["drions_db"]}
+    data = module(tmp_path, **settings)
+    data.split.save(tmp_path / "split.json")
+    key = data.split.train[0]
+    contour = next(r for r in data.records if r.key == key).files["expert1"]
+    contour.write_text(contour.read_text() + "\n")
+    with pytest.raises(DatasetError, match=f"1 pictures whose files changed .* {key}"):
+        module(tmp_path, **settings, split=str(tmp_path / "split.json"))
 
 
 def test_evaluation_is_not_augmented_unless_asked(tmp_path):
