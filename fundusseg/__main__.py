@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 VERBS = {
+    "prepare": "check datasets, show what is there, fill the cache",
     "fit": "train, choose the best checkpoint, test it",
     "evaluate": "score a checkpoint on patients it has never seen",
     "predict": "segment photographs and measure their cup/disc ratios",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for a newer release at import
 
@@ -9,6 +10,8 @@ import albumentations
 import cv2
 import numpy as np
 import torch
+from albumentations.augmentations.geometric.distortion import BaseDistortion
+from albumentations.core.transforms_interface import BaseTransformInitSchema
 from torch import Tensor
 
 from fundusseg.errors import ConfigurationError
@@ -37,6 +40,43 @@ def standard_transforms() -> list[albumentations.BasicTransform]:
             brightness=(0.75, 1.25), contrast=(0.75, 1.25), saturation=(0.75, 1.25), hue=(-0.03, 0.03), p=0.8
         ),
     ]
+
+
+class CoarseElastic(BaseDistortion):  # type: ignore[misc]
+    """Smooth elastic deformation (Ronneberger, Fischer and Brox 2015, arXiv 1505.04597).
+
+    Random displacement vectors on a coarse grid over the picture, Gaussian; every pixel's own by bicubic interpolation.
+    What comes from outside the picture is mirrored.
+
+    Args:
+        grid: Vectors along each side.
+        deviation: Standard deviation of a vector's components, in pixels.
+        p: Probability.
+    """
+
+    class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
+        """What Albumentations checks."""
+
+        grid: int
+        deviation: float
+
+    def __init__(self, grid: int = 3, deviation: float = 10.0, p: float = 0.5) -> None:
+        super().__init__(
+            interpolation=cv2.INTER_LINEAR,
+            mask_interpolation=cv2.INTER_LINEAR,
+            keypoint_remapping_method="mask",
+            p=p,
+            border_mode=cv2.BORDER_REFLECT_101,
+        )
+        self.grid, self.deviation = grid, deviation
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Where each pixel is taken from, for Albumentations."""
+        height, width = params["shape"][:2]
+        vectors = self.random_generator.normal(0, self.deviation, (self.grid, self.grid, 2)).astype(np.float32)
+        shift = cv2.resize(vectors, (width, height), interpolation=cv2.INTER_CUBIC)
+        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        return {"map_x": columns + shift[..., 0], "map_y": rows + shift[..., 1]}
 
 
 class Augmentation:

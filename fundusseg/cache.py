@@ -1,13 +1,17 @@
 """Prepared samples on disk, decoded once: memory-mapped, so that workers share them and memory does not grow."""
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +22,17 @@ from fundusseg.datasets.base import FundusDataset
 from fundusseg.duplicates import perceptual_hashes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
 from fundusseg.preparation import Preparation
-from fundusseg.roi import Box
 from fundusseg.sample import Image, Record, Sample
 from fundusseg.variants import Variants
 
-VERSION = 3
+VERSION = 4
 """Raise it when prepared pixels change for the same files and settings: older stores are then left aside."""
 
-DEFAULT_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fundusseg"
+
+def default_folder() -> Path:
+    """Where stores are kept when the user says nothing: the user's own cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fundusseg"
+
 
 Visitor = Callable[[Record, Sample | FundusSegError], None]
 """Is shown every sample that is decoded, or why it could not be used."""
@@ -39,7 +46,6 @@ class Cache:
 
     Attributes:
         valid: N x R bool, region labelled.
-        boxes: The square of the native picture that each sample shows.
         hashes: N x H uint64, perceptual hashes of each prepared picture.
         digests: Digest of each picture's files.
     """
@@ -50,7 +56,6 @@ class Cache:
         self._targets: Image | None = None
         try:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
-            self.boxes = tuple(Box(*row) for row in np.load(folder / "boxes.npy").tolist())
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
             whole = len(self.images) == len(self.targets) == len(self.valid) == len(self.digests)
@@ -68,7 +73,7 @@ class Cache:
         cls,
         dataset: FundusDataset,
         preparation: Preparation,
-        parent: Path = DEFAULT_FOLDER,
+        parent: Path | None = None,
         variants: Variants | None = None,
         visit: Visitor | None = None,
     ) -> "Cache":
@@ -79,20 +84,21 @@ class Cache:
         Args:
             dataset: To be prepared.
             preparation: How.
-            parent: Folder of all stores.
+            parent: Folder of all stores; the user's cache folder where None.
             variants: Pictures that are stored beside each one as it is.
             visit: Called for every sample, in order; every file is then decoded, even where the store exists.
 
         Raises:
             DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
         """
-        variants = variants or Variants()
+        variants, parent = variants or Variants(), parent or default_folder()
         folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants)}"
         if folder.is_dir() and visit is not None:
             for _ in _loaded(dataset, visit):
                 pass
         if not folder.is_dir():
             parent.mkdir(parents=True, exist_ok=True)
+            _clear_stale(parent)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
             try:
                 _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None))
@@ -124,20 +130,23 @@ class Cache:
 
 
 def fingerprint(dataset: FundusDataset, preparation: Preparation, variants: Variants) -> str:
-    """A name that changes with the files (path, size, time), the dataset's settings, what is done, our version."""
-    settings = {key: str(value) for key, value in vars(dataset).items() if key not in ("files", "records")}
+    """A name that changes with the files (path, size, time), the reader's settings and code, and what is done."""
+    reader = type(dataset)
+    derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
+    settings = {key: str(value) for key, value in vars(dataset).items() if key not in derived}
+    code = inspect.getsource(sys.modules[reader.__module__]) if reader.__module__ in sys.modules else ""
     stamps = [_stamps(record) for record in dataset.records]
     how = [asdict(preparation), variants.settings]
-    content = [VERSION, type(dataset).__qualname__, settings, how, stamps]
+    content = [VERSION, reader.__module__, reader.__qualname__, code, settings, how, stamps]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def digest(record: Record) -> str:
-    """Digest of a picture's files; of its name where it has none."""
-    total = hashlib.sha256(record.key.encode())
-    for file in (record.image, *record.files.values()):
-        if file.is_file():
-            total.update(file.read_bytes())
+    """Digest of a picture's files, whatever they are called; of a made picture's name."""
+    files = [file for file in (record.image, *record.files.values()) if file.is_file()]
+    total = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
+    if not files:
+        total.update(record.key.encode())
     return total.hexdigest()[:16]
 
 
@@ -153,7 +162,6 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
     targets = _new(folder / "targets.npy", (count, size, size, regions))
     valid = np.zeros((count, regions), np.bool_)
-    boxes = np.zeros((count, 4), np.int64)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
     digests: list[str] = []
     failures: list[FundusSegError] = []
@@ -163,7 +171,6 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
         prepared = preparation(sample)
         images[position] = variants(prepared.image)
         targets[position], valid[position] = prepared.target, prepared.valid
-        boxes[position] = (prepared.box.top, prepared.box.left, prepared.box.height, prepared.box.width)
         hashes[position] = perceptual_hashes(prepared.image)
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
@@ -176,7 +183,6 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     images.flush()
     targets.flush()
     np.save(folder / "valid.npy", valid)
-    np.save(folder / "boxes.npy", boxes)
     np.save(folder / "hashes.npy", np.stack(hashes))
     (folder / "digests.json").write_text(json.dumps(digests))
 
@@ -223,6 +229,13 @@ def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) 
         "every listed file whole and as its publisher gives it",
         "mend or remove these files (`python -m fundusseg.prepare` lists them all)",
     )
+
+
+def _clear_stale(parent: Path) -> None:
+    """Remove what killed builds left a day ago or earlier."""
+    for partial in parent.glob(".*-*-*"):
+        if partial.is_dir() and time.time() - partial.stat().st_mtime > 86_400:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _publish(partial: Path, folder: Path) -> None:

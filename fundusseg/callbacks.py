@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import default_collate
 
 from fundusseg.masks import label_map
-from fundusseg.plot import overlay, panel
+from fundusseg.plot import enlarge, overlay, panel
 from fundusseg.sample import Image
 
 PICTURE_SIZE = 256
@@ -51,15 +51,12 @@ class ContourPanel(Callback):
         return panel(
             [
                 overlay(
-                    _enlarge(image, enlarged),
-                    _enlarge(label_map(probability, regions, thresholds), enlarged),
-                    _enlarge(label_map(target, regions), enlarged),
+                    enlarge(image, enlarged),
+                    enlarge(label_map(probability, regions, thresholds), enlarged),
+                    enlarge(label_map(target, regions), enlarged),
+                    regions,
                 )
                 for image, probability, target in zip(images, probabilities, targets, strict=True)
             ],
             self.columns,
         )
-
-
-def _enlarge(pixels: Image, times: int) -> Image:
-    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))

@@ -132,11 +132,11 @@ def load(path: str | Path) -> tuple[Description, dict[str, Tensor]]:
     try:
         description = Description.from_dict(content[KEY])
         state = content["state_dict"]
-    except (KeyError, TypeError) as error:
+        weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"a checkpoint of something else: {path}", "a .ckpt file that fundusseg's `fit` wrote", "give another"
         ) from error
-    weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
     return description, weights
 
 

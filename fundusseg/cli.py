@@ -7,9 +7,11 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
@@ -40,12 +42,20 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         code = main([argument for argument in arguments if argument != "--debug"])
     except KeyboardInterrupt:
         code = 130
-    except (FundusSegError, MisconfigurationException, OSError) as error:
+    except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"fundusseg: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"fundusseg: error: {_sentence(error)}", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def _sentence(error: Exception) -> str:
+    """What to tell the user: our own sentence as it is, another library's by its kind and gist."""
+    if isinstance(error, FundusSegError | MisconfigurationException):
+        return " ".join(str(error).split())
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1].strip()} (--debug shows where)"
 
 
 def prepare_process() -> None:
@@ -140,6 +150,28 @@ def _key(text: str) -> str:
     return found[1] if found else "a setting"
 
 
+def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:
+    """The data section of a YAML file, or of a checkpoint's own configuration where no file is given.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or there is no such section.
+    """
+    try:
+        text = configuration if config is None else Path(config).read_text(encoding="utf-8")
+        section = (yaml.safe_load(text) or {}).get("data")
+    except (OSError, yaml.YAMLError, AttributeError) as error:
+        raise ConfigurationError(
+            f"a configuration that cannot be read: {config} ({type(error).__name__})",
+            "a YAML file with a data section",
+            "check --config",
+        ) from error
+    if not isinstance(section, dict):
+        raise ConfigurationError(
+            f"no data section in {config or 'the checkpoint'}", "which datasets to take", "give one with --config"
+        )
+    return section
+
+
 class FundusCLI(LightningCLI):
     """The training command: every argument of data, model, trainer and callbacks, from YAML and dotted overrides."""
 
@@ -148,6 +180,7 @@ class FundusCLI(LightningCLI):
             SegmentationTask,
             FundusDataModule,
             save_config_callback=SaveConfigCallback,
+            save_config_kwargs={"overwrite": True},
             seed_everything_default=1,
             parser_class=TrainingParser,
             args=list(args),
@@ -161,6 +194,7 @@ class FundusCLI(LightningCLI):
         parser.add_argument(
             "--accelerator", choices=ACCELERATORS, default=None, help="Short form of --trainer.accelerator."
         )
+        parser.add_argument("--resume", type=str | None, default=None, help="Checkpoint of a run to continue.")
         parser.link_arguments("data.preparation", "model.preparation", apply_on="instantiate")
         parser.link_arguments("data.sources", "model.sources", apply_on="instantiate")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -198,7 +232,8 @@ class FundusCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Let the task carry the whole configuration, for its checkpoints and the logger."""
         self.model.configuration = self.parser.dump(self.config, skip_unset=False)
-        self.model.save_hyperparameters({"configuration": self.config.as_dict()["data"]})
+        plain = yaml.safe_load(self.model.configuration)
+        self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what each run shows; without a logger or a progress bar, what needs one is left out."""

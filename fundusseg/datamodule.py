@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from fundusseg.augment import Augmentation
-from fundusseg.cache import DEFAULT_FOLDER, Cache, Visitor
+from fundusseg.cache import Cache, Visitor
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.duplicates import Duplicate, drop_or_refuse, find_duplicates
@@ -53,7 +53,7 @@ class FundusDataModule(LightningDataModule):
             of a source named here: that one is left out.
         seed: Of the split and of every random choice in the data.
         num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
-        cache_dir: Where prepared samples are kept.
+        cache_dir: Where prepared samples are kept; None takes the user's cache folder.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class FundusDataModule(LightningDataModule):
         drop_duplicates_from: Sequence[str] = (),
         seed: int = 0,
         num_workers: int | None = None,
-        cache_dir: str = str(DEFAULT_FOLDER),
+        cache_dir: str | None = None,
     ) -> None:
         super().__init__()
         self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
@@ -92,13 +92,12 @@ class FundusDataModule(LightningDataModule):
         self.eval_augmentation = eval_augmentation or Augmentation()
         self.seed = seed
         self.num_workers = num_workers
-        self.cache_dir = Path(cache_dir)
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.weights = _weights(self.sources, source_weights)
         self.drop_duplicates_from = tuple(drop_duplicates_from)
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, shares)
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size {batch_size}", "at least 1", "change --data.batch_size")
+        self._check()
 
     @cached_property
     def sources(self) -> dict[str, str]:
@@ -118,6 +117,21 @@ class FundusDataModule(LightningDataModule):
     def records(self) -> tuple[Record, ...]:
         """Of all datasets, in their order."""
         return tuple(record for dataset in self.datasets for record in dataset.records)
+
+    def _check(self) -> None:
+        for name, value, least in (
+            ("batch_size", self.batch_size, 1),
+            ("samples_per_epoch", self.samples_per_epoch, 1),
+            ("num_workers", self.num_workers, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and value < least:
+                raise ConfigurationError(f"{name} {value}", f"at least {least}", f"change --data.{name}")
+        labelled = {region for record in self.records for region in record.regions}
+        if nowhere := [region for region in self.preparation.regions if region not in labelled]:
+            raise ConfigurationError(
+                f"regions {nowhere} that no dataset labels", f"some of {sorted(labelled)}", "change --data.regions"
+            )
 
     def _split(self, path: str | None, shares: dict[str, Any]) -> Split:
         if path is None:
@@ -146,7 +160,7 @@ class FundusDataModule(LightningDataModule):
             DatasetError: A split's files have changed, or near-identical pictures stand in two sources or subsets.
         """
         store = Store(self.open_stores())
-        digests = {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
+        digests = self.digests(store)
         self.split.check_files(digests)
         used = {key for subset in SUBSETS for key in self.split.keys(subset)}
         self.split = replace(self.split, files={key: digests[key] for key in sorted(used)})
@@ -161,6 +175,11 @@ class FundusDataModule(LightningDataModule):
             )
             for subset in SUBSETS
         }
+
+    def digests(self, store: Store | None = None) -> dict[str, str]:
+        """Digest of each picture's files, by key."""
+        store = store or Store(self.open_stores())
+        return {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
 
     def _dropped(self, store: "Store") -> list[str]:
         """Keys of the pictures that are left out because another source or subset has them too."""
@@ -232,7 +251,7 @@ class FundusDataModule(LightningDataModule):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=device == "cuda",
-            worker_init_fn=partial(_start_worker, threads=1),
+            worker_init_fn=_start_worker,
             **options,
         )
 
@@ -241,15 +260,19 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
     if weights is None:
         return None
     unknown = sorted(set(weights) - set(sources))
-    if unknown or any(weight < 0 for weight in weights.values()):
+    if (
+        unknown
+        or any(weight < 0 for weight in weights.values())
+        or not any(weights.get(source, 1.0) for source in sources)
+    ):
         raise ConfigurationError(
             f"source_weights {dict(weights)}",
-            f"numbers from 0 up for any of {list(sources)}",
+            f"numbers from 0 up, not all 0, for any of {list(sources)}",
             "change --data.source_weights",
         )
     return [weights.get(source, 1.0) for source in sources]
 
 
-def _start_worker(worker: int, threads: int) -> None:
+def _start_worker(worker: int) -> None:
     """A worker's arithmetic stays on its own core."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)

@@ -96,16 +96,18 @@ def correlation(one: Image, two: Image) -> float:
     value, warp = -1.0, np.eye(2, 3, dtype=np.float32)
     for fineness in (4.0, 2.0):
         try:
-            value, warp = cv2.findTransformECC(
-                _structure(one, fineness), _structure(two, fineness), warp, cv2.MOTION_AFFINE, _STOP, None, 1
+            value, moved = cv2.findTransformECC(
+                _structure(one, fineness), _structure(two, fineness), warp, cv2.MOTION_AFFINE, _STOP, _ALL, 1
             )
         except cv2.error:  # it raises where it does not converge
             return -1.0
+        warp = np.asarray(moved, np.float32)
         if not 0.8 < np.linalg.det(warp[:, :2]) < 1.25 or np.abs(warp[:, 2]).max() > 0.25 * _SIDE:
             return -1.0
     return float(value)
 
 
+_ALL = np.full((_SIDE, _SIDE), 255, np.uint8)
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 80, 1e-5)
 
 

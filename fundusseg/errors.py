@@ -15,14 +15,16 @@ class FundusSegError(Exception):
         got: What was found, naming the file or the setting.
         expected: What should have been there.
         do: What the user can do about it, as an imperative clause.
+
+    A ready sentence alone is taken as it is: so a data loader makes the error anew that a worker process raised.
     """
 
-    def __init__(self, got: str, expected: str, do: str) -> None:
+    def __init__(self, got: str, expected: str = "", do: str = "") -> None:
         self.got, self.expected, self.do = got, expected, do
-        super().__init__(f"got {got}; expected {expected}; {do}.")
+        super().__init__(f"got {got}; expected {expected}; {do}." if expected else got)
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        """Pickle by the three parts, so that the error crosses a data loader's process border."""
+        """Pickle by the three parts, so that the error crosses a process border."""
         return type(self), (self.got, self.expected, self.do)
 
 

@@ -2,7 +2,8 @@
 
     python -m fundusseg.fit
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER
-    python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator tpu
+    python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
+    python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
 
 Without arguments it needs no data: it trains on synthetic photographs.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
-from fundusseg.report import score_table, write_json
+from fundusseg.report import score_table, write_scores
 from fundusseg.splits import SUBSETS
 
 
@@ -21,16 +22,17 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     cli = FundusCLI(arguments)
     _say_what_is_trained(cli)
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.resume)
     if cli.trainer.interrupted:
         return 130
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
-    cli.datamodule.split.save(folder / "split.json")
     cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
-    _say_what_came_out(cli, Path(best), folder)
+    if cli.trainer.is_global_zero:
+        cli.datamodule.split.save(folder / "split.json")
+        _say_what_came_out(cli, Path(best), folder)
     return 0
 
 
@@ -40,19 +42,23 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
     sizes = ", ".join(f"{len(cli.datamodule.split.keys(subset))} {subset}" for subset in SUBSETS)
     console.print(f"Network: {type(cli.model.model).__name__}, {total:,} parameters, {trainable:,} trainable")
     console.print(f"Pictures: {sizes}, from {', '.join(cli.datamodule.sources)}", soft_wrap=True)
+    for dataset in cli.datamodule.datasets:
+        if remark := dataset.remark():
+            console.print(f"{dataset.source}: {remark}", soft_wrap=True)
 
 
 def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     """Print the table, where the files lie, and what to type next."""
-    rows = [asdict(score) for score in cli.model.results["test"]]
-    write_json(rows, folder / "test.json")
-    console.print(score_table(rows, f"Test of {best}", cli.model.preparation.protocol))
+    scores, preparation = cli.model.results["test"], cli.model.preparation
+    write_scores(scores, preparation.protocol, folder / "test")
+    console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
+    pictures = "DISC_CROPS" if preparation.roi == "disc" else "PHOTOGRAPHS"
     console.print("Next:", style="bold")
     for command in (
         f"tensorboard --logdir {folder}",
         f"python -m fundusseg.evaluate --checkpoint {best}",
-        f"python -m fundusseg.predict --checkpoint {best} PHOTOGRAPHS --output predictions",
+        f"python -m fundusseg.predict --checkpoint {best} {pictures} --output predictions",
     ):
         console.print(f"  {command}", soft_wrap=True, highlight=False)
 

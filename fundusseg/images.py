@@ -37,7 +37,7 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
     """
     picture = ImageOps.exif_transpose(_decode(path, page))
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-        return _eight_bits(np.asarray(picture))
+        return _eight_bits(np.asarray(picture), path)
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
@@ -59,7 +59,9 @@ def read_mask(path: str | Path, page: int = 0) -> Image:
         picture = picture.convert("L")
     codes = np.asarray(picture)
     if codes.dtype != np.uint8:
-        codes = _eight_bits(codes)[..., 0]
+        # Small codes in a deeper file are codes all the same; only what does not fit is a scaled picture.
+        fits = np.issubdtype(codes.dtype, np.integer) and codes.max(initial=0) <= 255
+        codes = codes.astype(np.uint8) if fits else _eight_bits(codes, path)[..., 0]
     return np.ascontiguousarray(codes if codes.ndim == 2 else codes[..., 0])
 
 
@@ -120,8 +122,11 @@ def _undecodable(path: Path, error: BaseException) -> ImageError:
     )
 
 
-def _eight_bits(pixels: npt.NDArray[np.generic]) -> Image:
-    """Scale a deeper grey picture to 0..255 by its own type's range, as three equal channels."""
-    top = 65535.0 if pixels.max(initial=0) > 255 else 255.0
-    grey = np.clip(pixels.astype(np.float32) * (255.0 / top), 0, 255).astype(np.uint8)
+def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> Image:
+    """Scale 16-bit grey to 0..255 by the range of its type, as three equal channels."""
+    if not np.issubdtype(pixels.dtype, np.integer):
+        raise ImageError(
+            f"a picture of {pixels.dtype} numbers: {path}", "whole numbers of 8 or 16 bits", "save it as one of these"
+        )
+    grey = (np.clip(pixels.astype(np.int64), 0, 65535) * 255 // 65535).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)

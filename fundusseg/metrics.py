@@ -151,10 +151,11 @@ class SegmentationScores(Metric):
             labelled.append((valid[:, disc] & valid[:, cup])[:, None])
         value, use = torch.cat(values, 1), torch.cat(labelled, 1) & (weight > 0)[:, None]
         defined = use & ~value.isnan()
-        rows = torch.nn.functional.one_hot(source, len(self.sources)).float().T
-        self.total += rows @ torch.where(defined, value, 0.0)
-        self.count += rows @ defined.float()
-        self.undefined += rows @ (use & ~defined).float()
+        rows = torch.nn.functional.one_hot(source, len(self.sources)).T[..., None]
+        # A sum of products, not a matrix product: under autocast that would round the scores to bfloat16.
+        self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
+        self.count += (rows * defined).sum(1)
+        self.undefined += (rows * (use & ~defined)).sum(1)
 
     def compute(self) -> Tensor:
         """Mean, n and undefined of every cell.

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from fundusseg.errors import ImageError
 from fundusseg.masks import region_mask
-from fundusseg.sample import CUP, DISC, Image
+from fundusseg.sample import CUP, DISC, Image, Region
 
 DISC_COLOUR = (0, 170, 255)
-"""Predicted disc, RGB: blue is what every common colour blindness keeps apart from orange and yellow."""
+"""Predicted disc, and any region but the cup, RGB: every common colour blindness keeps blue apart from orange."""
 
 CUP_COLOUR = (190, 255, 60)
 """Predicted cup, RGB: a yellow-green far lighter than the disc's blue, lightness alone tells them apart."""
@@ -26,9 +26,12 @@ _GAP_COLOUR = 64
 
 
 def overlay(
-    image: Image, label_map: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8] | None = None
+    image: Image,
+    label_map: npt.NDArray[np.uint8],
+    truth: npt.NDArray[np.uint8] | None = None,
+    regions: Sequence[Region] = (DISC, CUP),
 ) -> npt.NDArray[np.uint8]:
-    """Draw the contours of disc and cup.
+    """Draw the contours of the regions, by default disc and cup.
 
     The experts' contours are drawn first and wider, so that they stay visible as a rim where both agree.
 
@@ -36,6 +39,7 @@ def overlay(
         image: H x W x 3 uint8 RGB.
         label_map: H x W, predicted; 0 background, 1 rim, 2 cup.
         truth: H x W, the experts'; same codes.
+        regions: What the maps were made with.
 
     Returns:
         H x W x 3 uint8 RGB, a new picture.
@@ -53,11 +57,22 @@ def overlay(
     canvas = np.ascontiguousarray(image).copy()
     line = -(-max(image.shape[:2]) // _LINES_PER_SIDE)
     if truth is not None:
-        for region in (DISC, CUP):
-            _contour(canvas, region_mask(truth, region), TRUTH_COLOUR, line + 2 * max(1, line // 2))
-    for region, colour in ((DISC, DISC_COLOUR), (CUP, CUP_COLOUR)):
-        _contour(canvas, region_mask(label_map, region), colour, line)
+        for region in regions:
+            _contour(canvas, region_mask(truth, region, regions), TRUTH_COLOUR, line + 2 * max(1, line // 2))
+    for region in regions:
+        colour = CUP_COLOUR if region == CUP else DISC_COLOUR
+        _contour(canvas, region_mask(label_map, region, regions), colour, line)
     return canvas
+
+
+def enlarge(pixels: Image, times: int) -> Image:
+    """Repeat every pixel, so that contours do not cover a small picture.
+
+    Args:
+        pixels: H x W or H x W x C uint8.
+        times: How often, at least 1.
+    """
+    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
 
 
 def panel(pictures: Sequence[Image], columns: int) -> npt.NDArray[np.uint8]:

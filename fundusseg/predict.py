@@ -7,20 +7,22 @@ Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 
 in measures.csv. A file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
+import csv
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from fundusseg.cli import Parser, console, prepare_process, run
-from fundusseg.errors import FundusSegError, ImageError
+from fundusseg.errors import ImageError
 from fundusseg.images import SUFFIXES, read_photograph, write_png
+from fundusseg.measures import Measures
 from fundusseg.plot import overlay
 from fundusseg.predictor import Predictor
-from fundusseg.report import write_csv
 
 
 def parser() -> Parser:
@@ -38,20 +40,15 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     settings = parser().parse_args(arguments)
     predictor = Predictor.from_checkpoint(settings.checkpoint, settings.device)
-    photographs = find_photographs(settings.photographs)
     output = Path(settings.output)
+    photographs = find_photographs(settings.photographs, output)
     rows = []
     columns = (*Progress.get_default_columns()[:1], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with table(output / "measures.csv") as add, Progress(*columns, console=console, transient=True) as progress:
         for path, name in progress.track(photographs.items(), description="Photographs"):
             rows.append(predict_file(predictor, path, output / name))
-    write_csv(rows, output / "measures.csv")
-    failed = [row for row in rows if row["error"]]
-    for row in failed:
-        console.print(f"not done: {row['error']}", style="red", soft_wrap=True, markup=False)
-    done = len(rows) - len(failed)
-    console.print(f"{done} of {len(rows)} photographs done; measures in {output / 'measures.csv'}", soft_wrap=True)
-    return 1 if failed else 0
+            add(rows[-1])
+    return _report(rows, output)
 
 
 def predict_file(predictor: Predictor, path: Path, output: Path) -> dict[str, Any]:
@@ -65,32 +62,48 @@ def predict_file(predictor: Predictor, path: Path, output: Path) -> dict[str, An
     Returns:
         A row of measures.csv.
     """
-    row: dict[str, Any] = {"file": str(path), "error": ""}
     try:
         image = read_photograph(path)
         prediction = predictor(image)
+        picture = overlay(image, prediction.label_map, regions=predictor.description.preparation.regions)
         output.parent.mkdir(parents=True, exist_ok=True)
         write_png(output.with_name(f"{output.name}_labels.png"), prediction.label_map)
-        write_png(output.with_name(f"{output.name}_overlay.png"), overlay(image, prediction.label_map))
-        row |= asdict(prediction.measures)
-    except FundusSegError as error:
-        row["error"] = str(error)
-    return row
+        write_png(output.with_name(f"{output.name}_overlay.png"), picture)
+    except Exception as error:  # whatever is wrong with one file, the others are done
+        return {"file": str(path), "error": str(error) or type(error).__name__, **asdict(Measures())}
+    return {"file": str(path), "error": "", **asdict(prediction.measures)}
 
 
-def find_photographs(arguments: Sequence[str]) -> dict[Path, str]:
+@contextmanager
+def table(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A CSV file that takes row by row, so that a killed run keeps what it has measured."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["file", "error", *(field.name for field in fields(Measures))])
+        writer.writeheader()
+
+        def add(row: dict[str, Any]) -> None:
+            writer.writerow({key: "" if value != value else value for key, value in row.items()})  # NaN is left empty
+            file.flush()
+
+        yield add
+
+
+def find_photographs(arguments: Sequence[str], output: Path) -> dict[Path, str]:
     """The files to do, each with the name of its results below the output folder.
 
-    Folders keep their inner structure. Names that would fall together keep their ending as well.
+    Folders keep their inner structure; what lies in the output folder is passed over. Names that would fall together
+    keep their ending as well.
 
     Raises:
-        ImageError: A path does not exist, or a folder holds no photograph.
+        ImageError: A path does not exist, a folder holds no photograph, or two photographs have one name.
     """
     found: dict[Path, Path] = {}
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
+            inside = [file for file in inside if output.resolve() not in file.resolve().parents]
             if not inside:
                 raise ImageError(f"no photograph below {path}", f"files ending in {sorted(SUFFIXES)}", "check the path")
             found |= {file: file.relative_to(path) for file in inside}
@@ -99,9 +112,29 @@ def find_photographs(arguments: Sequence[str]) -> dict[Path, str]:
         else:
             raise ImageError(f"no file or folder at {path}", "a photograph or a folder of them", "check the path")
     stems = Counter(name.with_suffix("") for name in found.values())
-    return {
-        path: str(name if stems[name.with_suffix("")] > 1 else name.with_suffix("")) for path, name in found.items()
-    }
+    names = {path: str(n if stems[n.with_suffix("")] > 1 else n.with_suffix("")) for path, n in found.items()}
+    owner: dict[str, Path] = {}
+    for path, name in names.items():
+        if owner.setdefault(name, path) != path:
+            raise ImageError(
+                f"two photographs of one name: {owner[name]} and {path}",
+                "names that differ, as the results are named after them",
+                "run their folders one after the other, each with its own --output",
+            )
+    return names
+
+
+def _report(rows: Sequence[dict[str, Any]], output: Path) -> int:
+    """Print what was done and what was not."""
+    failed = [row for row in rows if row["error"]]
+    for row in failed:
+        console.print(f"not done: {row['file']}: {row['error']}", style="red", soft_wrap=True, markup=False)
+    for row in rows:
+        if row["reason"]:
+            console.print(f"look at: {row['file']}: {row['reason']}", style="yellow", soft_wrap=True, markup=False)
+    done = len(rows) - len(failed)
+    console.print(f"{done} of {len(rows)} photographs done; measures in {output / 'measures.csv'}", soft_wrap=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from torch import nn
 from fundusseg import checkpoint
 from fundusseg.checkpoint import Description
 from fundusseg.errors import ConfigurationError
-from fundusseg.masks import label_map
+from fundusseg.masks import label_map, region_mask
 from fundusseg.measures import Measures, measure
-from fundusseg.roi import Box, crop, restore
-from fundusseg.sample import Image
+from fundusseg.roi import Box, crop, disc_box, restore
+from fundusseg.sample import DISC, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,24 @@ class Predictor:
         """Segment one photograph.
 
         Args:
-            image: H x W x 3 uint8 RGB. A network trained on disc-centred crops takes such a crop.
+            image: H x W x 3 uint8 RGB. A network trained on disc-centred crops takes such a crop and looks twice:
+                at all of it, then at the square that training would have cut around the disc it found.
         """
         preparation = self.description.preparation
         box = preparation.find_box(image)
+        probabilities, labels = self._segment(image, box)
+        if preparation.roi == "disc" and DISC in preparation.regions:
+            disc = region_mask(labels, DISC, preparation.regions)
+            if disc.any():
+                box = disc_box(disc, preparation.roi_scale)
+                probabilities, labels = self._segment(image, box)
+        return Prediction(probabilities, labels, measure(labels, preparation.regions), box)
+
+    def _segment(self, image: Image, box: Box) -> tuple[npt.NDArray[np.float32], Image]:
+        """Probabilities and label map at native size of what lies in a box."""
+        preparation = self.description.preparation
         probabilities = restore(self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2])
-        labels = label_map(probabilities, preparation.regions, self.description.thresholds)
-        return Prediction(probabilities, labels, measure(labels), box)
+        return probabilities, label_map(probabilities, preparation.regions, self.description.thresholds)
 
     @torch.inference_mode()
     def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:

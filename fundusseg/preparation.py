@@ -88,7 +88,8 @@ class Preparation:
             "picture": "whole pictures",
         }[self.roi]
         size = self.image_size
-        return f"{crop_of}, {size} x {size} pixels; experts fused by {self.fusion}; mean over pictures"
+        scored = "masks as thresholded, without post-processing"
+        return f"{crop_of}, {size} x {size} pixels; experts fused by {self.fusion}; {scored}; mean over pictures"
 
     def box(self, sample: Sample) -> Box:
         """The square to take from this sample."""

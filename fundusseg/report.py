@@ -40,6 +40,19 @@ def write_json(content: Any, path: str | Path) -> None:
     _write(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_scores(scores: Sequence[Any], protocol: str, path: Path) -> None:
+    """Write scores as PATH.json and PATH.csv, with the protocol that they rest on.
+
+    Args:
+        scores: Dataclasses of a score each.
+        protocol: How they came about.
+        path: Without ending.
+    """
+    rows = [dataclasses.asdict(score) for score in scores]
+    write_json({"protocol": protocol, "scores": rows}, path.with_suffix(".json"))
+    write_csv([{**row, "protocol": protocol} for row in rows], path.with_suffix(".csv"))
+
+
 def score_table(rows: Sequence[Mapping[str, Any]], title: str, caption: str) -> Table:
     """Lay scores out with one line for each source and one column for each region and metric.
 

@@ -16,7 +16,7 @@ class Schedule(ABC):
 
 
 class OneCycle(Schedule):
-    """Up to the optimiser's rate and down again, each step (Smith 2018, arXiv 1803.09820).
+    """Up to the optimiser's rate and down again, each step (Smith 2018, arXiv 1803.09820); momentum stays.
 
     Args:
         warm_up: Share of the steps on the way up.
@@ -29,7 +29,9 @@ class OneCycle(Schedule):
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         """Step at each training step; the peaks are the rates that the parameter groups were given."""
         rates = [group["lr"] for group in optimizer.param_groups]
-        scheduler = OneCycleLR(optimizer, rates, total_steps, pct_start=self.warm_up, div_factor=self.start_divisor)
+        scheduler = OneCycleLR(
+            optimizer, rates, total_steps, pct_start=self.warm_up, div_factor=self.start_divisor, cycle_momentum=False
+        )
         return {"scheduler": scheduler, "interval": "step"}
 
 

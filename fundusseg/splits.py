@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,12 +22,14 @@ class Split:
         train: What the weights are fitted to.
         val: What chooses the checkpoint and the thresholds.
         test: What is reported, touched by nothing else.
+        patients: Patient (``source/patient``) of each picture, by key.
         files: Digest of each picture's files, by key; empty where it is not known.
     """
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+    patients: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def keys(self, subset: Subset) -> tuple[str, ...]:
@@ -42,12 +44,13 @@ class Split:
     def without(self, keys: Iterable[str]) -> "Split":
         """The same split with some pictures left out."""
         out = set(keys)
-        kept = {subset: tuple(key for key in self.keys(subset) if key not in out) for subset in SUBSETS}
-        return Split(**kept, files={key: digest for key, digest in self.files.items() if key not in out})
+        train, val, test = (tuple(key for key in self.keys(subset) if key not in out) for subset in SUBSETS)
+        return replace(self, train=train, val=val, test=test)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON and checkpoints."""
-        return {**{subset: list(self.keys(subset)) for subset in SUBSETS}, "files": dict(self.files)}
+        content: dict[str, Any] = {subset: list(self.keys(subset)) for subset in SUBSETS}
+        return content | {"patients": dict(self.patients), "files": dict(self.files)}
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
@@ -58,7 +61,7 @@ class Split:
         """
         try:
             subsets = {subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS}
-            return cls(**subsets, files=dict(content.get("files", {})))
+            return cls(**subsets, patients=dict(content.get("patients", {})), files=dict(content.get("files", {})))
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 "a split without the lists train, val and test",
@@ -131,13 +134,13 @@ def draw_split(
 ) -> Split:
     """Divide every source by patient, each diagnosis in proportion.
 
-    A patient's place in the order is a hash of seed, source and patient, so that a dataset added or left out moves
-    nobody of another. Without folds, a publisher's own test set stays the test set.
+    Within a diagnosis a patient's place is a hash of seed, source and patient, so that a dataset added or left out
+    moves nobody of another. Without folds, a publisher's own test and validation sets stay what they are.
 
     Args:
         records: Of all sources.
         val: Share of the patients that are not tested, for choosing the model.
-        test: Share of all patients, where the publisher set none apart and no folds are asked for.
+        test: Share of the patients, where the publisher set none apart and no folds are asked for.
         seed: Another seed, another division.
         folds: Number of cross-validation folds; the publishers' division is then put aside.
         fold: Which fold is tested, 0 to ``folds - 1``.
@@ -157,42 +160,48 @@ def draw_split(
         tested: list[str] = []
         if test_sources:
             place = {record.key: "test" for record in group if source in test_sources}
-        elif folds is None and any(record.subset == "test" for record in group):
-            place = {record.key: record.subset for record in group if record.subset in ("test", "val")}
+        elif folds is not None:
+            tested = _patients(group, seed)[fold::folds]
         else:
-            patients = _patients(group, seed)
-            tested = patients[fold::folds] if folds is not None else _every(patients, test)
+            place = {record.key: record.subset for record in group if record.subset in ("test", "val")}
+            if "test" not in place.values():
+                tested = _every(_patients([record for record in group if record.key not in place], seed), test)
         free = [record for record in group if record.key not in place and record.patient not in tested]
         held = [] if "val" in place.values() else _every(_patients(free, seed), val)
         for record in group:
             drawn: Subset = "test" if record.patient in tested else "val" if record.patient in held else "train"
             subset_of[record.key] = place.get(record.key, drawn)
     train, chosen, last = (tuple(key for key, subset in subset_of.items() if subset == name) for name in SUBSETS)
-    split = Split(train, chosen, last)
+    split = Split(train, chosen, last, {record.key: _patient(record) for record in records})
     _refuse_shared_patients(records, split)
     return split
 
 
-def unseen(records: Sequence[Record], known: Split) -> Split:
+def unseen(records: Sequence[Record], known: Split, files: Mapping[str, str]) -> Split:
     """All pictures of patients that a run neither trained nor chose on, as a test set.
+
+    A picture counts as known by its patient, and by its file, whatever the source is called now.
 
     Args:
         records: To be scored.
         known: The run's split.
+        files: Digest of each record's files, by key.
 
     Raises:
         DatasetError: Nobody is left.
     """
-    used = set(known.train) | set(known.val)
-    patients = {(record.source, record.patient) for record in records if record.key in used}
-    test = tuple(record.key for record in records if (record.source, record.patient) not in patients)
+    used = (*known.train, *known.val)
+    patients = {known.patients.get(key, key) for key in used}
+    seen = {known.files[key] for key in used if key in known.files}
+    new = [record for record in records if _patient(record) not in patients and files.get(record.key) not in seen]
+    test = tuple(record.key for record in new)
     if not test:
         raise DatasetError(
             f"{len(records)} pictures, each of a patient that the checkpoint was trained or chosen on",
             "patients that it has never seen",
             "give other data with --config, or train with a larger --data.test_share",
         )
-    return Split((), (), test)
+    return Split((), (), test, {record.key: _patient(record) for record in new})
 
 
 def _check_shares(
@@ -215,6 +224,10 @@ def _check_shares(
         raise ConfigurationError(f"test_sources {unknown}", f"some of {sorted(known)}", "change --data.test_sources")
     if test_sources and folds is not None:
         raise ConfigurationError("both folds and test_sources", "one of them", "leave out one")
+
+
+def _patient(record: Record) -> str:
+    return f"{record.source}/{record.patient}"
 
 
 _SEVERITY = ("glaucoma", "suspect", "healthy", None)

@@ -140,7 +140,7 @@ class SegmentationTask(LightningModule):
         self.losses[stage].reset()
 
     def _log_scores(self, stage: Stage) -> None:
-        """Log every defined cell, and the mean Dice over sources and regions that chooses the checkpoint."""
+        """Log every defined cell, and what chooses the checkpoint: the mean over regions of all pictures' Dice."""
         self._log_loss(stage)
         metric = self.scores[stage]
         self.results[stage] = scores = metric.scores()
@@ -150,7 +150,7 @@ class SegmentationTask(LightningModule):
             place = stage if score.source == ALL else f"{stage}_{score.source}"
             if score.n:
                 self.log(f"{place}/{name}", score.value)
-        cells = [s.value for s in scores if s.metric == "dice" and s.source != ALL and s.n]
+        cells = [s.value for s in scores if s.metric == "dice" and s.source == ALL and s.n]
         self.log(f"{stage}/dice", sum(cells) / len(cells) if cells else 0.0, prog_bar=stage == "val")
 
     def configure_optimizers(self) -> Any:

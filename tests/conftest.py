@@ -1,6 +1,7 @@
 """What all tests share: the real photographs where there are any, and a quiet machine."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,14 @@ import pytest
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 REALDATA = Path(os.environ.get("FUNDUSSEG_REALDATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def denormals():
+    """The commands flush denormal numbers for their whole process; other tests want them back."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fundusseg.augment import Augmentation
+from fundusseg.augment import Augmentation, CoarseElastic
 from fundusseg.errors import ConfigurationError
 
 
@@ -52,6 +52,44 @@ def test_rotated_edges_stay_sub_pixel():
 def test_one_region_keeps_its_channel():
     image, target = sample()
     assert Augmentation.standard()(image, target[..., :1], 0)[1].shape == (1, 64, 64)
+
+
+def displacement(seed: int, size: int = 240, **options) -> np.ndarray:
+    """The map that one call makes, less the identity: size x size x 2."""
+    elastic = CoarseElastic(p=1, **options)
+    elastic.set_random_seed(seed)
+    maps = elastic.get_params_dependent_on_data({"shape": (size, size, 3)}, {})
+    columns, rows = np.meshgrid(np.arange(size), np.arange(size))
+    return np.dstack([maps["map_x"] - columns, maps["map_y"] - rows])
+
+
+def test_elastic_vectors_are_gaussian_at_the_nodes_of_the_grid():
+    nodes = np.array([40, 120, 200])  # the middle of each third
+    vectors = np.stack([displacement(seed)[np.ix_(nodes, nodes)] for seed in range(300)])
+    assert abs(vectors.mean()) < 0.5
+    assert vectors.std() == pytest.approx(10, rel=0.05)
+    assert abs(np.corrcoef(vectors[:, 0, 0, 0], vectors[:, 2, 2, 0])[0, 1]) < 0.2
+
+
+def test_elastic_is_bicubic_between_them():
+    found = displacement(3)
+    coarse = found[40::80, 40::80].astype(np.float32)
+    # The nodes lie half a pixel beside whole pixels: the interpolation passes through them almost exactly.
+    again = cv2.resize(coarse, (240, 240), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(again - found).max() < 0.5
+    assert np.abs(np.diff(found, axis=0)).max() < 1.5, "smooth: no pixel jumps"
+
+
+def test_elastic_moves_picture_and_target_together_and_repeats():
+    image, target = sample()
+    augmentation = Augmentation([CoarseElastic(deviation=4, p=1)])
+    moved, moved_target = augmentation(image, target, 1)
+    assert not torch.equal(moved_target, torch.from_numpy(target).permute(2, 0, 1))
+    assert (moved[0].int() - moved_target[0].int()).abs().max() <= 8
+    assert torch.equal(augmentation(image, target, 1)[0], moved)
+    assert torch.equal(
+        Augmentation([CoarseElastic(deviation=0, p=1)])(image, target, 1)[1], torch.from_numpy(target).permute(2, 0, 1)
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ def test_store_holds_what_preparation_gives(tmp_path):
         assert np.array_equal(cache.images[position, 0], expected.image)
         assert np.array_equal(cache.targets[position], expected.target)
         assert cache.valid[position].tolist() == expected.valid.tolist() == [True, True]
-        assert cache.boxes[position] == expected.box
         assert np.array_equal(cache.hashes[position], perceptual_hashes(expected.image))
 
 

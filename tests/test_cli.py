@@ -60,7 +60,7 @@ def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     assert {"config.yaml", "split.json", "test.json"} <= {path.name for path in run_folder.iterdir()}
     assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert any("events.out.tfevents" in path.name for path in run_folder.iterdir())
-    scores = json.loads((run_folder / "test.json").read_text())
+    scores = json.loads((run_folder / "test.json").read_text())["scores"]
     assert {(row["source"], row["region"], row["metric"]) for row in scores} >= {
         ("phantom", "disc", "dice"),
         ("all", "disc+cup", "vcdr_error"),
@@ -129,7 +129,11 @@ def test_predict_lists_bad_files_and_does_the_rest(best, photographs, tmp_path, 
 
 def test_names_that_fall_together_keep_their_endings(photographs):
     shutil.copy(photographs / "00000.png", photographs / "00000.bmp")
-    assert sorted(predict.find_photographs([str(photographs)]).values())[:3] == ["00000.bmp", "00000.png", "00001"]
+    assert sorted(predict.find_photographs([str(photographs)], Path("out")).values())[:3] == [
+        "00000.bmp",
+        "00000.png",
+        "00001",
+    ]
 
 
 def settings(*arguments: str):

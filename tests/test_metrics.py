@@ -114,6 +114,17 @@ def test_undefined_is_counted_and_never_averaged():
     assert result["a", "disc+cup", "vcdr_error"] == (0, 1, 1)
 
 
+def test_bf16_autocast_rounds_no_score():
+    truth = torch.stack([masks((0, 0, 13, 13)), masks((0, 0, 7, 7))], 1).expand(257, -1, -1, -1)
+    found = torch.stack([masks((0, 0, 13, 12)), masks((0, 0, 6, 7))], 1).expand(257, -1, -1, -1)
+    plain, mixed = SegmentationScores(REGIONS, ["a"]), SegmentationScores(REGIONS, ["a"])
+    update(plain, found, truth)
+    with torch.autocast("cpu", torch.bfloat16):
+        update(mixed, found, truth)
+    assert cells(mixed) == cells(plain)
+    assert cells(mixed)[ALL, "disc", "dice"] == (pytest.approx(2 * 156 / 325), 257, 0)
+
+
 def test_state_has_a_fixed_size_and_merges():
     metric = SegmentationScores(REGIONS, ["a", "b"])
     before = {name: value.shape for name, value in metric.metric_state.items()}

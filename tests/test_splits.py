@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_leave_one_source_out():
 
 
 def test_changed_files_are_refused():
-    split = Split(("a/1",), ("a/2",), ("a/3",), {"a/1": "x", "a/2": "y", "a/3": "z"})
+    split = Split(("a/1",), ("a/2",), ("a/3",), files={"a/1": "x", "a/2": "y", "a/3": "z"})
     split.check_files({"a/1": "x", "a/2": "y", "a/3": "z"})
     with pytest.raises(DatasetError, match=r"1 pictures whose files changed .* such as a/2"):
         split.check_files({"a/1": "x", "a/2": "changed", "a/3": "z"})
@@ -118,12 +119,28 @@ def test_split_of_other_data_is_refused(tmp_path):
 def test_unseen_leaves_out_every_picture_of_a_known_patient():
     records = [record("a", n, n // 2) for n in range(20)]
     split = draw_split(records, seed=5)
-    assert unseen(records, split).test == split.test
-    fellow = record("a", 99, 0)
-    key = next(s for s in ("train", "val", "test") if "a/000" in split.keys(s))
-    assert (fellow.key in unseen([*records, fellow], split).test) == (key == "test")
+    assert unseen(records, split, {}).test == split.test
+    # Other pictures of the same patients, none of which the run has seen.
+    fellows = [record("a", 100 + n, n) for n in range(10)]
+    tested = {r.patient for r in split.select(records, "test")}
+    assert {r.patient for r in unseen(fellows, split, {}).select(fellows, "test")} == tested
     with pytest.raises(DatasetError, match="trained or chosen on"):
-        unseen(split.select(records, "train"), split)
+        unseen(split.select(records, "train"), split, {})
+
+
+def test_unseen_knows_a_file_by_its_content_whatever_its_source():
+    records = [record("a", n, n) for n in range(10)]
+    split = replace(draw_split(records), files={r.key: f"digest{r.name}" for r in records})
+    renamed = [record("b", n, n) for n in range(10)]
+    new = unseen(renamed, split, {r.key: f"digest{r.name}" for r in renamed})
+    assert {key.removeprefix("b/") for key in new.test} == {key.removeprefix("a/") for key in split.test}
+
+
+def test_publishers_validation_set_stays_even_without_a_test_set():
+    records = [record("a", n, n, "val" if n < 10 else "train") for n in range(40)]
+    split = draw_split(records, test=0.2)
+    assert set(split.val) == {r.key for r in records[:10]}
+    assert len(split.test) == 6 and not set(split.test) & set(split.val)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -81,6 +81,15 @@ class FundusDataset(ABC):
         hits = ((path, regex.search(path.relative_to(self.root).as_posix())) for path in self.files)
         return {path: hit for path, hit in hits if hit}
 
+    def find(self, pattern: str, fold: Callable[[str], str] = str) -> list[tuple[str, Path]]:
+        """Key and file of each match.
+
+        Args:
+            pattern: As for ``match``; its first group is the key.
+            fold: What is done to the key: ``str.upper`` where files of one picture may differ in letter case.
+        """
+        return [(fold(hit[1]), path) for path, hit in self.match(pattern).items()]
+
     @cached_property
     def records(self) -> tuple[Record, ...]:
         """One record for each picture, sorted by name.
@@ -111,6 +120,10 @@ class FundusDataset(ABC):
     @abstractmethod
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Decode one picture's annotations, each of ``shape`` (height, width)."""
+
+    def remark(self) -> str:
+        """What a user should know of how the files were read; empty where the class says it all."""
+        return ""
 
     def photograph(self, record: Record) -> Image:
         """Decode one picture: its file as it is, where the dataset does not say otherwise."""
@@ -183,31 +196,41 @@ def keyed(what: str, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     return found
 
 
-def pair(what: str, pictures: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tuple[str, Path, Path]]:
+def pair(
+    pictures: Mapping[str, Path], labels: Mapping[str, tuple[str, Iterable[tuple[str, Path]]]]
+) -> dict[str, dict[str, Path]]:
     """Pair pictures and annotation files by key.
 
     Args:
-        what: The annotation's name for the message, ``"cup mask"``.
         pictures: Picture by key.
-        masks: Annotation file by key.
+        labels: Of each kind, by its name in ``Record.files``: what messages call it, ``"cup mask"``, and key and file
+            of each.
 
     Returns:
-        Key, picture and annotation file, sorted by key.
+        Of each picture, by its key: the annotation files by kind.
 
     Raises:
-        DatasetError: A file on either side has no counterpart; the first few are named.
+        DatasetError: Two files of a kind share a key, or a file on either side has no counterpart; the first few are
+            named.
     """
-    for key_side, other, kind, counterpart in (
-        (pictures, masks, "picture", what),
-        (masks, pictures, what, "picture"),
-    ):
-        orphans = sorted(set(key_side) - set(other))
-        if orphans:
-            names = ", ".join(str(key_side[key]) for key in orphans[:3])
-            more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-            raise DatasetError(
-                f"a {kind} without its {counterpart}: {names}{more}",
-                f"one {counterpart} for each {kind}, matched by name",
-                f"add the missing {counterpart}, or remove the {kind}",
-            )
-    return [(key, pictures[key], masks[key]) for key in sorted(pictures)]
+    files: dict[str, dict[str, Path]] = {key: {} for key in pictures}
+    for kind, (what, found) in labels.items():
+        labelled = keyed(what, found)
+        _refuse_orphans("picture", pictures, what, labelled)
+        _refuse_orphans(what, labelled, "picture", pictures)
+        for key, path in labelled.items():
+            files[key][kind] = path
+    return files
+
+
+def _refuse_orphans(what: str, files: Mapping[str, Path], counterpart: str, others: Mapping[str, Path]) -> None:
+    """Refuse files whose key stands on one side alone."""
+    orphans = sorted(set(files) - set(others))
+    if orphans:
+        names = ", ".join(str(files[key]) for key in orphans[:3])
+        more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
+        raise DatasetError(
+            f"a {what} without its {counterpart}: {names}{more}",
+            f"one {counterpart} for each {what}, matched by name",
+            f"add the missing {counterpart}, or remove the {what}",
+        )

@@ -1,5 +1,6 @@
 """Pixel codes of mask files: each value has one meaning, and any other is refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 
 from fundusseg.errors import DatasetError
 from fundusseg.images import read_mask
-from fundusseg.sample import CUP, DISC, Annotation
+from fundusseg.sample import CUP, DISC, Annotation, Region
 
 
 def read_binary(path: Path) -> npt.NDArray[np.bool_]:
@@ -24,23 +25,29 @@ def read_binary(path: Path) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def nested(codes: npt.NDArray[np.generic], values: tuple[int, int, int], path: Path) -> list[Annotation]:
+def nested(
+    codes: npt.NDArray[np.generic],
+    values: tuple[int, int, int],
+    path: Path,
+    regions: Sequence[Region] = (DISC, CUP),
+) -> list[Annotation]:
     """Split one mask of disc and cup: the cup belongs to the disc.
 
     Args:
         codes: H x W of codes.
         values: Background, rim (disc without cup) and cup.
         path: The mask's file, for the message.
+        regions: What to take of the two.
 
     Returns:
-        The disc and the cup of ``expert1``.
+        These regions of ``expert1``.
 
     Raises:
         DatasetError: The mask holds another value.
     """
-    background, _, cup = values
     check_codes(codes, values, path)
-    return [Annotation(DISC, "expert1", codes != background), Annotation(CUP, "expert1", codes == cup)]
+    areas = {DISC: codes != values[0], CUP: codes == values[2]}
+    return [Annotation(region, "expert1", areas[region]) for region in regions]
 
 
 def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Path) -> None:
@@ -50,5 +57,5 @@ def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Pa
         raise DatasetError(
             f"the value {unknown[0]} in {path}",
             f"a mask of the values {', '.join(map(str, sorted(known)))}",
-            "restore the mask from the dataset's package; never interpolate it, nor save it as JPEG",
+            "correct or restore the mask; never interpolate it, nor save it as JPEG",
         )

@@ -1,7 +1,5 @@
 """DRIONS-DB: 110 photographs with the disc's outline by two experts."""
 
-from pathlib import Path
-
 from fundusseg.annotations import rasterise, read_contour
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.sample import DISC, Annotation, Record
@@ -35,15 +33,15 @@ class DrionsDB(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and contours by number."""
-        images = self.match(r"images/image_(\d+)\.jpe?g")
-        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
-        files: dict[str, dict[str, Path]] = {number: {} for number in pictures}
-        for expert in (1, 2):
-            contours = self.match(rf"experts_ann?otation/anotExpert{expert}_(\d+)\.txt")
-            what = f"contour of expert {expert}"
-            found = keyed(what, ((hit[1], path) for path, hit in contours.items()))
-            for number, _, path in pair(what, pictures, found):
-                files[number][f"expert{expert}"] = path
+        pictures = keyed("photograph", self.find(r"images/image_(\d+)\.jpe?g"))
+        contours = {
+            f"expert{expert}": (
+                f"contour of expert {expert}",
+                self.find(rf"experts_ann?otation/anotExpert{expert}_(\d+)\.txt"),
+            )
+            for expert in (1, 2)
+        }
+        files = pair(pictures, contours)
         return [
             Record(self.source, f"image_{number}", path, f"image_{number}", self.regions, files=files[number])
             for number, path in pictures.items()

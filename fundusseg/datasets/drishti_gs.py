@@ -25,7 +25,9 @@ class DrishtiGS(FundusDataset):
       eye hospital, Madurai.
     - Masks: soft maps of disc and cup, 0, 64, 128, 191, 255 where 0 to 4 of the four experts agree. They
       become four nested annotations ``agree1`` to ``agree4``, "at least k experts agree": their mean is the
-      share of the experts, their majority is "three or four agree". Who drew what is not published.
+      share of the experts, their majority is "three or four agree". Who drew what is not published. A published
+      description reports maps of 2045 x 1752 beside photographs of 2047 x 1760: such a map is refused, for where it
+      lies on the photograph is not told.
     - Ratios: the experts' own vertical cup/disc ratios in ``*_cdrValues.txt``; see ``cdr_values``.
     - Diagnosis: from the folder GLAUCOMA or NORMAL, where the package has these. Eye and patient: not told.
     - Split: 50 training, 51 test.
@@ -51,15 +53,14 @@ class DrishtiGS(FundusDataset):
         images = self.match(r"(training|test)/images/(?:(glaucoma|normal)/)?drishtiGS_(\d+)\.png")
         pictures = keyed("photograph", ((hit[3], path) for path, hit in images.items()))
         truth = r"(?:training|test)/(?:training_|test_)?gt/drishtiGS_(\d+)"
-        files: dict[str, dict[str, Path]] = {number: {} for number in pictures}
-        for region, name in _FILES.items():
-            maps = self.match(rf"{truth}/softmap/drishtiGS_\1_{name}\.png")
-            found = keyed(f"{region} soft map", ((hit[1], path) for path, hit in maps.items()))
-            for number, _, path in pair(f"{region} soft map", pictures, found):
-                files[number][region] = path
-        for path, hit in self.match(rf"{truth}/drishtiGS_\1_cdrValues\.txt").items():
-            if hit[1] in files:
-                files[hit[1]]["cdr"] = path
+        maps = {
+            region: (f"{region} soft map", self.find(rf"{truth}/softmap/drishtiGS_\1_{name}\.png"))
+            for region, name in _FILES.items()
+        }
+        files = pair(pictures, maps)
+        for number, path in self.find(rf"{truth}/drishtiGS_\1_cdrValues\.txt"):
+            if number in files:
+                files[number]["cdr"] = path
         return [self._record(hit[3], path, hit[1].lower(), hit[2], files[hit[3]]) for path, hit in images.items()]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

@@ -3,15 +3,15 @@
 import logging
 import re
 from collections.abc import Sequence
-from csv import DictReader
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.codes import nested, read_binary
+from fundusseg.datasets.tables import line_of, meaning, read_csv
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.images import SUFFIXES, read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Subset
@@ -28,6 +28,12 @@ BINARY = "binary"
 
 INSPECTED = 8
 """Masks that are read to find the code."""
+
+_CELLS: dict[str, dict[str, str | None]] = {
+    column: {**{value: value for value in get_args(values)}, "": None}
+    for column, values in (("eye", Eye), ("diagnosis", Diagnosis), ("split", Subset))
+}
+"""Columns of the table and what their cells mean."""
 
 _SUFFIX = "(?:" + "|".join(re.escape(suffix) for suffix in sorted(SUFFIXES)) + ")"
 _WHOLE = "all"
@@ -61,7 +67,7 @@ class Folder(FundusDataset):
         csv: Path of the table below the root.
 
     Raises:
-        ConfigurationError: The code is unknown, or does not fit the regions.
+        ConfigurationError: The code is unknown, or does not fit the regions or the mask files.
         DatasetError: On reading, a picture or mask without its counterpart, a code that cannot be told, or a
             table that does not fit the pictures.
     """
@@ -100,8 +106,7 @@ class Folder(FundusDataset):
             return self.asked
         files = [file for found in self._mask_files.values() for file in found.values()]
         inspected = files[:: max(1, len(files) // INSPECTED)][:INSPECTED]
-        apart = any(_WHOLE not in found for found in self._mask_files.values())
-        code = BINARY if apart else _find_code(inspected, self.regions)
+        code = BINARY if self._apart else _find_code(inspected, self.regions)
         log.info("%s: masks below %s have the code %s", self.source, self.root, code)
         return code
 
@@ -109,45 +114,56 @@ class Folder(FundusDataset):
         """Pair images and masks by name; of the pixels, a few masks are read when the code is to be found."""
         rows = self._rows()
         files = self._mask_files
-        code = self.code if files else self.asked
-        if code in CODES and any(_WHOLE not in found for found in files.values()):
-            raise ConfigurationError(
-                f"code={code!r} for a mask file for each region",
-                f"code={BINARY!r}",
-                "give that code, or code=auto",
+        if files:
+            self._check_code()
+        return [
+            Record(
+                self.source,
+                stem,
+                image,
+                rows[stem]["patient"] or stem,
+                self.regions,
+                eye=rows[stem]["eye"],
+                diagnosis=rows[stem]["diagnosis"],
+                subset=rows[stem]["split"],
+                files=files[stem],
             )
-        records = []
-        for stem, image in self._pictures.items():
-            row = rows.get(stem, {})
-            records.append(
-                Record(
-                    self.source,
-                    stem,
-                    image,
-                    row.get("patient") or stem,
-                    self.regions,
-                    eye=row.get("eye"),
-                    diagnosis=row.get("diagnosis"),
-                    subset=row.get("split"),
-                    files=files[stem],
-                )
-            )
-        return records
+            for stem, image in self._pictures.items()
+        ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read one picture's masks."""
-        annotations = []
-        for region in self.regions:
-            path = record.files.get(region) or record.files[_WHOLE]
-            codes = read_mask(path)
-            annotations.append(Annotation(region, "expert1", _decode(codes, region, self.code, path)))
-        return annotations
+        whole = record.files.get(_WHOLE)
+        if whole and self.code in CODES:
+            return nested(read_mask(whole), CODES[self.code], whole, self.regions)
+        return [Annotation(region, "expert1", read_binary(whole or record.files[region])) for region in self.regions]
+
+    def remark(self) -> str:
+        """What the masks' values are taken for."""
+        if self.code == BINARY:
+            return "masks read as binary (0 outside, 1 or 255 inside)"
+        return f"masks read as {self.code} (background, rim, cup)"
 
     @cached_property
     def _pictures(self) -> dict[str, Path]:
         """Picture by name."""
-        hits = self.match(rf"{re.escape(self.images)}/([^/]+){_SUFFIX}")
-        return keyed("picture", ((hit[1], path) for path, hit in hits.items()))
+        return keyed("picture", self.find(rf"{re.escape(self.images)}/([^/]+){_SUFFIX}"))
+
+    @property
+    def _apart(self) -> bool:
+        """Whether each region has a mask file of its own."""
+        return any(_WHOLE not in found for found in self._mask_files.values())
+
+    def _check_code(self) -> None:
+        """Refuse a code that the mask files cannot have: one binary mask does not tell two regions apart."""
+        if self._apart:
+            fits, files, codes = self.code == BINARY, "a mask file for each region", [BINARY]
+        else:
+            fits, files, codes = self.code in CODES or len(self.regions) == 1, "one mask for all regions", list(CODES)
+        if not fits:
+            raise ConfigurationError(
+                f"code={self.code!r} for {files}", f"code={' or '.join(codes)}", "give that code, or code=auto"
+            )
 
     @cached_property
     def _mask_files(self) -> dict[str, dict[str, Path]]:
@@ -171,68 +187,31 @@ class Folder(FundusDataset):
                 "keep one of the two kinds",
             )
         if single:
-            kinds = {region: keyed(f"{region} mask", found) for region, found in apart.items()}
-        else:
-            kinds = {_WHOLE: keyed("mask", whole)}
-        files: dict[str, dict[str, Path]] = {stem: {} for stem in self._pictures}
-        for kind, found in kinds.items():
-            what = "mask" if kind == _WHOLE else f"{kind} mask"
-            for stem, _, path in pair(what, self._pictures, found):
-                files[stem][kind] = path
-        return files
+            return pair(self._pictures, {region: (f"{region} mask", found) for region, found in apart.items()})
+        return pair(self._pictures, {_WHOLE: ("mask", whole)})
 
     def _rows(self) -> dict[str, dict[str, Any]]:
-        """The table's checked rows by picture."""
+        """What the table tells of each picture; None where it does not."""
         if self.csv is None:
-            return {}
+            return {stem: dict.fromkeys(("patient", *_CELLS)) for stem in self._pictures}
         path = self.root / self.csv
         if not path.is_file():
             raise DatasetError(f"no table at {path}", "a CSV file with a column image", "check the setting csv")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = DictReader(file)
-            if "image" not in (reader.fieldnames or ()):
-                raise DatasetError(
-                    f"the columns {', '.join(reader.fieldnames or ()) or 'none'} in {path}",
-                    "a column image, and any of patient, eye, diagnosis, split",
-                    "name the columns in the table's first line",
-                )
-            rows = [(reader.line_num, row) for row in reader]
-        stems = {picture.name: stem for stem, picture in self._pictures.items()}
-        table: dict[str, dict[str, Any]] = {}
-        for line, row in rows:
-            named = (row["image"] or "").strip()
-            stem = stems.get(named, named)
-            if stem not in self._pictures or stem in table:
-                raise DatasetError(
-                    f"{named!r} in line {line} of {path}",
-                    "the name of a picture, each on one line",
-                    "correct the line, or take it out",
-                )
-            table[stem] = _checked(row, line, path)
-        missing = sorted(set(self._pictures) - set(table))
-        if missing:
+        table = read_csv(path, "image")
+        unknown = sorted(set(table) - set(self._pictures))
+        if unknown:
             raise DatasetError(
-                f"no line for {self._pictures[missing[0]]} in {path}",
-                "a line for each picture",
-                "add the line",
+                f"{unknown[0]!r}, which is no picture, in {path}",
+                "the names of pictures",
+                "correct the line, or take it out",
             )
-        return table
-
-
-def _checked(row: dict[str, str], line: int, path: Path) -> dict[str, Any]:
-    """A table row's values, None where a cell is empty."""
-    allowed = {"eye": get_args(Eye), "diagnosis": get_args(Diagnosis), "split": get_args(Subset)}
-    values: dict[str, Any] = {"patient": (row.get("patient") or "").strip() or None}
-    for column, names in allowed.items():
-        value = (row.get(column) or "").strip()
-        if value and value not in names:
-            raise DatasetError(
-                f"{value!r} as {column} in line {line} of {path}",
-                f"{', '.join(names)}, or an empty cell",
-                "correct the table",
-            )
-        values[column] = value or None
-    return values
+        rows: dict[str, dict[str, Any]] = {}
+        for stem, picture in self._pictures.items():
+            row = line_of(stem, table, picture, path)
+            rows[stem] = {"patient": row.get("patient")}
+            for column, meanings in _CELLS.items():
+                rows[stem][column] = meaning(row.get(column, ""), meanings, f"{column} of {stem}", path)
+        return rows
 
 
 def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
@@ -257,22 +236,3 @@ def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
         "for each region",
         "give the code, for example code=0/1/2, or correct the masks",
     )
-
-
-def _decode(codes: npt.NDArray[np.uint8], region: Region, code: str, path: Path) -> npt.NDArray[np.bool_]:
-    """One region's mask; every value must be the code's."""
-    values = np.unique(codes)
-    if code == BINARY:
-        known = [0, 1] if values.max(initial=0) <= 1 else [0, 255]
-        inside = [known[1]]
-    else:
-        known = list(CODES[code])
-        inside = known[2:] if region == CUP else known[1:]
-    unknown = np.setdiff1d(values, known)
-    if unknown.size:
-        raise DatasetError(
-            f"the value {unknown[0]} in {path}",
-            f"the values {', '.join(map(str, known))} of the code {code}",
-            "correct the mask; save it as PNG (JPEG changes values) and never interpolate it",
-        )
-    return np.isin(codes, inside)

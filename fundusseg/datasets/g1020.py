@@ -45,35 +45,29 @@ class G1020(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and polygons or masks by number; the table says the diagnosis."""
-        images = self.match(r"images/image_(\d+)\.jpe?g")
-        if not images:
+        pictures = keyed("photograph", self.find(r"images/image_(\d+)\.jpe?g"))
+        if not pictures:
             return []
-        drawn = self.match(r"image_(\d+)\.json")
-        what = "polygon file" if drawn else "mask"
-        drawn = drawn or self.match(r"masks/image_(\d+)\.png")
-        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
-        found = keyed(what, ((hit[1], path) for path, hit in drawn.items()))
+        polygons, masks = self.find(r"image_(\d+)\.json"), self.find(r"masks/image_(\d+)\.png")
+        files = pair(pictures, {"labels": ("polygon file", polygons) if polygons else ("mask", masks)})
         tables = list(self.match(r"G1020\.csv"))
         rows = read_csv(tables[0], "imageID", ("binaryLabels",)) if tables else {}
         records = []
-        for number, picture, path in pair(what, pictures, found):
+        for number, picture in pictures.items():
             name = f"image_{number}"
             diagnosis = None
             if tables:
                 label = line_of(name, rows, picture, tables[0])["binaryLabels"]
                 diagnosis = meaning(label, _DIAGNOSES, f"binaryLabels of {name}", tables[0])
-            regions = _labelled(path)
-            records.append(
-                Record(self.source, name, picture, name, regions, diagnosis=diagnosis, files={"labels": path})
-            )
+            regions = _labelled(files[number]["labels"])
+            records.append(Record(self.source, name, picture, name, regions, diagnosis=diagnosis, files=files[number]))
         return records
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Fill the polygons, or read the mask."""
         path = record.files["labels"]
         if path.suffix.lower() == ".png":
-            drawn = nested(read_mask(path), _CODES, path)
-            return [annotation for annotation in drawn if annotation.region in record.regions]
+            return nested(read_mask(path), _CODES, path, record.regions)
         content, polygons = _read_polygons(path)
         drawn_on = (content.get("imageHeight"), content.get("imageWidth"))
         if None not in drawn_on and drawn_on != shape:

@@ -39,7 +39,7 @@ class IDRiD(FundusDataset):
             rf"(?:\d\. ?)?all segmentation groundtruths/{part}/(?:\d\. ?)?optic disc/IDRiD_(\d+)_OD\.tiff?"
         )
         pictures = keyed("photograph", ((hit[2], path) for path, hit in images.items()))
-        found = keyed("disc mask", ((hit[2], path) for path, hit in masks.items()))
+        files = pair(pictures, {DISC: ("disc mask", ((hit[2], path) for path, hit in masks.items()))})
         subsets: dict[str, Subset] = {
             hit[2]: "train" if hit[1].lower() == "training" else "test" for hit in images.values()
         }
@@ -51,9 +51,9 @@ class IDRiD(FundusDataset):
                 f"IDRiD_{number}",
                 self.regions,
                 subset=subsets[number],
-                files={DISC: mask},
+                files=files[number],
             )
-            for number, picture, mask in pair("disc mask", pictures, found)
+            for number, picture in pictures.items()
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

@@ -41,22 +41,19 @@ class IsbiMembrane(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair sections and masks by number, or list the pages of the two stacks."""
-        images = self.match(r"images?/(\d+)\.png")
+        images = self.find(r"images?/(\d+)\.png")
         volumes = list(self.match(r"train-volume\.tiff?"))
         if images and volumes:
             raise DatasetError(
-                f"the sections twice: {min(images)} and {volumes[0]}",
+                f"the sections twice: {images[0][1]} and {volumes[0]}",
                 "PNG files or one TIFF stack",
                 "give the folder of one of the two",
             )
         if volumes:
             return self._pages(volumes)
-        masks = self.match(r"labels?/(\d+)\.png")
-        pictures = keyed("section", ((hit[1], path) for path, hit in images.items()))
-        found = keyed("membrane mask", ((hit[1], path) for path, hit in masks.items()))
-        return [
-            self._record(int(number), picture, mask) for number, picture, mask in pair("membrane mask", pictures, found)
-        ]
+        pictures = keyed("section", images)
+        files = pair(pictures, {MEMBRANE: ("membrane mask", self.find(r"labels?/(\d+)\.png"))})
+        return [self._record(int(number), picture, files[number]) for number, picture in pictures.items()]
 
     def photograph(self, record: Record) -> Image:
         """One section, the page of its number in a stack."""
@@ -72,20 +69,20 @@ class IsbiMembrane(FundusDataset):
     def _pages(self, volumes: list[Path]) -> list[Record]:
         """The pages of the two stacks."""
         stacks = keyed("stack", (("train", path) for path in volumes))
-        labels = keyed("label stack", (("train", path) for path in self.match(r"train-labels\.tiff?")))
-        [(_, volume, truth)] = pair("label stack", stacks, labels)
-        pages, masks = count_pages(volume), count_pages(truth)
+        labels = (("train", path) for path in self.match(r"train-labels\.tiff?"))
+        files = pair(stacks, {MEMBRANE: ("label stack", labels)})["train"]
+        pages, masks = count_pages(stacks["train"]), count_pages(files[MEMBRANE])
         if pages != masks:
             raise DatasetError(
-                f"{pages} pages in {volume} and {masks} in {truth}",
+                f"{pages} pages in {stacks['train']} and {masks} in {files[MEMBRANE]}",
                 "as many masks as sections",
                 "copy both files again from their source",
             )
-        return [self._record(page, volume, truth) for page in range(pages)]
+        return [self._record(page, stacks["train"], files) for page in range(pages)]
 
-    def _record(self, number: int, picture: Path, mask: Path) -> Record:
+    def _record(self, number: int, picture: Path, files: dict[str, Path]) -> Record:
         name = f"{number:02d}"
-        return Record(self.source, name, picture, name, self.regions, files={MEMBRANE: mask})
+        return Record(self.source, name, picture, name, self.regions, files=files)
 
 
 def _page(record: Record) -> int:

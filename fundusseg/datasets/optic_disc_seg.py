@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.codes import check_codes
 from fundusseg.errors import DatasetError
 from fundusseg.images import read_mask
 from fundusseg.sample import DISC, Annotation, Record, Subset
@@ -40,10 +39,8 @@ class OpticDiscSeg(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and masks by name; the lists say the subset."""
-        images = self.match(r"JPEGImages/([^/]+)\.jpe?g")
-        masks = self.match(r"Annotations/([^/]+)\.png")
-        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
-        found = keyed("disc mask", ((hit[1], path) for path, hit in masks.items()))
+        pictures = keyed("photograph", self.find(r"JPEGImages/([^/]+)\.jpe?g"))
+        files = pair(pictures, {DISC: ("disc mask", self.find(r"Annotations/([^/]+)\.png"))})
         subsets = self._subsets()
         return [
             Record(
@@ -54,21 +51,16 @@ class OpticDiscSeg(FundusDataset):
                 self.regions,
                 diagnosis="healthy" if re.fullmatch(r"N\d+", name) else None,
                 subset=subsets.get(picture),
-                files={DISC: mask},
+                files=files[name],
             )
-            for name, picture, mask in pair("disc mask", pictures, found)
+            for name, picture in pictures.items()
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the palette mask."""
-        codes = read_mask(record.files[DISC])
-        unknown = np.setdiff1d(codes, [0, 1])
-        if unknown.size:
-            raise DatasetError(
-                f"the value {unknown[0]} in {record.files[DISC]}",
-                "a palette mask of 0 for background and 1 for the disc",
-                "restore the mask from the dataset's package",
-            )
+        path = record.files[DISC]
+        codes = read_mask(path)
+        check_codes(codes, (0, 1), path)
         return [Annotation(DISC, "expert1", codes == 1)]
 
     def _subsets(self) -> dict[Path, Subset]:

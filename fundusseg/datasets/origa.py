@@ -46,16 +46,13 @@ class Origa(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and masks by number; the table says the rest."""
-        images = self.match(r"images/(\d+)\.(?:jpe?g|png)")
-        masks = self.match(r"masks/(\d+)\.png") or self.match(
-            r"(?:semi-automatic-annotations|manual marking)/(\d+)\.mat"
-        )
-        pictures = keyed("photograph", ((hit[1], path) for path, hit in images.items()))
-        found = keyed("mask", ((hit[1], path) for path, hit in masks.items()))
+        pictures = keyed("photograph", self.find(r"images/(\d+)\.(?:jpe?g|png)"))
+        masks = self.find(r"masks/(\d+)\.png") or self.find(r"(?:semi-automatic-annotations|manual marking)/(\d+)\.mat")
+        files = pair(pictures, {"mask": ("mask", masks)})
         tables = list(self.match(r"OrigaList\.csv"))
         table = tables[0] if tables else None
         rows = read_csv(table, "Filename", ("Eye", "Set", "Glaucoma")) if table else {}
-        return [self._record(*paired, rows, table) for paired in pair("mask", pictures, found)]
+        return [self._record(name, picture, files[name], rows, table) for name, picture in pictures.items()]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the mask."""
@@ -64,10 +61,10 @@ class Origa(FundusDataset):
         return nested(codes, (0, 1, 2), path)
 
     def _record(
-        self, name: str, image: Path, mask: Path, rows: dict[str, dict[str, str]], table: Path | None
+        self, name: str, image: Path, files: dict[str, Path], rows: dict[str, dict[str, str]], table: Path | None
     ) -> Record:
         if table is None:
-            return Record(self.source, name, image, name, self.regions, files={"mask": mask})
+            return Record(self.source, name, image, name, self.regions, files=files)
         row = line_of(name, rows, image, table)
         return Record(
             self.source,
@@ -78,7 +75,7 @@ class Origa(FundusDataset):
             eye=meaning(row["Eye"], _EYES, f"Eye of {name}", table),
             diagnosis=meaning(row["Glaucoma"], _DIAGNOSES, f"Glaucoma of {name}", table),
             subset=meaning(row["Set"], _SUBSETS, f"Set of {name}", table),
-            files={"mask": mask},
+            files=files,
         )
 
 

@@ -45,14 +45,15 @@ class Papila(FundusDataset):
         """Pair photographs and contours by name; the tables say the diagnosis."""
         images = self.match(r"FundusImages/(RET(\d+)(OD|OS))\.jpe?g")
         pictures = keyed("photograph", ((hit[1].upper(), path) for path, hit in images.items()))
-        files: dict[str, dict[str, Path]] = {name: {} for name in pictures}
-        for region in self.regions:
-            for expert in (1, 2):
-                what = f"{region} contour of expert {expert}"
-                contours = self.match(rf"Contours/(RET\d+(?:OD|OS))_{region}_exp{expert}\.txt")
-                found = keyed(what, ((hit[1].upper(), path) for path, hit in contours.items()))
-                for name, _, path in pair(what, pictures, found):
-                    files[name][f"{region} expert{expert}"] = path
+        contours = {
+            f"{region} expert{expert}": (
+                f"{region} contour of expert {expert}",
+                self.find(rf"Contours/(RET\d+(?:OD|OS))_{region}_exp{expert}\.txt", str.upper),
+            )
+            for region in self.regions
+            for expert in (1, 2)
+        }
+        files = pair(pictures, contours)
         tables = {hit[1].upper(): path for path, hit in self.match(r"patient_data_(od|os)\.xlsx").items()}
         diagnoses = {eye: _read_diagnoses(path) for eye, path in tables.items()}
         records = []

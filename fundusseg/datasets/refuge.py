@@ -1,7 +1,5 @@
 """REFUGE: 1200 photographs of two cameras with the disc and cup fused from seven experts."""
 
-from pathlib import Path
-
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.datasets.codes import nested
 from fundusseg.images import read_mask
@@ -54,7 +52,7 @@ class Refuge(FundusDataset):
             r"(?:disc_cup_masks/(?:(glaucoma|non-glaucoma|g|n)/)?|masks?/|gts/|groundtruths?/)([gnvt]\d+)\.(?:bmp|png)"
         )
         pictures = keyed("photograph", ((hit[1].lower(), path) for path, hit in images.items()))
-        found = keyed("mask", ((hit[2].lower(), path) for path, hit in masks.items()))
+        files = pair(pictures, {"mask": ("mask", ((hit[2].lower(), path) for path, hit in masks.items()))})
         told = {hit[2].lower(): hit[1][0].lower() for hit in masks.values() if hit[1]}
         return [
             Record(
@@ -65,12 +63,12 @@ class Refuge(FundusDataset):
                 self.regions,
                 diagnosis=_DIAGNOSES.get(name[0]) or _DIAGNOSES.get(told.get(name, "")),
                 subset=_SUBSETS[name[0]],
-                files={"mask": mask},
+                files=files[name],
             )
-            for name, picture, mask in pair("mask", pictures, found)
+            for name, picture in pictures.items()
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the mask."""
-        path: Path = record.files["mask"]
+        path = record.files["mask"]
         return nested(read_mask(path), (BACKGROUND, RIM, CUP_CODE), path)

@@ -63,14 +63,8 @@ class RimOneDL(FundusDataset):
         )
         images = {path: hit for path, hit in images.items() if hit[1] in (None, self.partition)}
         pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))
-        files: dict[str, dict[str, Path]] = {name: {} for name in pictures}
-        folders = {hit[4]: hit[3] for hit in images.values()}
-        for region in self.regions:
-            masks = self.match(rf"(?:(normal|glaucoma)/)?(r\d+_Im\d+)-1-{region}-T\.png")
-            found = keyed(f"{region} mask", ((hit[2], path) for path, hit in masks.items()))
-            for name, _, path in pair(f"{region} mask", pictures, found):
-                files[name][region] = path
-            folders |= {hit[2]: folders[hit[2]] or hit[1] for hit in masks.values()}
+        masks = {region: (f"{region} mask", self.find(rf"(r\d+_Im\d+)-1-{region}-T\.png")) for region in self.regions}
+        files = pair(pictures, masks)
         return [
             Record(
                 self.source,
@@ -78,7 +72,7 @@ class RimOneDL(FundusDataset):
                 path,
                 hit[4],
                 self.regions,
-                diagnosis=_DIAGNOSES[folders[hit[4]].lower()] if folders[hit[4]] else None,
+                diagnosis=_DIAGNOSES.get((hit[3] or files[hit[4]][DISC].parent.name).lower()),
                 subset="train" if hit[2].lower() == "train" else "test",
                 files=files[hit[4]],
             )

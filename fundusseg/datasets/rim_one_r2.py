@@ -46,9 +46,9 @@ class RimOneR2(FundusDataset):
     def index(self) -> list[Record]:
         """Pair images and masks by number."""
         images = self.match(r"(normal|glaucoma and glaucoma suspicious)/Im(\d+)\.jpe?g")
-        masks = self.match(r"(?:normal|glaucoma and glaucoma suspicious) segmentation/Im(\d+)-gs_mask\.(?:bmp|jpe?g)")
+        masks = self.find(r"(?:normal|glaucoma and glaucoma suspicious) segmentation/Im(\d+)-gs_mask\.(?:bmp|jpe?g)")
         pictures = keyed("image", ((hit[2], path) for path, hit in images.items()))
-        found = keyed("disc mask", ((hit[1], path) for path, hit in masks.items()))
+        files = pair(pictures, {DISC: ("disc mask", masks)})
         healthy = {path for path, hit in images.items() if hit[1].lower() == "normal"}
         return [
             Record(
@@ -58,9 +58,9 @@ class RimOneR2(FundusDataset):
                 f"Im{number}",
                 self.regions,
                 diagnosis="healthy" if picture in healthy else None,
-                files={DISC: mask},
+                files=files[number],
             )
-            for number, picture, mask in pair("disc mask", pictures, found)
+            for number, picture in pictures.items()
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

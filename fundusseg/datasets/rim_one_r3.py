@@ -64,16 +64,16 @@ class RimOneR3(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and masks by name."""
-        images = self.match(r"stereo images/([NGS]-\d+-[LR])\.jpe?g")
-        pictures = keyed("photograph", ((hit[1].upper(), path) for path, hit in images.items()))
-        files: dict[str, dict[str, Path]] = {name: {} for name in pictures}
-        for expert, ending in self.experts.items():
-            for region in self.regions:
-                what = f"{region} mask of {expert}"
-                masks = self.match(rf"{expert}_masks/([NGS]-\d+-[LR])(?:-\d)?-{region}-{ending}\.png")
-                found = keyed(what, ((hit[1].upper(), path) for path, hit in masks.items()))
-                for name, _, path in pair(what, pictures, found):
-                    files[name][f"{expert} {region}"] = path
+        pictures = keyed("photograph", self.find(r"stereo images/([NGS]-\d+-[LR])\.jpe?g", str.upper))
+        masks = {
+            f"{expert} {region}": (
+                f"{region} mask of {expert}",
+                self.find(rf"{expert}_masks/([NGS]-\d+-[LR])(?:-\d)?-{region}-{ending}\.png", str.upper),
+            )
+            for expert, ending in self.experts.items()
+            for region in self.regions
+        }
+        files = pair(pictures, masks)
         return [
             Record(
                 self.source,

@@ -38,11 +38,11 @@ class Sclera(FundusDataset):
         images = self.match(r"images?/([^/]+)/([^/]+)\.jpe?g")
         masks = self.match(r"labels?/([^/]+)/([^/]+)\.png")
         pictures = keyed("photograph", ((_name(hit), path) for path, hit in images.items()))
-        found = keyed("sclera mask", ((_name(hit), path) for path, hit in masks.items()))
+        files = pair(pictures, {SCLERA: ("sclera mask", ((_name(hit), path) for path, hit in masks.items()))})
         people = {path: hit[1] for path, hit in images.items()}
         return [
-            Record(self.source, name, picture, people[picture], self.regions, files={SCLERA: mask})
-            for name, picture, mask in pair("sclera mask", pictures, found)
+            Record(self.source, name, picture, people[picture], self.regions, files=files[name])
+            for name, picture in pictures.items()
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

@@ -6,35 +6,48 @@ from pathlib import Path
 from typing import TypeVar
 
 from fundusseg.errors import DatasetError
+from fundusseg.images import SUFFIXES
 
 Meaning = TypeVar("Meaning")
 
+_CORRECT = "correct the table, or restore it from the dataset's package"
 
-def read_csv(path: Path, key: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """Read a CSV file's rows by the stem of the picture that its column ``key`` names.
+
+def read_csv(path: Path, key: str, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
+    """Read a CSV file's rows by picture.
+
+    Args:
+        path: The table.
+        key: The column that names the pictures, with or without the ending of a picture's file.
+        columns: Further columns that must be there.
+
+    Returns:
+        Every cell, stripped, by the picture's name without ending and by column.
 
     Raises:
         DatasetError: A column is missing, or a picture stands on two lines.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = DictReader(file, skipinitialspace=True)
-        missing = {key, *columns} - set(reader.fieldnames or ())
+        present = reader.fieldnames or ()
+        missing = [column for column in (key, *columns) if column not in present]
         if missing:
             raise DatasetError(
-                f"no column {min(missing)} in {path}",
+                f"no column {missing[0]} (but {', '.join(present)[:80] or 'none'}) in {path}",
                 f"the columns {', '.join((key, *columns))}",
-                "restore the table from the dataset's package",
+                _CORRECT,
             )
         rows: dict[str, dict[str, str]] = {}
-        for row in reader:
-            stem = Path((row[key] or "").strip()).stem
-            if stem in rows:
+        for cells in reader:
+            # Cells beyond the last column stand in a list under None; a short line's last cells are None.
+            row = {column: (cell or "").strip() for column, cell in cells.items() if column is not None}
+            picture = Path(row[key])
+            name = picture.stem if picture.suffix.lower() in SUFFIXES else row[key]
+            if name in rows:
                 raise DatasetError(
-                    f"{stem!r} twice, in line {reader.line_num} of {path}",
-                    "each picture on one line",
-                    "restore the table from the dataset's package",
+                    f"{name!r} twice, in line {reader.line_num} of {path}", "each picture on one line", _CORRECT
                 )
-            rows[stem] = {column: (row[column] or "").strip() for column in columns}
+            rows[name] = row
     return rows
 
 
@@ -51,11 +64,8 @@ def meaning(value: str, meanings: Mapping[str, Meaning], what: str, path: Path) 
         DatasetError: The value is none of these.
     """
     if value not in meanings:
-        raise DatasetError(
-            f"{value!r} as {what} in {path}",
-            f"one of {', '.join(meanings)}",
-            "restore the table from the dataset's package",
-        )
+        known = ", ".join(cell or "an empty cell" for cell in meanings)
+        raise DatasetError(f"{value!r} as {what} in {path}", f"one of {known}", _CORRECT)
     return meanings[value]
 
 
@@ -69,6 +79,6 @@ def line_of(name: str, rows: Mapping[str, Meaning], picture: Path, path: Path) -
         raise DatasetError(
             f"no line for {picture} in {path}",
             "a line for each picture",
-            "restore the table from the dataset's package, or remove the picture",
+            "add the line, restore the table, or remove the picture",
         )
     return rows[name]

@@ -115,7 +115,20 @@ def test_keyed_loses_no_file():
 
 def test_pair_names_the_first_orphans():
     pictures = {name: Path(f"{name}.jpg") for name in "abcdef"}
-    with pytest.raises(DatasetError, match=r"picture without its mask: b.jpg, c.jpg, d.jpg and 2 more"):
-        pair("mask", pictures, {"a": Path("a.png")})
-    with pytest.raises(DatasetError, match=r"mask without its picture: z.png"):
-        pair("mask", {}, {"z": Path("z.png")})
+    with pytest.raises(DatasetError, match=r"picture without its cup mask: b.jpg, c.jpg, d.jpg and 2 more"):
+        pair(pictures, {"cup": ("cup mask", [("a", Path("a.png"))])})
+    with pytest.raises(DatasetError, match=r"cup mask without its picture: z.png"):
+        pair({}, {"cup": ("cup mask", [("z", Path("z.png"))])})
+
+
+def test_pair_gives_every_picture_its_files_of_each_kind():
+    pictures = {name: Path(f"{name}.jpg") for name in "ab"}
+    kinds = {kind: (kind, [(name, Path(f"{name}.{kind}")) for name in "ba"]) for kind in ("disc", "cup")}
+    files = pair(pictures, kinds)
+    assert files == {name: {kind: Path(f"{name}.{kind}") for kind in ("disc", "cup")} for name in "ab"}
+    assert [list(found) for found in files.values()] == [["disc", "cup"]] * 2
+
+
+def test_most_readers_have_nothing_to_remark(tmp_path):
+    drions_db.build(tmp_path)
+    assert DrionsDB(tmp_path).remark() == ""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fundusseg.datasets import DrionsDB
-from fundusseg.errors import DatasetError, ImageError
+from fundusseg.errors import DatasetError
 from tests.data import drions_db
-from tests.data.shapes import DISC, ellipse, extent, truncate
+from tests.data.shapes import DISC, ellipse, extent
 
 
 @pytest.fixture
@@ -52,12 +52,6 @@ def test_a_missing_contour_is_named(tree, expert):
         _ = DrionsDB(tree).records
 
 
-def test_an_orphan_contour_is_named(tree):
-    next(tree.rglob("image_002.jpg")).unlink()
-    with pytest.raises(DatasetError, match=r"contour of expert 1 without its picture: .*anotExpert1_002\.txt"):
-        _ = DrionsDB(tree).records
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -71,12 +65,6 @@ def test_an_orphan_contour_is_named(tree):
 def test_a_contour_that_cannot_be_is_named(tree, text, message):
     contour(tree).write_text(text)
     with pytest.raises(DatasetError, match=rf"{message}.*anotExpert1_001\.txt"):
-        _ = DrionsDB(tree)[0]
-
-
-def test_a_truncated_photograph_is_named(tree):
-    truncate(next(tree.rglob("image_001.jpg")))
-    with pytest.raises(ImageError, match=r"image_001\.jpg"):
         _ = DrionsDB(tree)[0]
 
 

@@ -5,9 +5,10 @@ import pytest
 
 from fundusseg.annotations import fuse
 from fundusseg.datasets import DrishtiGS
-from fundusseg.errors import DatasetError, ImageError
+from fundusseg.errors import DatasetError
+from fundusseg.measures import measure
 from tests.data import drishti_gs
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, truncate, vertical_ratio
+from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
 
 
 @pytest.fixture
@@ -77,18 +78,6 @@ def test_missing_cdr_values_are_named(tree):
         dataset.cdr_values(dataset.records[0])
 
 
-def test_a_missing_map_is_named(tree):
-    soft_map(tree, "002", "cup").unlink()
-    with pytest.raises(DatasetError, match=r"picture without its cup soft map: .*drishtiGS_002\.png"):
-        _ = DrishtiGS(tree).records
-
-
-def test_an_orphan_map_is_named(tree):
-    next(tree.rglob("drishtiGS_003.png")).unlink()
-    with pytest.raises(DatasetError, match=r"disc soft map without its picture: .*drishtiGS_003_ODseg"):
-        _ = DrishtiGS(tree).records
-
-
 @pytest.mark.parametrize("value", [32, 100, 160, 220])
 def test_a_value_between_the_levels_is_named(tree, value):
     codes = np.zeros((96, 112), np.uint8)
@@ -104,36 +93,24 @@ def test_levels_off_by_rounding_are_taken(tree):
     assert np.array_equal(DrishtiGS(tree)[0].of("disc")[1].mask, ellipse(DISC, drishti_gs.SCALES[1]))
 
 
-def test_an_empty_map_is_named(tree):
-    save(soft_map(tree, kind="cup"), np.zeros((96, 112), np.uint8))
-    with pytest.raises(DatasetError, match=r"no cup pixel marked for .*drishtiGS_001\.png"):
-        _ = DrishtiGS(tree)[0]
-
-
-def test_a_map_of_another_size_is_named(tree):
-    save(soft_map(tree), ellipse(shape=(90, 112)).astype(np.uint8) * 255)
-    with pytest.raises(DatasetError, match=r"disc mask of 112 x 90 pixels for .*drishtiGS_001\.png"):
-        _ = DrishtiGS(tree)[0]
-
-
-@pytest.mark.parametrize("pattern", ["drishtiGS_001.png", "drishtiGS_001_ODsegSoftmap.png"])
-def test_a_truncated_file_is_named(tree, pattern):
-    truncate(next(tree.rglob(pattern)))
-    with pytest.raises(ImageError, match=pattern):
-        _ = DrishtiGS(tree)[0]
-
-
 @pytest.mark.realdata
 def test_real_photographs(realdata):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     assert len(dataset) == 50
     assert {record.subset for record in dataset.records} == {"train"}
-    bias = []
-    for record in dataset.records[::5]:
-        sample = dataset.load(record)
-        cup, disc = (fuse(sample.of(region), "majority") for region in ("cup", "disc"))
+
+
+@pytest.mark.realdata
+def test_the_measured_ratio_lies_within_the_experts_spread(realdata):
+    dataset = DrishtiGS(realdata / "Drishti-GS1_files")
+    measured, experts = [], []
+    for sample in dataset:
+        disc, cup = (fuse(sample.of(region), "majority") > 127 for region in ("disc", "cup"))
         assert not (cup & ~disc).any()
-        bias.append(vertical_ratio(cup, disc) - np.mean(dataset.cdr_values(record)))
-    # The fused outline is not the mean of the four experts' own ratios, but close to it.
-    assert abs(np.mean(bias)) < 0.03
-    assert np.max(np.abs(bias)) < 0.12
+        measured.append(measure(np.where(cup, 2, disc).astype(np.uint8)).vertical_cdr)
+        experts.append(dataset.cdr_values(sample.record))
+    # The fused outline's ratio is not the mean of the four experts' own ratios, but as near as they are to each other.
+    difference = np.array(measured) - np.mean(experts, axis=1)
+    assert np.mean(np.abs(difference)) <= np.mean(np.ptp(experts, axis=1))
+    assert abs(np.mean(difference)) < 0.03
+    assert np.max(np.abs(difference)) < 0.12

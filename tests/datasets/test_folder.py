@@ -1,14 +1,24 @@
 """The user's own folder in every code, and the real crops where there are any."""
 
+import csv
 import logging
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fundusseg.datasets import Folder
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
 from tests.data import folder
 from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    folder.build(root)
+    return root
 
 
 def masks(sample):
@@ -73,13 +83,13 @@ def test_the_table_fills_the_records(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("image,", "picture,", "the columns picture, patient, eye, diagnosis, split in"),
-        ("b_left,", "c_left,", "'c_left' in line 4"),
-        ("a_right,", "a_left,", "'a_left' in line 3"),
+        ("image,", "picture,", r"no column image \(but picture, patient, eye, diagnosis, split\) in"),
+        ("b_left,", "c_left,", "'c_left', which is no picture, in"),
+        ("a_right,", "a_left,", "'a_left' twice, in line 3 of"),
         ("a_right,a,OD,,train\n", "", r"no line for .*a_right\.jpg"),
-        ("OD", "right", "'right' as eye in line 3"),
-        ("healthy", "well", "'well' as diagnosis in line 4"),
-        ("test", "exam", "'exam' as split in line 4"),
+        ("OD", "right", "'right' as eye of a_right in"),
+        ("healthy", "well", "'well' as diagnosis of b_left in"),
+        ("test", "exam", "'exam' as split of b_left in"),
     ],
 )
 def test_a_table_that_does_not_fit_is_named(tmp_path, old, new, message):
@@ -135,7 +145,7 @@ def test_both_kinds_of_masks_are_refused(tmp_path):
 def test_an_unknown_value_is_named(tmp_path):
     folder.build(tmp_path)
     save(tmp_path / "masks" / "a_left.png", ellipse(DISC) * 7)
-    with pytest.raises(DatasetError, match=r"the value 7 in .*a_left\.png.*0, 1, 2 of the code 0/1/2"):
+    with pytest.raises(DatasetError, match=r"the value 7 in .*a_left\.png.*values 0, 1, 2;"):
         _ = Folder(tmp_path, code="0/1/2")[0]
 
 
@@ -178,6 +188,40 @@ def test_settings_that_cannot_be_are_refused_at_once(tmp_path):
     folder.build(tmp_path, "folders")
     with pytest.raises(ConfigurationError, match=r"code='0/1/2' for a mask file for each region"):
         _ = Folder(tmp_path, code="0/1/2").records
+
+
+def test_one_binary_mask_does_not_tell_two_regions_apart(tmp_path):
+    folder.build(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"code='binary' for one mask for all regions.*0/1/2 or 0/128/255"):
+        _ = Folder(tmp_path, code="binary").records
+
+
+@pytest.mark.parametrize(
+    ("drawn", "remark"),
+    [
+        ("0/1/2", "masks read as 0/1/2 (background, rim, cup)"),
+        ("255/128/0", "masks read as 255/128/0 (background, rim, cup)"),
+        ("suffix", "masks read as binary (0 outside, 1 or 255 inside)"),
+    ],
+)
+def test_the_remark_names_the_code(tmp_path, drawn, remark):
+    folder.build(tmp_path, drawn)
+    assert Folder(tmp_path).remark() == remark
+
+
+CELL = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lines=st.permutations(folder.NAMES), cells=st.tuples(CELL, CELL, CELL), ending=st.sampled_from(["", ".jpg"]))
+def test_the_patient_is_the_cell_or_the_picture_itself(pictures, lines, cells, ending):
+    patients = dict(zip(lines, cells, strict=True))
+    with (pictures / "patients.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["patient", "image"], *([patients[name], name + ending] for name in lines)])
+    records = Folder(pictures, csv="patients.csv").records
+    assert {record.name: record.patient for record in records} == {
+        name: patient.strip() or name for name, patient in patients.items()
+    }
 
 
 @pytest.mark.realdata

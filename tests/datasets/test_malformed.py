@@ -8,9 +8,12 @@ import pytest
 
 from fundusseg.datasets import (
     G1020,
+    DrionsDB,
+    DrishtiGS,
     FundusDataset,
     IDRiD,
     IsbiMembrane,
+    OpticDiscSeg,
     Origa,
     Papila,
     Refuge,
@@ -21,9 +24,12 @@ from fundusseg.datasets import (
 )
 from fundusseg.errors import DatasetError, ImageError
 from tests.data import (
+    drions_db,
+    drishti_gs,
     g1020,
     idrid,
     isbi_membrane,
+    optic_disc_seg,
     origa,
     papila,
     refuge,
@@ -54,6 +60,9 @@ class Case:
 
 
 CASES = [
+    Case(DrishtiGS, drishti_gs, "drishtiGS_001.png", "drishtiGS_001_ODsegSoftmap.png", unknown=32),
+    Case(DrionsDB, drions_db, "image_001.jpg", "anotExpert1_001.txt", empty=None, unknown=None),
+    Case(OpticDiscSeg, optic_disc_seg, "H0002.jpg", "H0002.png"),
     Case(RimOneR3, rim_one_r3, "N-1-L.jpg", "N-1-L-1-Cup-exp2.png", "cup", width=2 * WIDTH),
     Case(RimOneDL, rim_one_dl, "r1_Im001.png", "r1_Im001-1-Cup-T.png", "cup"),
     Case(RimOneR2, rim_one_r2, "Im001.jpg", "Im001-gs_mask.bmp", unknown=None),

@@ -1,0 +1,144 @@
+"""Check every file of every dataset, show what is there, and fill the cache.
+
+    python -m fundusseg.prepare --config configs/merged.yaml --data.root FOLDER
+
+Prints a table and every problem by file, and writes contact sheets of the contours for the eye. The exit code is 1 when
+something is wrong. Nothing is changed in the datasets.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from fundusseg.cache import Cache
+from fundusseg.cli import Parser, console, data_section, prepare_process, run
+from fundusseg.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.duplicates import drop_or_refuse, find_duplicates
+from fundusseg.errors import FundusSegError
+from fundusseg.images import write_png
+from fundusseg.inspection import Inspection
+from fundusseg.masks import label_map
+from fundusseg.plot import enlarge, overlay, panel
+from fundusseg.preparation import Preparation
+from fundusseg.prepared import Store
+from fundusseg.report import write_json
+from fundusseg.sample import Record, Sample
+from fundusseg.variants import Variants
+
+REPORT = "report.json"
+COUNTS = {"pictures", "patients", "experts", "unreadable", "wrong masks", "cup outside"}
+
+SHEET = (6, 8)
+"""Rows and columns of a contact sheet."""
+
+PICTURE_SIZE = 192
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="fundusseg prepare", description="Check datasets, show what is there, fill the cache.")
+    parser.add_argument("--config", type=str | None, help="YAML whose data section is checked.")
+    parser.add_argument("--output", default="prepared", type=str, help="Folder for report and contact sheets.")
+    parser.add_class_arguments(FundusDataModule, "data", instantiate=False)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Check; returns the exit code: 0, or 1 when something is wrong."""
+    prepare_process()
+    command = parser()
+    config = command.parse_args(arguments).config
+    section = [] if config is None else ["--data", json.dumps(data_section(config))]
+    settings = command.instantiate(command.parse_args([*section, *arguments]))
+    data, output = settings.data, Path(settings.output)
+    preparation = Preparation(tuple(data.regions), data.image_size, data.roi, data.roi_scale, data.fusion)
+    folder = None if data.cache_dir is None else Path(data.cache_dir)
+    inspections, caches, records, problems = [], [], [], []
+    for dataset in data.datasets or [Phantom()]:
+        dataset = dataset.under(data.root)
+        inspection, cache = check(dataset, preparation, data.variants, folder)
+        inspections.append(inspection)
+        problems += inspection.problems
+        if cache is not None:
+            caches.append(cache)
+            records += dataset.records
+            write_sheets(cache, preparation, output / dataset.source)
+    problems += twice(caches, records, data.drop_duplicates_from)
+    show(inspections, problems)
+    write_json({"datasets": [inspection.row() for inspection in inspections], "problems": problems}, output / REPORT)
+    console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
+    return 1 if problems else 0
+
+
+def check(
+    dataset: FundusDataset, preparation: Preparation, variants: Variants | None, folder: Path | None
+) -> tuple[Inspection, Cache | None]:
+    """Decode everything once, look at it and store it; no store where something cannot be used."""
+    inspection = Inspection(dataset.source)
+    columns = (*Progress.get_default_columns()[:1], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        try:
+            bar = progress.add_task(dataset.source, total=len(dataset))
+
+            def visit(record: Record, outcome: Sample | FundusSegError) -> None:
+                inspection(record, outcome)
+                progress.advance(bar)
+
+            return inspection, Cache.build(dataset, preparation, folder, variants, visit)
+        except FundusSegError as error:
+            if not inspection.problems:  # no single file's fault: the folder, an orphan, a setting
+                inspection.wrong.append(str(error))
+            return inspection, None
+
+
+def write_sheets(cache: Cache, preparation: Preparation, name: Path) -> None:
+    """Write NAME_001.png, ...: every prepared picture with its labelled contours."""
+    rows, columns = SHEET
+    times = max(1, round(PICTURE_SIZE / preparation.image_size))
+    regions = preparation.regions
+    name.parent.mkdir(parents=True, exist_ok=True)
+    for number, start in enumerate(range(0, len(cache), rows * columns), 1):
+        pictures = []
+        for position in range(start, min(start + rows * columns, len(cache))):
+            target = np.moveaxis(cache.targets[position], -1, 0).astype(np.float32) / 255
+            image, labels = enlarge(cache.images[position, 0], times), enlarge(label_map(target, regions), times)
+            pictures.append(overlay(image, labels, regions=regions))
+        write_png(name.with_name(f"{name.name}_{number:03}.png"), panel(pictures, columns))
+
+
+def twice(caches: Sequence[Cache], records: Sequence[Record], drop_from: Sequence[str]) -> list[str]:
+    """A sentence for each pair of near-identical pictures of different patients that no setting decides."""
+    if not caches:
+        return []
+    store = Store(caches)
+    patients = [(record.source, record.patient) for record in records]
+    pairs = find_duplicates(store.hashes, store.image, lambda one, two: patients[one] != patients[two])
+    _, left = drop_or_refuse(pairs, lambda position: records[position].source, drop_from)
+    return [
+        f"near-identical ({pair.correlation:.3f}): {records[pair.first].image} and {records[pair.second].image}"
+        for pair in left
+    ]
+
+
+def show(inspections: Sequence[Inspection], problems: Sequence[str]) -> None:
+    """Print a line for each dataset, and every problem."""
+    table = Table(title="Datasets")
+    rows = [inspection.row() for inspection in inspections]
+    for column in rows[0] if rows else ():
+        table.add_column(column, justify="right" if column in COUNTS else "left", no_wrap=column == "source")
+    for row in rows:
+        table.add_row(*(Text(value) for value in row.values()))
+    console.print(table)
+    for problem in problems:
+        console.print(problem, style="red", soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    run(main)
