@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from fundusseg.preparation import Preparation
 from fundusseg.sample import Image, Record, Sample
 from fundusseg.variants import Variants
 
-VERSION = 4
-"""Raise it when prepared pixels change for the same files and settings: older stores are then left aside."""
+_MAKERS = ("datasets/*.py", "annotations.py", "images.py", "roi.py", "preparation.py", "variants.py", "duplicates.py")
+"""Our files that decide what a store holds: where one of them changes, stores are made anew."""
 
 
 def default_folder() -> Path:
@@ -134,11 +134,18 @@ def fingerprint(dataset: FundusDataset, preparation: Preparation, variants: Vari
     reader = type(dataset)
     derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
     settings = {key: str(value) for key, value in vars(dataset).items() if key not in derived}
-    code = inspect.getsource(sys.modules[reader.__module__]) if reader.__module__ in sys.modules else ""
+    code = [_our_code(), inspect.getsource(sys.modules[reader.__module__])]
     stamps = [_stamps(record) for record in dataset.records]
     how = [asdict(preparation), variants.settings]
-    content = [VERSION, reader.__module__, reader.__qualname__, code, settings, how, stamps]
+    content = [reader.__module__, reader.__qualname__, code, settings, how, stamps]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _our_code() -> str:
+    package = Path(__file__).parent
+    files = sorted(file for pattern in _MAKERS for file in package.glob(pattern))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def digest(record: Record) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fundusseg import evaluate, fit, predict
-from tests.data import drions_db, drishti_gs, folder
+from tests.data import drions_db, drishti_gs, folder, optic_disc_seg
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -20,7 +20,8 @@ SMALL = [
     "--trainer.enable_progress_bar=false",
     "--accelerator=cpu",
 ]
-OWN = {"merged.yaml": ["--model.model.init_args.encoder_weights=null"]}
+NO_HUB = ["--model.model.init_args.encoder_weights=null"]
+OWN = {"merged.yaml": NO_HUB, "disc.yaml": NO_HUB}
 """What a recipe needs beside: the hub is out of reach in the tests."""
 
 
@@ -29,9 +30,10 @@ def data(tmp_path_factory) -> Path:
     """All datasets in miniature, in one folder."""
     root = tmp_path_factory.mktemp("data")
     drishti_gs.build(root, count=6)
-    drions_db.build(root / "DRIONS-DB", count=4)
-    folder.build(root / "REFUGE-crops", code="255/128/0")
-    folder.build(root / "ORIGA-crops", code="0/1/2")
+    drions_db.build(root, count=4, first_seed=100)
+    folder.build(root / "REFUGE-crops", code="255/128/0", first_seed=200)
+    folder.build(root / "ORIGA-crops", code="0/1/2", first_seed=300)
+    optic_disc_seg.build(root)
     return root
 
 

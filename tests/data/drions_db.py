@@ -5,10 +5,10 @@ from pathlib import Path
 from tests.data.shapes import outline, photograph, save
 
 
-def build(root: Path, count: int = 3, folder: str = "experts_annotation") -> None:
+def build(root: Path, count: int = 3, folder: str = "experts_annotation", first_seed: int = 0) -> None:
     """Write ``count`` photographs with two experts' contours, the second 4% larger."""
     for number in range(1, count + 1):
-        save(root / "DRIONS-DB" / "images" / f"image_{number:03d}.jpg", photograph(number))
+        save(root / "DRIONS-DB" / "images" / f"image_{number:03d}.jpg", photograph(first_seed + number))
         for expert, scale in ((1, 1.0), (2, 1.04)):
             path = root / "DRIONS-DB" / folder / f"anotExpert{expert}_{number:03d}.txt"
             path.parent.mkdir(parents=True, exist_ok=True)

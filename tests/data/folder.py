@@ -14,10 +14,10 @@ TABLE = (
 )
 
 
-def build(root: Path, code: str = "0/1/2") -> None:
+def build(root: Path, code: str = "0/1/2", first_seed: int = 0) -> None:
     """Write three photographs with masks in a code, or binary in ``folders`` or with a ``suffix``."""
     masks = {"disc": ellipse(DISC), "cup": ellipse(CUP)}
-    for seed, name in enumerate(NAMES):
+    for seed, name in enumerate(NAMES, first_seed):
         save(root / "images" / f"{name}.jpg", photograph(seed))
         if code in CODES:
             table = np.array(CODES[code], dtype=np.uint8)

@@ -12,7 +12,7 @@ def build(root: Path) -> None:
     base = root / "optic_disc_seg"
     for subset, names in SUBSETS.items():
         for name in names:
-            save(base / "JPEGImages" / f"{name}.jpg", photograph(int(name[1:])))
+            save(base / "JPEGImages" / f"{name}.jpg", photograph(500 + int(name[1:])))
             save(base / "Annotations" / f"{name}.png", ellipse(), palette=True)
         lines = (f"JPEGImages/{name}.jpg Annotations/{name}.png\n" for name in names)
         (base / f"{subset}_list.txt").write_text("".join(lines))
