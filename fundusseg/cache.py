@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.duplicates import perceptual_hashes
+from fundusseg.duplicates import VIEW, perceptual_hashes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
 from fundusseg.preparation import Preparation
+from fundusseg.roi import crop
 from fundusseg.sample import Image, Record, Sample
 from fundusseg.variants import Variants
 
@@ -46,7 +47,7 @@ class Cache:
 
     Attributes:
         valid: N x R bool, region labelled.
-        hashes: N x H uint64, perceptual hashes of each prepared picture.
+        hashes: N x H uint64, perceptual hashes of each picture's view.
         digests: Digest of each picture's files.
     """
 
@@ -115,6 +116,11 @@ class Cache:
         return self._images
 
     @property
+    def views(self) -> Image:
+        """N x V x V x 3 uint8: the same squares at the size at which pictures are compared; mapped from disk."""
+        return np.asarray(np.load(self.folder / "views.npy", mmap_mode="r"))
+
+    @property
     def targets(self) -> Image:
         """N x S x S x R uint8, mapped from disk."""
         if self._targets is None:
@@ -168,6 +174,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
     images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
     targets = _new(folder / "targets.npy", (count, size, size, regions))
+    views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
     digests: list[str] = []
@@ -176,9 +183,10 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     def prepare(record: Record, sample: Sample) -> None:
         position = positions[record.key]
         prepared = preparation(sample)
+        views[position] = view = crop(sample.image, prepared.box, VIEW)
         images[position] = variants(prepared.image)
         targets[position], valid[position] = prepared.target, prepared.valid
-        hashes[position] = perceptual_hashes(prepared.image)
+        hashes[position] = perceptual_hashes(view)
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
     for record, outcome in _loaded(dataset, visit, prepare):
@@ -189,6 +197,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
         raise _cannot_be_prepared(dataset, failures)
     images.flush()
     targets.flush()
+    views.flush()
     np.save(folder / "valid.npy", valid)
     np.save(folder / "hashes.npy", np.stack(hashes))
     (folder / "digests.json").write_text(json.dumps(digests))

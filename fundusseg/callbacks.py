@@ -42,7 +42,7 @@ class ContourPanel(Callback):
         count = min(self.count, len(dataset))
         positions = np.linspace(0, len(dataset) - 1, count).round().astype(int)
         batch = default_collate([dataset[int(position)] for position in positions])
-        with torch.no_grad():
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
             probabilities = task(batch["image"].to(task.device)).float().sigmoid().cpu().numpy()
         images = batch["image"].permute(0, 2, 3, 1).numpy()
         targets = batch["target"].float().div(255).numpy()

@@ -14,7 +14,15 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    WeightAveraging,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
 from rich.console import Console
@@ -22,6 +30,7 @@ from rich.console import Console
 from fundusseg.callbacks import ContourPanel
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError, FundusSegError, nearest
+from fundusseg.finetuning import TwoStage
 from fundusseg.task import SegmentationTask
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
@@ -125,6 +134,16 @@ def explain(message: str, settings: Iterable[str]) -> ConfigurationError:
         )
     if path := re.search(r"Expected a dot import path string: (\S+)", text):
         return ConfigurationError(f"{path[1]!r} for {_key(text)}", "a class by its import path", "see --help")
+    if missing := re.search(r"arguments are required: (.+)", text):
+        return ConfigurationError(f"no {missing[1]}", f"--{missing[1]} on the command line", "give it")
+    if union := re.search(r"Union subtypes.*Given value: (.+)$", text):
+        choices = [
+            choice for quoted in re.findall(r"Literal\[(.*?)\]", text) for choice in re.findall("'(.+?)'", quoted)
+        ]
+        expected = f"one such as {nearest(union[1], choices)}" if choices else "a value of the kind that --help shows"
+        return ConfigurationError(f"{union[1]!r} for {_key(text)}", expected, "correct it")
+    if wrong := re.search(r"Expected an? <class '(\w+)'>. Got value: (.+)$", text):
+        return ConfigurationError(f"{wrong[2]!r} for {_key(text)}", f"a value of type {wrong[1]}", "correct it")
     return ConfigurationError(text.replace("Parser key ", ""), "a setting as --help lists it", "correct it")
 
 
@@ -205,7 +224,6 @@ class FundusCLI(LightningCLI):
                 **{f"checkpoint.{key}": value for key, value in chosen_by.items()},
                 **{f"early_stopping.{key}": value for key, value in chosen_by.items()},
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.auto_insert_metric_name": False,
                 "early_stopping.patience": 20,
                 "trainer.max_epochs": 40,
@@ -230,7 +248,13 @@ class FundusCLI(LightningCLI):
             self.config.accelerator = None
 
     def after_instantiate_classes(self) -> None:
-        """Let the task carry the whole configuration, for its checkpoints and the logger."""
+        """Let the task carry the whole configuration, for its checkpoints and the logger; check before data is read."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
+            if isinstance(callback, TwoStage):
+                callback.check(self.trainer, self.model)
+        # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
+        callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
         self.model.configuration = self.parser.dump(self.config, skip_unset=False)
         plain = yaml.safe_load(self.model.configuration)
         self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
@@ -238,9 +262,14 @@ class FundusCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what each run shows; without a logger or a progress bar, what needs one is left out."""
         settings = self.config_init.trainer
-        callbacks = []
+        callbacks: list[Callback] = []
         if settings.logger is not False and not settings.fast_dev_run:
             callbacks += [LearningRateMonitor(logging_interval="epoch"), ContourPanel()]
+        if settings.enable_checkpointing is not False and not settings.fast_dev_run:
+            # Lightning's `save_last` follows the best: it would not be what a killed run goes on from.
+            callbacks.append(
+                ModelCheckpoint(filename="last", auto_insert_metric_name=False, enable_version_counter=False)
+            )
         if settings.enable_progress_bar is not False:
             callbacks.append(RichProgressBar(leave=False))
         self.trainer_defaults = {"callbacks": callbacks}

@@ -97,6 +97,7 @@ class FundusDataModule(LightningDataModule):
         self.drop_duplicates_from = tuple(drop_duplicates_from)
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, shares)
+        self.subsets: dict[Subset, PreparedDataset] = {}
         self._check()
 
     @cached_property
@@ -159,6 +160,8 @@ class FundusDataModule(LightningDataModule):
         Raises:
             DatasetError: A split's files have changed, or near-identical pictures stand in two sources or subsets.
         """
+        if self.subsets:  # a stage before this one has done it
+            return
         store = Store(self.open_stores())
         digests = self.digests(store)
         self.split.check_files(digests)
@@ -187,7 +190,7 @@ class FundusDataModule(LightningDataModule):
         place = [(record.source, subset_of.get(record.key)) for record in self.records]
         duplicates = find_duplicates(
             store.hashes,
-            store.image,
+            store.view,
             lambda one, two: None not in (place[one][1], place[two][1]) and place[one] != place[two],
         )
         dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)

@@ -1,8 +1,8 @@
 """Near-identical pictures: found by perceptual hash, confirmed by correlation.
 
 The same photograph stands in several public datasets (RIM-ONE DL holds pictures of r2 and r3), saved, scaled and
-cropped anew. What is compared is the middle of the prepared picture: it is centred on the disc and of one size,
-whatever it was cut from, and holds no border of the crop.
+cropped anew. What is compared is the middle of the square that the network sees: it is centred on the disc, whatever
+it was cut from, and holds no border of the crop.
 """
 
 import itertools
@@ -32,6 +32,9 @@ Of 669 real photographs all pairs above 0.921 were one eye taken twice; 99 of 10
 came to at least 0.937.
 """
 
+VIEW = 128
+"""Side of the pictures that are compared, whatever size the network sees."""
+
 _SIDE = 64
 _OFFSETS = tuple(itertools.product((0.0, -0.025, 0.025), (0.0, -0.025, 0.025), (1.0, 0.94, 1.06)))
 """Shifts (of the side, right and down) and scales under which a picture is hashed; the first is none."""
@@ -56,7 +59,7 @@ def perceptual_hashes(image: Image) -> npt.NDArray[np.uint64]:
     """64 bits (discrete cosine transform) of the picture's middle, and of the middle slightly shifted and scaled.
 
     Args:
-        image: S x S x 3 uint8.
+        image: `VIEW` x `VIEW` x 3 uint8.
 
     Returns:
         H uint64, the first of the unmoved middle.
@@ -73,7 +76,7 @@ def find_duplicates(
 
     Args:
         hashes: N x H, as `perceptual_hashes` gives them.
-        image: Gives the picture at a position, S x S x 3 uint8; asked only where hashes are near.
+        image: Gives the picture at a position, `VIEW` x `VIEW` x 3 uint8; asked only where hashes are near.
         apart: Whether a pair matters: of different sources or subsets.
     """
     return [

@@ -119,7 +119,7 @@ def twice(caches: Sequence[Cache], records: Sequence[Record], drop_from: Sequenc
         return []
     store = Store(caches)
     patients = [(record.source, record.patient) for record in records]
-    pairs = find_duplicates(store.hashes, store.image, lambda one, two: patients[one] != patients[two])
+    pairs = find_duplicates(store.hashes, store.view, lambda one, two: patients[one] != patients[two])
     _, left = drop_or_refuse(pairs, lambda position: records[position].source, drop_from)
     return [
         f"near-identical ({pair.correlation:.3f}): {records[pair.first].image} and {records[pair.second].image}"

@@ -49,6 +49,10 @@ class Store:
         """S x S x 3 uint8, of its own memory."""
         return np.array(self.caches[self.sources[index]].images[self.within[index], variant])
 
+    def view(self, index: int) -> Image:
+        """The picture at the size at which pictures are compared, uint8 RGB, of its own memory."""
+        return np.array(self.caches[self.sources[index]].views[self.within[index]])
+
     def target(self, index: int) -> Image:
         """S x S x R uint8, of its own memory."""
         return np.array(self.caches[self.sources[index]].targets[self.within[index]])

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -15,6 +16,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.losses import BCELoss, DiceLoss, WeightedSum
 from fundusseg.metrics import ALL, Score, SegmentationScores, nest
 from fundusseg.models import Network, UNet
+from fundusseg.models.layers import crop_centre
 from fundusseg.preparation import Preparation
 from fundusseg.schedules import OneCycle, Schedule
 
@@ -50,6 +52,9 @@ class SegmentationTask(LightningModule):
         self.model: nn.Module = UNet(out_channels=len(self.regions)) if model is None else model
         self.loss: nn.Module = WeightedSum([DiceLoss(), BCELoss()]) if loss is None else loss
         self.optimizer, self.schedule = optimizer, schedule
+        self.groups: list[dict[str, Any]] = []
+        """Parameter groups, each with the factor of the optimiser's rate as ``rate``; none is the network as one.
+        Callbacks set them before the optimiser is made."""
         self.thresholds: Tensor
         self.register_buffer("thresholds", torch.full((len(self.regions),), 0.5))
         self.configuration = ""
@@ -103,17 +108,21 @@ class SegmentationTask(LightningModule):
         """Loss of one batch."""
         return self._step(batch, "train")
 
-    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss and scores of one batch."""
-        return self._step(batch, "val")
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Loss and scores of one batch; callbacks get ``logits``, ``target`` and ``valid`` as they were scored."""
+        return self._score(batch, "val")
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss and scores of one batch."""
         return self._step(batch, "test")
 
     def _step(self, batch: dict[str, Tensor], stage: Stage) -> Tensor:
+        return self._score(batch, stage)["loss"]
+
+    def _score(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         logits = self(batch["image"])
-        target, weight = batch["target"].float() / 255, batch["weight"]
+        # A network without padding predicts the middle of the picture.
+        target, weight = crop_centre(batch["target"], logits).float() / 255, batch["weight"]
         valid = batch["valid"] & (weight > 0)[:, None]
         loss: Tensor = self.loss(logits, target, valid)
         self.losses[stage].update(loss.detach(), weight.sum())
@@ -121,7 +130,7 @@ class SegmentationTask(LightningModule):
             prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
             truth = nest(target > 0.5, self.regions)
             self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
-        return loss
+        return {"loss": loss, "logits": logits, "target": target, "valid": valid}
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's loss: one read."""
@@ -155,7 +164,11 @@ class SegmentationTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and schedule over the run's whole length."""
-        optimizer = self.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        whole = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        optimizer = self.optimizer([dict(group) for group in self.groups] or whole)
+        for group in optimizer.param_groups:
+            if "rate" in group:
+                group["lr"] *= group.pop("rate")
         if self.schedule is None:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
@@ -171,6 +184,18 @@ class SegmentationTask(LightningModule):
             configuration=self.configuration,
             split=getattr(getattr(self.trainer, "datamodule", None), "split", None),
         ).as_dict()
+
+    def on_load_checkpoint(self, content: dict[str, Any]) -> None:
+        """Take the thresholds that the checkpoint describes, and outside of training the weights that it is used with.
+
+        Where weights are averaged, the thresholds among them are averaged too; and Lightning's callback, once it has
+        trained, puts the weights that were not averaged back even for a test.
+        """
+        thresholds = content.get(checkpoint.KEY, {}).get("thresholds", {})
+        if tuple(thresholds) == self.regions:
+            content["state_dict"]["thresholds"] = torch.tensor([*thresholds.values()])
+        if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
+            content["current_model_state"] = content["state_dict"]
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, sources: Mapping[str, str]) -> "SegmentationTask":

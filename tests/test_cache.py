@@ -28,7 +28,7 @@ def test_store_holds_what_preparation_gives(tmp_path):
         assert np.array_equal(cache.images[position, 0], expected.image)
         assert np.array_equal(cache.targets[position], expected.target)
         assert cache.valid[position].tolist() == expected.valid.tolist() == [True, True]
-        assert np.array_equal(cache.hashes[position], perceptual_hashes(expected.image))
+        assert np.array_equal(cache.hashes[position], perceptual_hashes(np.array(cache.views[position])))
 
 
 def test_variants_are_stored_beside_the_picture(tmp_path):
@@ -121,7 +121,7 @@ def test_a_worker_opens_its_own_map(tmp_path):
     cache = Cache.build(Phantom(count=3, size=96), SMALL, tmp_path)
     image = np.array(cache.images[1])
     sent = pickle.dumps(cache)
-    assert len(sent) < 3 * image.nbytes
+    assert len(sent) < 5000
     assert np.array_equal(pickle.loads(sent).images[1], image)
 
 

@@ -148,6 +148,44 @@ def test_short_form_wins_only_when_given(tmp_path):
     assert settings().trainer.accelerator == "cpu"
 
 
+PIPELINE = """
+data:
+  variants:
+    class_path: fundusseg.variants.Variants
+    init_args: {copies: 2, clahe: [0.04, 0.02], brightness: [0.9, 1.1]}
+  train_augmentation:
+    class_path: fundusseg.augment.Augmentation
+    init_args:
+      transforms:
+        - {class_path: albumentations.HorizontalFlip, init_args: {p: 1.0}}
+        - class_path: albumentations.Affine
+          init_args: {rotate: [-30, 30], scale: [0.8, 1.2], translate_percent: [-0.1, 0.1], border_mode: 4, p: 1.0}
+        - {class_path: fundusseg.augment.CoarseElastic, init_args: {deviation: 2.0, p: 1.0}}
+        - {class_path: albumentations.CLAHE, init_args: {p: 1.0}}
+        - {class_path: albumentations.ColorJitter, init_args: {brightness: [0.8, 1.2], p: 1.0}}
+        - {class_path: albumentations.GaussianBlur, init_args: {p: 1.0}}
+        - {class_path: albumentations.GaussNoise, init_args: {p: 1.0}}
+"""
+
+
+def test_variants_and_pipeline_come_from_yaml(tmp_path):
+    (tmp_path / "a.yaml").write_text(PIPELINE)
+    data = FundusCLI([*TINY, f"--config={tmp_path / 'a.yaml'}", f"--data.cache_dir={tmp_path}"]).datamodule
+    assert [type(t).__name__ for t in data.train_augmentation.transforms] == [
+        "HorizontalFlip",
+        "Affine",
+        "CoarseElastic",
+        "CLAHE",
+        "ColorJitter",
+        "GaussianBlur",
+        "GaussNoise",
+    ]
+    data.prepare_data()
+    data.setup()
+    assert len(data.subsets["train"]) == 6 * len(data.split.train)
+    assert next(iter(data.train_dataloader()))["image"].shape == (4, 3, 32, 32)
+
+
 BAD_SETTINGS = {
     "unknown encoder": (
         ["--model.model=fundusseg.models.SMPModel", "--model.model.encoder=mobilenet_v22"],
@@ -162,7 +200,9 @@ BAD_SETTINGS = {
         ["nowhere", "--data.root"],
     ),
     "no such file": (["--config=none.yaml"], ConfigurationError, ["none.yaml"]),
-    "wrong type": (["--data.batch_size=many"], ConfigurationError, ["batch_size", "many"]),
+    "wrong type": (["--data.batch_size=many"], ConfigurationError, ["batch_size", "many", "int"]),
+    "wrong choice": (["--trainer.precision=bf16-mixd"], ConfigurationError, ["bf16-mixd", "'bf16-mixed'"]),
+    "wrong rate": (["--model.optimizer=AdamW", "--model.optimizer.lr=fast"], ConfigurationError, ["lr", "fast"]),
     "wrong size": (["--data.image_size=50", "--model.model.depth=3"], ConfigurationError, ["50", "56"]),
     "wrong accelerator": (["--accelerator=quantum"], ConfigurationError, ["quantum", "tpu"]),
 }

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fundusseg.augment import Augmentation
 from fundusseg.datamodule import FundusDataModule
@@ -95,6 +97,27 @@ def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
         module(tmp_path, datasets=twice)
     data = module(tmp_path, datasets=twice, drop_duplicates_from=["two"])
     assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
+
+
+COHORT = st.lists(st.tuples(st.integers(4, 9), st.integers(0, 1)), min_size=2, max_size=3)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cohort=COHORT, seed=st.integers(0, 9), folds=st.sampled_from([None, 3]))
+def test_no_subset_shares_a_patient_or_a_near_duplicate(tmp_path, cohort, seed, folds):
+    # Phantoms of one seed show the same eyes: sources overlap at random.
+    datasets = [Phantom(count, size=96, seed=eyes, name=f"s{n}") for n, (count, eyes) in enumerate(cohort)]
+    names = [dataset.source for dataset in datasets]
+    data = module(tmp_path, datasets=datasets, seed=seed, folds=folds, image_size=64, drop_duplicates_from=names)
+    place = {}
+    shown = {}
+    for subset in ("train", "val", "test"):
+        for record in data.split.select(data.records, subset):
+            assert place.setdefault((record.source, record.patient), subset) == subset
+            eyes = cohort[names.index(record.source)][1]
+            assert shown.setdefault((eyes, record.name), record.key) == record.key, "one photograph, two places"
+    everything = {(eyes, f"{n:05}") for count, eyes in cohort for n in range(count)}
+    assert set(shown) == everything, "each photograph stays once"
 
 
 def test_changed_files_of_a_former_split_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Networks: the generalized U-Net, a small MobileNetV2 U-Net, and whatever segmentation_models_pytorch offers.
+"""Networks: the generalized U-Net and three published ones, a MobileNetV2 U-Net, and segmentation_models_pytorch's.
 
 ``SMPModel`` is imported when it is first used, because its library takes seconds to import.
 """
@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from fundusseg.models.layers import Network, count_parameters
 from fundusseg.models.mobile_unet import MobileUNet
-from fundusseg.models.unet import UNet
+from fundusseg.models.unet import IsbiUNet, LightUNet, OriginalUNet, UNet
 
 if TYPE_CHECKING:
     from fundusseg.models.smp import SMPModel
 
-__all__ = ["MobileUNet", "Network", "SMPModel", "UNet", "count_parameters"]
+__all__ = [
+    "IsbiUNet",
+    "LightUNet",
+    "MobileUNet",
+    "Network",
+    "OriginalUNet",
+    "SMPModel",
+    "UNet",
+    "count_parameters",
+]
 
 
 def __getattr__(name: str) -> Any:

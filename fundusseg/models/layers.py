@@ -3,9 +3,10 @@
 import copy
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -91,19 +92,28 @@ class Network(nn.Module):
     def normalise(self, image: Tensor) -> Tensor:
         """Turn pixels into what the encoder expects: ``(image / 255 - mean) / std``.
 
+        A network of one channel takes the mean of three: a grey picture's three channels are equal.
+
         Args:
-            image: B x C x H x W, uint8, or float in 0..255.
+            image: B x C x H x W, uint8, or float in 0..255; C may be 3 for a network of one channel.
 
         Returns:
             B x C x H x W in the network's own precision and the image's memory format; computed in float32.
         """
         precise = torch.promote_types(self.mean.dtype, torch.float32)
         mean, std = (values.to(precise).view(1, -1, 1, 1) for values in (self.mean, self.std))
-        return ((image.to(precise) / 255 - mean) / std).to(self.mean.dtype)
+        pixels = image.to(precise)
+        if self.in_channels == 1 and image.shape[1] == 3:
+            pixels = pixels.mean(dim=1, keepdim=True)
+        return ((pixels / 255 - mean) / std).to(self.mean.dtype)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Predict the logits (B x R x H x W) of B x C x H x W pixels, uint8, or float in 0..255."""
+        """Predict the logits (B x R x ``output_size``) of B x C x H x W pixels, uint8, or float in 0..255."""
         return cast(Tensor, self.segmentation_head(self.decoder(self.encoder(self.normalise(image)))))
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the logits of a picture that ``check_size`` accepts; they lie in its middle."""
+        return height, width
 
     def check_size(self, height: int, width: int) -> None:
         """Check that a picture's size suits the network's poolings.
@@ -178,6 +188,23 @@ def require_at_least_one(**counts: int) -> None:
             raise ConfigurationError(f"{name} {count}", "1 or more", f"set {name} to 1 or more")
 
 
+def require_choice(name: str, value: str, choices: Any) -> None:
+    """Check a name that a user chose.
+
+    Args:
+        name: Of the setting.
+        value: What was chosen.
+        choices: The ``Literal`` that lists what there is.
+
+    Raises:
+        ConfigurationError: It is not among them.
+    """
+    if value not in get_args(choices):
+        raise ConfigurationError(
+            f"{name} {value!r}", f"one of {list(get_args(choices))}", f"try {nearest(value, get_args(choices))}"
+        )
+
+
 def make_activation(name: str) -> nn.Module:
     """Make an activation by name.
 
@@ -189,6 +216,16 @@ def make_activation(name: str) -> nn.Module:
             f"activation {name!r}", f"one of {sorted(ACTIVATIONS)}", f"try {nearest(name, ACTIVATIONS)}"
         )
     return ACTIVATIONS[name]()
+
+
+def crop_centre(x: Tensor, like: Tensor) -> Tensor:
+    """Cut ... x H x W to the middle that has another map's height and width.
+
+    Where the difference is odd, the row or column more is cut at the bottom or right.
+    """
+    height, width = like.shape[-2:]
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
 
 
 def nearest_upsample(x: Tensor) -> Tensor:
@@ -237,6 +274,22 @@ def initialise_like_keras(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def initialise_by_he(module: nn.Module) -> None:
+    """Draw convolution kernels from a normal distribution of variance ``2 / n`` and set biases to zero.
+
+    n counts the values that one output adds up: input channels times the kernel's area, over the stride's area where
+    the convolution is transposed. He et al., ICCV 2015, arXiv 1502.01852.
+    """
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            summed: float = layer.in_channels // layer.groups * math.prod(layer.kernel_size)
+            if isinstance(layer, nn.ConvTranspose2d):
+                summed /= math.prod(layer.stride)
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / summed))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -1,36 +1,33 @@
-"""The generalized U-Net: depth, width and every kind of layer are parameters."""
+"""The generalized U-Net: depth, width and every kind of layer are parameters; and three published ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fundusseg.errors import ConfigurationError
 from fundusseg.models.layers import (
-    CropBottomRight,
-    NearestUpsample,
     Network,
-    PadBottomRight,
+    initialise_by_he,
     initialise_like_keras,
-    make_activation,
     require_at_least_one,
+    require_choice,
 )
+from fundusseg.models.unet_parts import BlockMaker, Padding, UNetDecoder, UNetEncoder, Up, UpFirstDecoder
 
 
 class UNet(Network):
     """Generalized U-Net, as used for optic disc and cup on TPUs.
 
     Architecture: Ronneberger, Fischer, Brox, MICCAI 2015, arXiv 1505.04597. The parameters and their meaning:
-    Civit-Masot et al., IEEE Access 2019, doi 10.1109/ACCESS.2019.2944692. Convolutions keep the size ('same'
-    padding, placed as Keras places it); kernels are drawn by Glorot's uniform rule and biases are zero, as in
-    Keras.
+    Civit-Masot et al., IEEE Access 2019, doi 10.1109/ACCESS.2019.2944692. 'same' padding is placed as Keras places
+    it; kernels are drawn by Glorot's uniform rule and biases are zero, as in Keras.
 
     Batch norm has Keras' epsilon (0.001) but PyTorch's momentum (0.1, which Keras would call 0.9): with
     Keras' own 0.99 the running statistics of a short run lag behind the weights.
 
     Args:
-        in_channels: Channels of the picture.
+        in_channels: Channels of the picture; 1 takes the mean of three.
         out_channels: Regions; each is a logit, the sigmoid is the loss's.
         start_channels: Width of the first level.
         depth: Number of poolings; the picture's size must be a multiple of ``2**depth``.
@@ -43,12 +40,18 @@ class UNet(Network):
         up_conv: Go up by nearest upsampling and a 2 x 2 convolution; otherwise by a transposed 3 x 3
             convolution of stride 2. Activation follows either.
         residual: Concatenate each block's input to its output (it is not added).
+        padding: ``same``: logits as large as the picture; ``valid``: nothing is padded, skips are cut to their middle,
+            the up-convolution is a transposed 2 x 2 one, and the logits are those of the picture's middle, each
+            computed from true pixels only (see ``output_size``).
         mean: Mean of the pixels scaled to 0..1, for each channel; one value serves all channels.
         std: Standard deviation of the same.
 
     Raises:
-        ConfigurationError: A value is out of its range.
+        ConfigurationError: A value is out of its range, or ``valid`` meets layers that cannot do without padding.
     """
+
+    encoder: UNetEncoder
+    decoder: UNetDecoder
 
     def __init__(
         self,
@@ -63,20 +66,189 @@ class UNet(Network):
         max_pool: bool = True,
         up_conv: bool = True,
         residual: bool = False,
+        padding: Padding = "same",
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
     ) -> None:
         super().__init__(in_channels, out_channels, mean=mean, std=std)
         require_at_least_one(start_channels=start_channels, depth=depth)
-        if not 0 <= dropout < 1:
+        require_probability(dropout)
+        require_choice("padding", padding, Padding)
+        if padding == "valid" and not (max_pool and up_conv):
             raise ConfigurationError(
-                f"dropout {dropout}", "0 or more, below 1", "set dropout to a probability such as 0.3"
+                f"padding 'valid' with max_pool {max_pool} and up_conv {up_conv}",
+                "pooling and up-convolutions, which need no padding",
+                "set max_pool and up_conv to true, or padding to same",
             )
         widths = level_widths(start_channels, depth, growth_rate)
-        blocks = BlockMaker(activation, batch_norm, residual)
-        self.divisor = 2**depth
-        self.encoder = UNetEncoder(in_channels, widths, blocks, max_pool, dropout)
-        self.decoder = UNetDecoder(self.encoder.out_channels, widths, blocks, up_conv)
+        blocks = BlockMaker(activation, batch_norm, residual, padding)
+        self.divisor, self.padding = 2**depth, padding
+        self.encoder = UNetEncoder(in_channels, widths, blocks, max_pool, [*[0.0] * depth, dropout])
+        up: Up = "unpadded" if padding == "valid" else "up_conv" if up_conv else "transposed"
+        self.decoder = UNetDecoder(self.encoder.out_channels, widths[:-1], blocks, up)
+        self.segmentation_head = nn.Conv2d(self.decoder.out_channels, out_channels, kernel_size=1)
+        initialise_like_keras(self)
+
+    @staticmethod
+    def original(**arguments: Any) -> "OriginalUNet":
+        """The network of 2015; see ``OriginalUNet`` for the arguments."""
+        return OriginalUNet(**arguments)
+
+    @staticmethod
+    def isbi(**arguments: Any) -> "IsbiUNet":
+        """The Keras network for membranes; see ``IsbiUNet`` for the arguments."""
+        return IsbiUNet(**arguments)
+
+    @staticmethod
+    def light(**arguments: Any) -> "LightUNet":
+        """The small network for optic disc and cup; see ``LightUNet`` for the arguments."""
+        return LightUNet(**arguments)
+
+    @property
+    def lost(self) -> int:
+        """Rows, and columns, that the logits have fewer than the picture: ``12 * 2**depth - 8`` without padding.
+
+        Each of the two blocks on level l takes 4 pixels of the size of ``2**l``, and there is one at the bottom.
+        """
+        return 12 * self.divisor - 8 if self.padding == "valid" else 0
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the logits: the picture's, less ``lost``."""
+        return height - self.lost, width - self.lost
+
+    def check_size(self, height: int, width: int) -> None:
+        """Check that a picture's size suits the network's poolings and leaves something.
+
+        Raises:
+            ConfigurationError: It does not; the next larger size that does is named.
+        """
+        if self.padding == "same":
+            return super().check_size(height, width)
+        good = self._unpadded_side(height), self._unpadded_side(width)
+        if good == (height, width):
+            return None
+        rows, columns = self.output_size(*good)
+        raise ConfigurationError(
+            f"pictures of height {height} and width {width} for {type(self).__name__} without padding",
+            f"sides of {self._unpadded_side(1)}, or a multiple of {self.divisor} more",
+            f"resize or mirror to height {good[0]} and width {good[1]}, of which {rows} x {columns} are predicted",
+        )
+
+    def _unpadded_side(self, side: int) -> int:
+        """Next side with an even number before every pooling and something left behind the last block."""
+        # Every level takes 4 pixels and halves the rest: a side of s * 2**depth - 4 is even at each of them.
+        return -(-(max(side, self.lost + 1) + 4) // self.divisor) * self.divisor - 4
+
+
+class OriginalUNet(UNet):
+    """The U-Net as published: 23 convolutions without padding, 388 x 388 logits of 572 x 572 pixels.
+
+    Ronneberger, Fischer, Brox, MICCAI 2015, arXiv 1505.04597. Dropout follows the last two blocks of the contracting
+    path and thins out the skip between them too, and the up-convolution is a transposed 2 x 2 one with ReLU, both as in
+    the authors' own network file. Kernels are drawn by He's rule. The soft-max over the paper's two classes is, for
+    one region, the sigmoid.
+
+    Args:
+        in_channels: Channels of the picture; 1 takes the mean of three.
+        out_channels: Regions, or the paper's classes; each is a logit.
+        start_channels: Width of the first level; each level doubles it.
+        depth: Number of poolings.
+        dropout: Probability, 0..1.
+        mean: Mean of the pixels scaled to 0..1, for each channel; one value serves all channels.
+        std: Standard deviation of the same.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 2,
+        start_channels: int = 64,
+        depth: int = 4,
+        dropout: float = 0.5,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.25,),
+    ) -> None:
+        require_probability(dropout)
+        super().__init__(
+            in_channels, out_channels, start_channels, depth, batch_norm=False, padding="valid", mean=mean, std=std
+        )
+        self.encoder.append_dropout(dropout, levels=2)
+        initialise_by_he(self)
+
+
+class IsbiUNet(UNet):
+    """The U-Net in Keras that is widely used on the membranes of ISBI 2012; 31,031,685 parameters.
+
+    Padded convolutions, dropout behind the last two blocks of the contracting path (the skip between them included),
+    nearest upsampling with a 2 x 2 convolution, and a 3 x 3 convolution to two channels with ReLU before the head.
+    Kernels are drawn by He's rule; pixels are fed as 0..1.
+
+    Args:
+        in_channels: Channels of the picture; 1 takes the mean of three.
+        out_channels: Regions; each is a logit.
+        start_channels: Width of the first level; each level doubles it.
+        depth: Number of poolings.
+        dropout: Probability, 0..1.
+        mean: Mean of the pixels scaled to 0..1, for each channel; one value serves all channels.
+        std: Standard deviation of the same.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        start_channels: int = 64,
+        depth: int = 4,
+        dropout: float = 0.5,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+    ) -> None:
+        require_probability(dropout)
+        super().__init__(in_channels, out_channels, start_channels, depth, batch_norm=False, mean=mean, std=std)
+        self.encoder.append_dropout(dropout, levels=2)
+        narrow = nn.Conv2d(self.decoder.out_channels, 2, kernel_size=3, padding=1)
+        self.segmentation_head = nn.Sequential(narrow, nn.ReLU(), nn.Conv2d(2, out_channels, kernel_size=1))
+        initialise_by_he(self)
+
+
+class LightUNet(Network):
+    """The light U-Net for optic disc and cup; 656,257 parameters.
+
+    Sevastopolsky, Pattern Recognition and Image Analysis 2017, arXiv 1704.00979. Widths 32, 64, 64, 64, 64 down and
+    64, 64, 64, 32 up, dropout between the two convolutions of every block, nearest upsampling without a convolution,
+    concatenated as [up, skip]. Kernels are drawn by Glorot's uniform rule, as in Keras; pixels are fed as 0..1.
+
+    Args:
+        in_channels: Channels of the picture; 1 takes the mean of three.
+        out_channels: Regions; each is a logit.
+        dropout: Probability, 0..1.
+        mean: Mean of the pixels scaled to 0..1, for each channel; one value serves all channels.
+        std: Standard deviation of the same.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        dropout: float = 0.3,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__(in_channels, out_channels, mean=mean, std=std)
+        require_probability(dropout)
+        widths, blocks = [32, 64, 64, 64, 64], BlockMaker()
+        self.divisor = 16
+        self.encoder = UNetEncoder(in_channels, widths, blocks, dropouts=[dropout] * len(widths))
+        self.decoder = UpFirstDecoder(self.encoder.out_channels, widths[:-1], blocks, "nearest", dropout)
         self.segmentation_head = nn.Conv2d(self.decoder.out_channels, out_channels, kernel_size=1)
         initialise_like_keras(self)
 
@@ -99,117 +271,11 @@ def level_widths(start_channels: int, depth: int, growth_rate: float) -> list[in
     return widths
 
 
-class UNetBlock(nn.Module):
-    """Two 3 x 3 convolutions, each with activation and optional batch norm; dropout between them.
+def require_probability(dropout: float) -> None:
+    """Check a dropout that a user set.
 
-    Attributes:
-        out_channels: ``width``, and ``in_channels`` more where the input is concatenated.
+    Raises:
+        ConfigurationError: It is no probability, or drops everything.
     """
-
-    def __init__(self, in_channels: int, width: int, maker: "BlockMaker", dropout: float) -> None:
-        super().__init__()
-        self.residual = maker.residual
-        self.out_channels = width + in_channels * maker.residual
-        layers = maker.convolution(in_channels, width)
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-        self.layers = nn.Sequential(*layers, *maker.convolution(width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep height and width."""
-        out: Tensor = self.layers(x)
-        return torch.cat([x, out], dim=1) if self.residual else out
-
-
-@dataclass(frozen=True)
-class BlockMaker:
-    """What all blocks of one U-Net have in common; see ``UNet`` for the meaning."""
-
-    activation: str
-    batch_norm: bool
-    residual: bool
-
-    def block(self, in_channels: int, width: int, dropout: float = 0.0) -> UNetBlock:
-        """Make one block."""
-        return UNetBlock(in_channels, width, self, dropout)
-
-    def convolution(self, in_channels: int, width: int) -> list[nn.Module]:
-        """A 3 x 3 convolution, its activation, and batch norm after it."""
-        layers = [nn.Conv2d(in_channels, width, kernel_size=3, padding=1), make_activation(self.activation)]
-        return [*layers, nn.BatchNorm2d(width, eps=1e-3)] if self.batch_norm else layers
-
-
-class UNetEncoder(nn.Module):
-    """The way down.
-
-    Attributes:
-        out_channels: Channels of each level's feature map, from the picture down.
-    """
-
-    def __init__(
-        self, in_channels: int, widths: Sequence[int], blocks: BlockMaker, max_pool: bool, dropout: float
-    ) -> None:
-        super().__init__()
-        self.out_channels: list[int] = []
-        self.blocks, self.downs = nn.ModuleList(), nn.ModuleList()
-        for level, width in enumerate(widths):
-            bottom = level == len(widths) - 1
-            block = blocks.block(in_channels, width, dropout if bottom else 0.0)
-            self.blocks.append(block)
-            self.out_channels.append(block.out_channels)
-            in_channels = block.out_channels if max_pool else width
-            if not bottom:
-                self.downs.append(nn.MaxPool2d(2) if max_pool else _strided(block.out_channels, width))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Feature maps of all levels, each half as large as the one before."""
-        features = [self.blocks[0](x)]
-        for down, block in zip(self.downs, self.blocks[1:], strict=True):
-            features.append(block(down(features[-1])))
-        return features
-
-
-class UNetDecoder(nn.Module):
-    """The way up, with the encoder's feature maps of the same size concatenated as [skip, up].
-
-    Attributes:
-        out_channels: Channels of the last feature map.
-    """
-
-    def __init__(
-        self, encoder_channels: Sequence[int], widths: Sequence[int], blocks: BlockMaker, up_conv: bool
-    ) -> None:
-        super().__init__()
-        self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
-        *skips, channels = encoder_channels
-        for skip, width in zip(reversed(skips), reversed(widths[:-1]), strict=True):
-            self.ups.append(_up(channels, width, up_conv, blocks.activation))
-            block = blocks.block(skip + width, width)
-            self.blocks.append(block)
-            channels = block.out_channels
-        self.out_channels = channels
-
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Rise from the smallest feature map to the picture's size."""
-        *skips, x = features
-        for up, block, skip in zip(self.ups, self.blocks, reversed(skips), strict=True):
-            x = block(torch.cat([skip, up(x)], dim=1))
-        return x
-
-
-def _strided(in_channels: int, width: int) -> nn.Module:
-    """Halve height and width by a 3 x 3 convolution without activation."""
-    return nn.Sequential(PadBottomRight(), nn.Conv2d(in_channels, width, kernel_size=3, stride=2))
-
-
-def _up(in_channels: int, width: int, up_conv: bool, activation: str) -> nn.Module:
-    """Double height and width, with activation."""
-    if up_conv:
-        return nn.Sequential(
-            NearestUpsample(),
-            PadBottomRight(),
-            nn.Conv2d(in_channels, width, kernel_size=2),
-            make_activation(activation),
-        )
-    transposed = nn.ConvTranspose2d(in_channels, width, kernel_size=3, stride=2)
-    return nn.Sequential(transposed, CropBottomRight(), make_activation(activation))
+    if not 0 <= dropout < 1:
+        raise ConfigurationError(f"dropout {dropout}", "0 or more, below 1", "set dropout to a probability such as 0.3")

@@ -16,6 +16,8 @@ from fundusseg.models.layers import (
     ACTIVATIONS,
     CropBottomRight,
     PadBottomRight,
+    crop_centre,
+    initialise_by_he,
     make_activation,
     nearest_upsample,
     plain,
@@ -76,6 +78,20 @@ def test_one_value_serves_all_channels() -> None:
     torch.testing.assert_close(network.std, torch.full((4,), 0.2))
 
 
+@pytest.mark.parametrize("network", [UNet(1, start_channels=2, depth=1), UNet.light(in_channels=1)])
+def test_a_network_of_one_channel_takes_grey_pictures_of_three(network: Network) -> None:
+    grey = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(network.normalise(grey.expand(-1, 3, -1, -1)), network.normalise(grey))
+    assert torch.equal(network.eval()(grey.expand(-1, 3, -1, -1)), network(grey))
+
+
+def test_a_network_of_one_channel_takes_the_mean_of_colours() -> None:
+    network = UNet(1, start_channels=2, depth=1, mean=(0.0,), std=(1.0,))
+    colour = torch.tensor([255, 0, 51], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert network.normalise(colour).shape == (1, 1, 1, 1)
+    assert network.normalise(colour).item() == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"mean": (0.1, 0.2)}, {"std": (0.1, 0.2)}, {"std": (0.1, 0.0, 0.1)}, {"mean": ()}, {"in_channels": 0}]
 )
@@ -98,6 +114,10 @@ def test_check_size_names_the_padded_size(height: int, width: int, padded: str) 
 
 def test_check_size_passes_multiples() -> None:
     UNet(start_channels=2, depth=3).check_size(96, 8)
+
+
+def test_logits_are_as_large_as_the_picture_where_nothing_is_said() -> None:
+    assert Keyworded(4).output_size(40, 24) == (40, 24)
 
 
 def test_spec_rebuilds_the_network(pixels: Tensor) -> None:
@@ -168,6 +188,25 @@ def test_spec_refuses_what_a_checkpoint_cannot_hold() -> None:
 def test_wrong_spec(spec: dict[str, object], sentence: str) -> None:
     with pytest.raises(CheckpointError, match=sentence):
         from_spec(spec)
+
+
+@pytest.mark.parametrize("large, small, first", [((6, 8), (2, 4), 18), ((5, 4), (2, 3), 4), ((3, 3), (3, 3), 0)])
+def test_crop_centre(large: tuple[int, int], small: tuple[int, int], first: int) -> None:
+    x = torch.arange(large[0] * large[1]).view(1, 1, *large)
+    cut = crop_centre(x, torch.zeros(2, 7, *small))
+    assert cut.shape == (1, 1, *small)
+    assert cut[0, 0, 0, 0] == first
+
+
+def test_initialisation_by_he_keeps_the_variance() -> None:
+    """White noise through convolution and ReLU has the second moment that went in: so the rule is derived."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 64, 64, 64)
+    ups = (nn.ConvTranspose2d(64, 64, 2, stride=2), nn.ConvTranspose2d(64, 64, 3, stride=2))
+    for layer in (nn.Conv2d(64, 64, 3), nn.Conv2d(64, 64, 3, groups=4), nn.Conv2d(64, 64, 1), *ups):
+        initialise_by_he(layer)
+        assert layer(x).relu().square().mean().item() == pytest.approx(1, rel=0.1)
+        assert layer.bias is not None and not layer.bias.any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 7), (1, 4, 8, 3)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
 from fundusseg.checkpoint import from_spec
@@ -15,8 +15,34 @@ from fundusseg.models.mobile_unet import divisible
 torch.set_num_threads(1)
 
 
-def test_published_parameter_counts() -> None:
-    assert count_parameters(MobileUNet(out_channels=1)) == (416_209, 409_025)
+@pytest.mark.parametrize("convention", ["torchvision", "keras"])
+def test_published_parameter_counts(convention: str) -> None:
+    network = MobileUNet(out_channels=1, convention=convention)  # type: ignore[arg-type]
+    assert count_parameters(network) == (416_209, 409_025)
+
+
+def test_conventions_differ_in_padding_and_epsilon_only() -> None:
+    torch.manual_seed(0)
+    ours, keras = MobileUNet().eval(), MobileUNet(convention="keras").eval()
+    keras.load_state_dict(ours.state_dict())
+    for network, epsilon in ((ours, 1e-5), (keras, 1e-3)):
+        assert {layer.eps for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)} == {epsilon}
+    image = torch.zeros(1, 3, 8, 8)
+    image[..., 0, 0] = 1
+    seen = [network.encoder.features[0][0](image).abs().sum(1) > 0 for network in (ours, keras)]
+    assert [int(pixels.sum()) for pixels in seen] == [1, 1]
+    # Strided windows begin one pixel outside the picture, or at its first pixel: one weight sees different pixels.
+    torch.testing.assert_close(
+        keras.encoder.features[0][0](image.roll((1, 1), (2, 3))), ours.encoder.features[0][0](image)
+    )
+    assert from_spec(keras.spec).spec == keras.spec
+
+
+def test_wrong_conventions(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="try 'keras'"):
+        MobileUNet(convention="kreas")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="torchvision with convention 'keras'"):
+        MobileUNet(convention="keras", encoder_weights=str(tmp_path / "encoder.pth"))
 
 
 def test_published_skips() -> None:

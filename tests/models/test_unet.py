@@ -164,6 +164,9 @@ def test_it_learns_a_bright_square() -> None:
         ({"dropout": 1.0}, "dropout 1.0"),
         ({"growth_rate": 0.1}, "growth_rate 0.1"),
         ({"activation": "rleu"}, "try 'relu'"),
+        ({"padding": "vaild"}, "try 'valid'"),
+        ({"padding": "valid", "max_pool": False}, "max_pool False"),
+        ({"padding": "valid", "up_conv": False}, "up_conv False"),
     ],
 )
 def test_wrong_settings(wrong: dict[str, object], sentence: str) -> None:
@@ -180,8 +183,13 @@ from fundusseg.models import UNet
 device = torch_xla.device()
 dices = [DiceLoss(), DiceLoss(squared=True), LogDiceLoss("batch")]
 loss = WeightedSum([BCELoss(), FocalLoss(), JaccardLoss(), TverskyLoss(), *dices])
-for options in ({}, dict(max_pool=False, up_conv=False, residual=True, dropout=0.2)):
-    network = UNet(start_channels=2, depth=1, **options).to(device)
+networks = (
+    UNet(start_channels=2, depth=1),
+    UNet(start_channels=2, depth=1, max_pool=False, up_conv=False, residual=True, dropout=0.2),
+    UNet.isbi(start_channels=2, depth=1, out_channels=2),
+)
+for network in networks:
+    network = network.to(device)
     optimiser = torch.optim.SGD(network.parameters(), 0.01)
     for step in range(6):
         image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8).to(device)
