@@ -32,6 +32,15 @@ def test_seed_decides_every_choice():
     assert torch.equal(Augmentation.standard()(image, target, 5)[0], first)
 
 
+def test_transforms_draw_independently():
+    corner = np.zeros((4, 4, 3), np.uint8)
+    corner[0, 0] = 255
+    augmentation = Augmentation([albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)])
+    places = [augmentation(corner, corner, seed)[0][0].argmax().item() for seed in range(400)]
+    counts = [places.count(place) for place in (0, 3, 12, 15)]
+    assert sum(counts) == 400 and min(counts) > 70, counts
+
+
 def test_picture_and_target_move_together():
     image, target = sample()
     geometry = [t for t in Augmentation.standard().transforms if not isinstance(t, albumentations.ColorJitter)]

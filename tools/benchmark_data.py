@@ -47,7 +47,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fundusseg.augment import Augmentation
+from fundusseg.augment import Affine, Augmentation
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import DrishtiGS, Folder, FundusDataset, Phantom
 from fundusseg.images import as_pillow, write_png
@@ -170,7 +170,7 @@ def our_augmentation() -> Augmentation:
         [
             albumentations.HorizontalFlip(p=p),
             albumentations.VerticalFlip(p=p),
-            albumentations.Affine(rotate=turn, scale=SCALE, translate_percent=shift, **linear, p=p),
+            Affine(rotate=turn, scale=SCALE, translate_percent=shift, **linear, p=p),
             albumentations.RandomBrightnessContrast(brightness_limit=BRIGHTNESS, contrast_limit=0, p=p),
             albumentations.RandomGamma(gamma_limit=tuple(100 * gamma for gamma in GAMMA), p=p),
         ]
