@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import default_collate
 
 from fundusseg.masks import label_map
+from fundusseg.models.layers import crop_centre
 from fundusseg.plot import enlarge, overlay, panel
 from fundusseg.sample import Image
 
@@ -43,9 +44,10 @@ class ContourPanel(Callback):
         positions = np.linspace(0, len(dataset) - 1, count).round().astype(int)
         batch = default_collate([dataset[int(position)] for position in positions])
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            probabilities = task(batch["image"].to(task.device)).float().sigmoid().cpu().numpy()
-        images = batch["image"].permute(0, 2, 3, 1).numpy()
-        targets = batch["target"].float().div(255).numpy()
+            logits = task(batch["image"].to(task.device)).float().cpu()
+        probabilities = logits.sigmoid().numpy()
+        images = crop_centre(batch["image"], logits).permute(0, 2, 3, 1).numpy()
+        targets = crop_centre(batch["target"], logits).float().div(255).numpy()
         enlarged = max(1, round(PICTURE_SIZE / images.shape[1]))
         regions, thresholds = task.regions, dict(zip(task.regions, task.thresholds.tolist(), strict=True))
         return panel(

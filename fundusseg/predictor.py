@@ -13,8 +13,10 @@ from fundusseg.checkpoint import Description
 from fundusseg.errors import ConfigurationError
 from fundusseg.masks import label_map, region_mask
 from fundusseg.measures import Measures, measure
+from fundusseg.models import Network
 from fundusseg.roi import Box, crop, disc_box, restore
 from fundusseg.sample import DISC, Image
+from fundusseg.tiles import predict_tiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +94,9 @@ class Predictor:
     def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:
         """S x S x 3 uint8 to R x S x S float32."""
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)
+        side = picture.shape[0]
+        if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
+            tiled: npt.NDArray[np.float32] = predict_tiled(self.network, pixels[0], side).cpu().numpy()
+            return tiled
         probabilities: npt.NDArray[np.float32] = self.network(pixels).float().sigmoid()[0].cpu().numpy()
         return probabilities

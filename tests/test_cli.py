@@ -17,6 +17,7 @@ from fundusseg.cli import FundusCLI
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError, ImageError
 from fundusseg.images import read_mask, write_png
+from fundusseg.predictor import Predictor
 from tests.data import drishti_gs, folder
 
 TINY = [
@@ -184,6 +185,16 @@ def test_variants_and_pipeline_come_from_yaml(tmp_path):
     data.setup()
     assert len(data.subsets["train"]) == 6 * len(data.split.train)
     assert next(iter(data.train_dataloader()))["image"].shape == (4, 3, 32, 32)
+
+
+def test_a_network_without_padding_trains_and_predicts_whole_pictures(tmp_path, photographs, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unpadded = ["--model.model.padding=valid", "--data.image_size=60", f"--data.cache_dir={tmp_path}"]
+    assert fit.main([*TINY, *unpadded]) == 0
+    best = "runs/version_0/checkpoints/best.ckpt"
+    assert predict.main(["--checkpoint", best, str(photographs), "--output", "out"]) == 0
+    probabilities = Predictor.from_checkpoint(best)._probabilities(np.full((60, 60, 3), 90, np.uint8))
+    assert probabilities.shape == (2, 60, 60)
 
 
 BAD_SETTINGS = {
