@@ -15,6 +15,7 @@ SMALL = [
     "--data.image_size=64",
     "--data.batch_size=2",
     "--data.num_workers=0",
+    "--data.samples_per_epoch=6",
     "--trainer.max_epochs=1",
     "--trainer.precision=32-true",
     "--trainer.enable_progress_bar=false",
