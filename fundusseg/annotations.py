@@ -101,10 +101,10 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
 
     Args:
         annotations: One region's annotations of one picture, at least one, all of the same size.
-        method: ``majority`` (more than half of the experts; exactly half is not enough), ``mean`` (the share
-            of the experts, 255 for all, rounded down so that exactly half gives 127 and ``target > 127`` is
-            the majority), ``intersection`` (all), ``union`` (any), ``staple`` (see ``staple``), or one
-            expert's name.
+        method: ``majority`` (at least half of the experts: how DRISHTI-GS's soft map, whose code for two of four
+            is 128, is commonly cut), ``mean`` (the share of the experts, 255 for all, rounded so that exactly half
+            gives 128 and ``target > 127`` is the majority), ``intersection`` (all), ``union`` (any), ``staple``
+            (see ``staple``), or one expert's name.
 
     Returns:
         H x W uint8, 0..255 for 0..1.
@@ -127,9 +127,9 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
     total = len(annotations)
     count = np.sum([annotation.mask for annotation in annotations], axis=0, dtype=np.uint16)
     if method == "mean":
-        share: Image = np.floor_divide(count * np.uint32(255), total).astype(np.uint8)
+        share: Image = np.floor_divide(count * np.uint32(510) + np.uint32(total), 2 * total).astype(np.uint8)
         return share
-    least = {"majority": total // 2 + 1, "intersection": total, "union": 1}[method]
+    least = {"majority": (total + 1) // 2, "intersection": total, "union": 1}[method]
     return np.where(count >= least, _WHITE, _BLACK)
 
 

@@ -25,7 +25,7 @@ class DrishtiGS(FundusDataset):
       eye hospital, Madurai.
     - Masks: soft maps of disc and cup, 0, 64, 128, 191, 255 where 0 to 4 of the four experts agree. They
       become four nested annotations ``agree1`` to ``agree4``, "at least k experts agree": their mean is the
-      share of the experts, their majority is "three or four agree". Who drew what is not published. A published
+      share of the experts, their majority is "two or more agree". Who drew what is not published. A published
       description reports maps of 2045 x 1752 beside photographs of 2047 x 1760: such a map is refused, for where it
       lies on the photograph is not told.
     - Ratios: the experts' own vertical cup/disc ratios in ``*_cdrValues.txt``; see ``cdr_values``.
