@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fundusseg import evaluate, fit, predict
-from tests.data import drions_db, drishti_gs, folder, optic_disc_seg
+from tests.data import drions_db, drishti_gs, folder
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -21,8 +21,7 @@ SMALL = [
     "--trainer.enable_progress_bar=false",
     "--accelerator=cpu",
 ]
-NO_HUB = ["--model.model.init_args.encoder_weights=null"]
-OWN = {"merged.yaml": NO_HUB, "disc.yaml": NO_HUB}
+OWN = {"merged.yaml": ["--model.model.init_args.encoder_weights=null"]}
 """What a recipe needs beside: the hub is out of reach in the tests."""
 
 
@@ -34,7 +33,6 @@ def data(tmp_path_factory) -> Path:
     drions_db.build(root, count=4, first_seed=100)
     folder.build(root / "REFUGE-crops", code="255/128/0", first_seed=200)
     folder.build(root / "ORIGA-crops", code="0/1/2", first_seed=300)
-    optic_disc_seg.build(root)
     return root
 
 

@@ -96,7 +96,8 @@ def test_timm_weights_from_a_file(tmp_path: Path, name: str, depth: int) -> None
 def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
     state = smp.encoders.get_encoder("resnet18").state_dict()
     torch.save({k: v for k, v in state.items() if "num_batches" not in k}, tmp_path / "encoder.pth")
-    SMPModel(encoder="resnet18", encoder_weights=str(tmp_path / "encoder.pth"))
+    loaded = SMPModel(encoder="resnet18", encoder_weights=str(tmp_path / "encoder.pth")).encoder.state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in state.items() if "num_batches" not in k)
 
 
 def test_every_key_that_does_not_match_is_named(tmp_path: Path) -> None:
