@@ -55,11 +55,12 @@ class Cache:
         self.folder = folder
         self._images: Image | None = None
         self._targets: Image | None = None
+        self._truths: Image | None = None
         try:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
-            whole = len(self.images) == len(self.targets) == len(self.valid) == len(self.digests)
+            whole = len(self.images) == len(self.targets) == len(self.truths) == len(self.valid) == len(self.digests)
         except (OSError, ValueError):
             whole = False
         if not whole:
@@ -127,9 +128,16 @@ class Cache:
             self._targets = np.load(self.folder / "targets.npy", mmap_mode="r")
         return self._targets
 
+    @property
+    def truths(self) -> Image:
+        """N x S x S x R uint8, mapped from disk."""
+        if self._truths is None:
+            self._truths = np.load(self.folder / "truths.npy", mmap_mode="r")
+        return self._truths
+
     def __getstate__(self) -> dict[str, object]:
         """Leave the maps behind when a worker process is started: it opens its own."""
-        return {**self.__dict__, "_images": None, "_targets": None}
+        return {**self.__dict__, "_images": None, "_targets": None, "_truths": None}
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -174,6 +182,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
     images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
     targets = _new(folder / "targets.npy", (count, size, size, regions))
+    truths = _new(folder / "truths.npy", (count, size, size, regions))
     views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
@@ -185,7 +194,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
         prepared = preparation(sample)
         views[position] = view = crop(sample.image, prepared.box, VIEW)
         images[position] = variants(prepared.image)
-        targets[position], valid[position] = prepared.target, prepared.valid
+        targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
         hashes[position] = perceptual_hashes(view)
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
@@ -197,6 +206,7 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
         raise _cannot_be_prepared(dataset, failures)
     images.flush()
     targets.flush()
+    truths.flush()
     views.flush()
     np.save(folder / "valid.npy", valid)
     np.save(folder / "hashes.npy", np.stack(hashes))

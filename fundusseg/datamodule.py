@@ -35,7 +35,8 @@ class FundusDataModule(LightningDataModule):
         image_size: Side of the square pictures, in pixels.
         roi: ``disc``: crop around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
         roi_scale: Side of the disc's crop, in disc diameters.
-        fusion: How several experts become one target: majority, mean, intersection, union, or an expert's name.
+        fusion: How several experts become one target: majority, mean, intersection, union, staple, or an expert's name.
+            Scores take the majority in place of the mean.
         batch_size: Samples in every batch.
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
             has weight 1.
@@ -175,6 +176,7 @@ class FundusDataModule(LightningDataModule):
                 [positions[key] for key in self.split.keys(subset)],
                 self.train_augmentation if subset == "train" else self.eval_augmentation,
                 self.variants.turns if subset == "train" else AS_IT_IS,
+                scored=subset != "train",
             )
             for subset in SUBSETS
         }

@@ -20,13 +20,15 @@ class Prepared:
 
     Attributes:
         image: S x S x 3 uint8.
-        target: S x S x R uint8, 0..255 for 0..1.
+        target: S x S x R uint8, 0..255 for 0..1: what is learnt.
+        truth: S x S x R uint8: what is scored against; the experts' majority where the target is soft.
         valid: R bool, region labelled in this sample.
         box: The square of the native picture that was taken.
     """
 
     image: Image
     target: Image
+    truth: Image
     valid: npt.NDArray[np.bool_]
     box: Box
 
@@ -40,7 +42,8 @@ class Preparation:
         image_size: S, in pixels.
         roi: ``disc``: a square around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
         roi_scale: Side of the disc's square, in disc diameters.
-        fusion: How several experts become one target: majority, mean, intersection, union, or an expert's name.
+        fusion: How several experts become one target: majority, mean (soft), intersection, union, staple, or an
+            expert's name.
     """
 
     regions: tuple[Region, ...] = (DISC, CUP)
@@ -72,12 +75,20 @@ class Preparation:
         box = self.box(sample)
         size = self.image_size
         target = np.zeros((size, size, len(self.regions)), np.uint8)
+        truth = target.copy()
         valid = np.zeros(len(self.regions), np.bool_)
         for channel, region in enumerate(self.regions):
             if annotations := sample.of(region):
                 target[..., channel] = crop(fuse(annotations, self.fusion), box, size)
+                # Half of the experts is half of 255: cut after cropping, such a plateau would lose its edge.
+                truth[..., channel] = crop(fuse(annotations, self.scored), box, size)
                 valid[channel] = True
-        return Prepared(crop(sample.image, box, size), target, valid, box)
+        return Prepared(crop(sample.image, box, size), target, truth, valid, box)
+
+    @property
+    def scored(self) -> str:
+        """The fusion that scores rest on: ``majority`` in place of the soft ``mean``."""
+        return "majority" if self.fusion == "mean" else self.fusion
 
     @property
     def protocol(self) -> str:
@@ -89,7 +100,7 @@ class Preparation:
         }[self.roi]
         size = self.image_size
         scored = "masks as thresholded, without post-processing"
-        return f"{crop_of}, {size} x {size} pixels; experts fused by {self.fusion}; {scored}; mean over pictures"
+        return f"{crop_of}, {size} x {size} pixels; truth: {self.scored} of experts; {scored}; mean over pictures"
 
     def box(self, sample: Sample) -> Box:
         """The square to take from this sample."""

@@ -53,9 +53,10 @@ class Store:
         """The picture at the size at which pictures are compared, uint8 RGB, of its own memory."""
         return np.array(self.caches[self.sources[index]].views[self.within[index]])
 
-    def target(self, index: int) -> Image:
-        """S x S x R uint8, of its own memory."""
-        return np.array(self.caches[self.sources[index]].targets[self.within[index]])
+    def target(self, index: int, scored: bool) -> Image:
+        """S x S x R uint8, of its own memory: what is scored against, or what is learnt."""
+        cache = self.caches[self.sources[index]]
+        return np.array((cache.truths if scored else cache.targets)[self.within[index]])
 
     def valid(self, index: int) -> npt.NDArray[np.bool_]:
         """R bool."""
@@ -70,12 +71,18 @@ class PreparedDataset(Dataset[Batch]):
         indices: The records of this subset.
         augmentation: What each sample goes through.
         turns: The stored variant that each of a sample's turns shows.
+        scored: Whether the target is what is scored against, not what is learnt.
     """
 
     def __init__(
-        self, store: Store, indices: Sequence[int], augmentation: Augmentation, turns: npt.NDArray[np.int64]
+        self,
+        store: Store,
+        indices: Sequence[int],
+        augmentation: Augmentation,
+        turns: npt.NDArray[np.int64],
+        scored: bool,
     ) -> None:
-        self.store, self.augmentation = store, augmentation
+        self.store, self.augmentation, self.scored = store, augmentation, scored
         self.indices = np.repeat(np.asarray(indices, dtype=np.int64), len(turns))
         self.variants = np.tile(turns, len(indices))
         self.sample_sources = store.sources[self.indices]
@@ -87,7 +94,7 @@ class PreparedDataset(Dataset[Batch]):
         position, seed = draw if isinstance(draw, tuple) else (draw, 0)
         index = int(self.indices[position])
         picture = self.store.image(index, int(self.variants[position]))
-        image, target = self.augmentation(picture, self.store.target(index), seed)
+        image, target = self.augmentation(picture, self.store.target(index, self.scored), seed)
         return Batch(
             image=image,
             target=target,

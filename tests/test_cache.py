@@ -27,6 +27,7 @@ def test_store_holds_what_preparation_gives(tmp_path):
         expected = SMALL(dataset[position])
         assert np.array_equal(cache.images[position, 0], expected.image)
         assert np.array_equal(cache.targets[position], expected.target)
+        assert np.array_equal(cache.truths[position], expected.truth)
         assert cache.valid[position].tolist() == expected.valid.tolist() == [True, True]
         assert np.array_equal(cache.hashes[position], perceptual_hashes(np.array(cache.views[position])))
 

@@ -222,7 +222,7 @@ def monai_way(module: FundusDataModule, metadata: bool) -> Way:
     ranges["rotate_range"] = math.radians(ROTATION)
 
     def load(index: int) -> dict[str, Any]:
-        image, target = prepared.store.image(index), prepared.store.target(index)
+        image, target = prepared.store.image(index), prepared.store.target(index, prepared.scored)
         planes = {"image": image.transpose(2, 0, 1), "target": target.transpose(2, 0, 1)}
         scaled = {name: plane / np.float32(255) for name, plane in planes.items()}
         return {**scaled, "valid": torch.from_numpy(prepared.store.valid(index))}
