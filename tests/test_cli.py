@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from fundusseg import evaluate, fit, predict
@@ -83,6 +84,19 @@ def test_saved_configuration_runs_again_as_it_is(run_folder, tmp_path, monkeypat
     first, again = (yaml.safe_load((f / "config.yaml").read_text()) for f in (run_folder, tmp_path / "runs/version_0"))
     assert first == again
     assert (run_folder / "test.json").read_text() == (tmp_path / "runs/version_0/test.json").read_text()
+
+
+def test_a_run_goes_on_from_its_last_epoch_to_the_same_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    common = [*TINY, f"--data.cache_dir={tmp_path}", "--model.schedule=fundusseg.schedules.Plateau"]
+    assert fit.main([*common, "--trainer.max_epochs=3"]) == 0
+    assert fit.main([*common, "--trainer.max_epochs=2"]) == 0
+    half, whole = (tmp_path / "runs" / f"version_{n}" / "checkpoints" / "last.ckpt" for n in (1, 0))
+    assert torch.load(half, weights_only=True)["epoch"] == 1
+    assert fit.main([*common, "--trainer.max_epochs=3", f"--resume={half}"]) == 0
+    resumed = tmp_path / "runs" / "version_2" / "checkpoints" / "last.ckpt"
+    states = [torch.load(file, weights_only=True)["state_dict"] for file in (whole, resumed)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] if name.startswith("model."))
 
 
 def test_evaluate_needs_only_the_file_and_repeats_the_test(run_folder, best, tmp_path):
