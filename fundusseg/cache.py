@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -18,12 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fundusseg.annotations import fuse
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.duplicates import VIEW, perceptual_hashes
+from fundusseg.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
 from fundusseg.preparation import Preparation
-from fundusseg.roi import crop
-from fundusseg.sample import Image, Record, Sample
+from fundusseg.roi import crop, disc_box
+from fundusseg.sample import DISC, Image, Record, Sample
 from fundusseg.variants import Variants
 
 _MAKERS = ("datasets/*.py", "annotations.py", "images.py", "roi.py", "preparation.py", "variants.py", "duplicates.py")
@@ -60,8 +62,9 @@ class Cache:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
-            whole = len(self.images) == len(self.targets) == len(self.truths) == len(self.valid) == len(self.digests)
-        except (OSError, ValueError):
+            parts = (self.images, self.targets, self.truths, self.views, self.valid, self.hashes)
+            whole = {len(part) for part in parts} == {len(self.digests)}
+        except (OSError, ValueError, EOFError):
             whole = False
         if not whole:
             raise DatasetError(
@@ -192,7 +195,10 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     def prepare(record: Record, sample: Sample) -> None:
         position = positions[record.key]
         prepared = preparation(sample)
-        views[position] = view = crop(sample.image, prepared.box, VIEW)
+        # Whatever the network sees, pictures are compared around the disc: a crop, and the photograph it was cut from.
+        discs = sample.of(DISC)
+        around = disc_box(fuse(discs, "union"), VIEW_SCALE) if discs else prepared.box
+        views[position] = view = crop(sample.image, around, VIEW)
         images[position] = variants(prepared.image)
         targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
         hashes[position] = perceptual_hashes(view)
@@ -259,8 +265,9 @@ def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) 
 
 def _clear_stale(parent: Path) -> None:
     """Remove what killed builds left a day ago or earlier."""
-    for partial in parent.glob(".*-*-*"):
-        if partial.is_dir() and time.time() - partial.stat().st_mtime > 86_400:
+    for partial in parent.iterdir():
+        ours = re.fullmatch(r"\..+-[0-9a-f]{16}-\w{8}", partial.name) and partial.is_dir()
+        if ours and time.time() - partial.stat().st_mtime > 86_400:
             shutil.rmtree(partial, ignore_errors=True)
 
 

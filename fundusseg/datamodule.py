@@ -129,6 +129,10 @@ class FundusDataModule(LightningDataModule):
         ):
             if value is not None and value < least:
                 raise ConfigurationError(f"{name} {value}", f"at least {least}", f"change --data.{name}")
+        if unknown := sorted(set(self.drop_duplicates_from) - set(self.sources)):
+            raise ConfigurationError(
+                f"drop_duplicates_from {unknown}", f"some of {list(self.sources)}", "change --data.drop_duplicates_from"
+            )
         labelled = {region for record in self.records for region in record.regions}
         if nowhere := [region for region in self.preparation.regions if region not in labelled]:
             raise ConfigurationError(
@@ -166,7 +170,7 @@ class FundusDataModule(LightningDataModule):
         store = Store(self.open_stores())
         digests = self.digests(store)
         self.split.check_files(digests)
-        used = {key for subset in SUBSETS for key in self.split.keys(subset)}
+        used = {*self.split.train, *self.split.val, *self.split.test, *self.split.dropped}
         self.split = replace(self.split, files={key: digests[key] for key in sorted(used)})
         self.split = self.split.without(self._dropped(store))
         positions = {record.key: index for index, record in enumerate(self.records)}

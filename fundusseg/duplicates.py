@@ -1,8 +1,8 @@
 """Near-identical pictures: found by perceptual hash, confirmed by correlation.
 
 The same photograph stands in several public datasets (RIM-ONE DL holds pictures of r2 and r3), saved, scaled and
-cropped anew. What is compared is the middle of the square that the network sees: it is centred on the disc, whatever
-it was cut from, and holds no border of the crop.
+cropped anew. What is compared is a view centred on the labelled disc, whatever it was cut from, and of that the middle,
+which holds no border of a crop. Where no disc is labelled it is the square that the network sees.
 """
 
 import itertools
@@ -34,6 +34,9 @@ came to at least 0.937.
 
 VIEW = 128
 """Side of the pictures that are compared, whatever size the network sees."""
+
+VIEW_SCALE = 2.4
+"""Side of the view in disc diameters, where a disc is labelled."""
 
 _SIDE = 64
 _OFFSETS = tuple(itertools.product((0.0, -0.025, 0.025), (0.0, -0.025, 0.025), (1.0, 0.94, 1.06)))

@@ -53,6 +53,8 @@ def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     write_scores(scores, preparation.protocol, folder / "test")
     console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
+    if dropped := cli.datamodule.split.dropped:
+        console.print(f"Left out, shown in another source or subset too: {', '.join(dropped)}", soft_wrap=True)
     pictures = "DISC_CROPS" if preparation.roi == "disc" else "PHOTOGRAPHS"
     console.print("Next:", style="bold")
     for command in (

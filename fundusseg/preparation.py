@@ -99,8 +99,9 @@ class Preparation:
             "picture": "whole pictures",
         }[self.roi]
         size = self.image_size
+        rule = "majority (at least half)" if self.scored == "majority" else self.scored
         scored = "masks as thresholded, without post-processing"
-        return f"{crop_of}, {size} x {size} pixels; truth: {self.scored} of experts; {scored}; mean over pictures"
+        return f"{crop_of}, {size} x {size} pixels; truth: {rule} of experts; {scored}; mean over pictures"
 
     def box(self, sample: Sample) -> Box:
         """The square to take from this sample."""

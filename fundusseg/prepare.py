@@ -70,6 +70,8 @@ def main(arguments: list[str]) -> int:
             caches.append(cache)
             records += dataset.records
             write_sheets(cache, preparation, output / dataset.source)
+    labelled = {region for inspection in inspections for region in inspection.regions}
+    problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
     problems += twice(caches, records, data.drop_duplicates_from)
     show(inspections, problems)
     write_json({"datasets": [inspection.row() for inspection in inspections], "problems": problems}, output / REPORT)

@@ -22,6 +22,7 @@ class Split:
         train: What the weights are fitted to.
         val: What chooses the checkpoint and the thresholds.
         test: What is reported, touched by nothing else.
+        dropped: What is left out because another source or subset shows the same photograph.
         patients: Patient (``source/patient``) of each picture, by key.
         files: Digest of each picture's files, by key; empty where it is not known.
     """
@@ -29,6 +30,7 @@ class Split:
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
     patients: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -45,12 +47,12 @@ class Split:
         """The same split with some pictures left out."""
         out = set(keys)
         train, val, test = (tuple(key for key in self.keys(subset) if key not in out) for subset in SUBSETS)
-        return replace(self, train=train, val=val, test=test)
+        return replace(self, train=train, val=val, test=test, dropped=tuple(sorted({*self.dropped, *out})))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON and checkpoints."""
         content: dict[str, Any] = {subset: list(self.keys(subset)) for subset in SUBSETS}
-        return content | {"patients": dict(self.patients), "files": dict(self.files)}
+        return content | {"dropped": list(self.dropped), "patients": dict(self.patients), "files": dict(self.files)}
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
@@ -61,7 +63,14 @@ class Split:
         """
         try:
             subsets = {subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS}
-            return cls(**subsets, patients=dict(content.get("patients", {})), files=dict(content.get("files", {})))
+            return cls(
+                subsets["train"],
+                subsets["val"],
+                subsets["test"],
+                tuple(content.get("dropped", ())),
+                dict(content.get("patients", {})),
+                dict(content.get("files", {})),
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
                 "a split without the lists train, val and test",
@@ -94,7 +103,7 @@ class Split:
             DatasetError: A record is missing on either side, or a patient stands in two subsets.
         """
         known = {record.key for record in records}
-        listed = {key for subset in SUBSETS for key in self.keys(subset)}
+        listed = {key for subset in SUBSETS for key in self.keys(subset)} | set(self.dropped)
         for strays, where in ((listed - known, "not in the datasets"), (known - listed, "not in the split")):
             if strays:
                 raise DatasetError(
@@ -172,7 +181,7 @@ def draw_split(
             drawn: Subset = "test" if record.patient in tested else "val" if record.patient in held else "train"
             subset_of[record.key] = place.get(record.key, drawn)
     train, chosen, last = (tuple(key for key, subset in subset_of.items() if subset == name) for name in SUBSETS)
-    split = Split(train, chosen, last, {record.key: _patient(record) for record in records})
+    split = Split(train, chosen, last, patients={record.key: _patient(record) for record in records})
     _refuse_shared_patients(records, split)
     return split
 
@@ -190,7 +199,7 @@ def unseen(records: Sequence[Record], known: Split, files: Mapping[str, str]) ->
     Raises:
         DatasetError: Nobody is left.
     """
-    used = (*known.train, *known.val)
+    used = (*known.train, *known.val, *known.dropped)
     patients = {known.patients.get(key, key) for key in used}
     seen = {known.files[key] for key in used if key in known.files}
     new = [record for record in records if _patient(record) not in patients and files.get(record.key) not in seen]
@@ -201,7 +210,7 @@ def unseen(records: Sequence[Record], known: Split, files: Mapping[str, str]) ->
             "patients that it has never seen",
             "give other data with --config, or train with a larger --data.test_share",
         )
-    return Split((), (), test, {record.key: _patient(record) for record in new})
+    return Split((), (), test, patients={record.key: _patient(record) for record in new})
 
 
 def _check_shares(

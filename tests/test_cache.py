@@ -101,6 +101,20 @@ def test_a_damaged_store_is_refused(tmp_path):
         Cache.build(Phantom(count=3, size=96), SMALL, tmp_path)
 
 
+def test_an_emptied_file_is_a_damaged_store_and_foreign_folders_stay(tmp_path):
+    mine = tmp_path / ".my-thesis-data"
+    mine.mkdir()
+    os.utime(mine, (1, 1))
+    folder = Cache.build(Phantom(count=3, size=96), SMALL, tmp_path).folder
+    assert mine.is_dir()
+    for name in ("valid.npy", "views.npy", "truths.npy"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"")
+        with pytest.raises(DatasetError, match="damaged store"):
+            Cache(folder)
+        (folder / name).write_bytes(whole)
+
+
 def test_a_killed_build_is_made_anew(tmp_path):
     code = f"""
 import os

@@ -8,6 +8,7 @@ from fundusseg.augment import Augmentation
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import DrionsDB, Phantom
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.splits import unseen
 from fundusseg.variants import Variants
 from tests.data import drions_db
 
@@ -96,6 +97,11 @@ def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
     with pytest.raises(DatasetError, match=r"8 pairs of near-identical pictures: one/00000 = two/00000"):
         module(tmp_path, datasets=twice)
     data = module(tmp_path, datasets=twice, drop_duplicates_from=["two"])
+    assert data.split.dropped == tuple(f"two/{n:05}" for n in range(8))
+    data.split.save(tmp_path / "split.json")
+    again = module(tmp_path, datasets=twice, drop_duplicates_from=["two"], split=str(tmp_path / "split.json"))
+    assert again.split == data.split
+    assert not any(key.startswith("two/") for key in unseen(data.records, data.split, data.digests()).test)
     assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
 
 
@@ -157,6 +163,8 @@ def test_former_split_is_taken_from_its_file(tmp_path):
         ({"regions": []}, "regions"),
         ({"roi_scale": 0.5}, "roi_scale 0.5"),
         ({"fusion": "average"}, "average"),
+        ({"drop_duplicates_from": ["nobody"]}, "nobody"),
+        ({"regions": ["disc", "cupp"]}, "cupp"),
     ],
 )
 def test_settings_out_of_range(tmp_path, options, message):

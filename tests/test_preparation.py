@@ -27,7 +27,7 @@ def test_a_hard_target_is_the_truth(sample, fusion):
     preparation = Preparation(image_size=96, fusion=fusion)
     prepared = preparation(sample)
     assert np.array_equal(prepared.target, prepared.truth)
-    assert f"truth: {fusion} of experts" in preparation.protocol
+    assert f"truth: {fusion}" in preparation.protocol
 
 
 def test_the_box_is_centred_on_the_disc_and_scaled(sample):

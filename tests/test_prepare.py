@@ -75,6 +75,12 @@ def test_one_photograph_in_two_datasets_is_named_unless_decided(tmp_path):
     assert run(tmp_path, datasets, '--data.drop_duplicates_from=["two"]')[0] == 0
 
 
+def test_a_region_that_nobody_labels_is_a_problem(tmp_path):
+    options = ["--data.regions=[disk]", "--data.roi=picture"]
+    code, report = run(tmp_path, [reader("Phantom", count=3, size=96)], *options)
+    assert code == 1 and report["problems"] == ["no dataset labels the region 'disk'"]
+
+
 def test_other_regions_and_grey_pictures_go_the_same_way(tmp_path):
     isbi_membrane.build(tmp_path / "membrane")
     options = ["--data.regions=[membrane]", "--data.roi=picture"]

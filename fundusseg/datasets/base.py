@@ -37,6 +37,8 @@ class FundusDataset(ABC):
     regions: tuple[Region, ...]
     licence: ClassVar[str]
     citation: ClassVar[str]
+    nested_experts: ClassVar[bool] = False
+    """Annotations are levels of agreement: that of all experts may be empty."""
     layout: ClassVar[str]
 
     def __init__(self, root: str | Path) -> None:
@@ -143,7 +145,8 @@ class FundusDataset(ABC):
             if annotation.mask.shape != image.shape[:2]:
                 raise mask_size_error(record, annotation.region, annotation.mask.shape, image.shape[:2])
         for region in record.regions:
-            if not any(annotation.mask.any() for annotation in annotations if annotation.region == region):
+            marked = [annotation.mask.any() for annotation in annotations if annotation.region == region]
+            if not (any(marked) if self.nested_experts else marked and all(marked)):
                 raise empty_mask_error(record, region)
         return Sample(record, image, tuple(annotations))
 

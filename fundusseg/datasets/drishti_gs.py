@@ -37,6 +37,7 @@ class DrishtiGS(FundusDataset):
     """
 
     source = "drishti_gs"
+    nested_experts = True
     regions = (DISC, CUP)
     licence = "research use; cite the paper"
     citation = (

@@ -6,7 +6,7 @@ import pytest
 from fundusseg.annotations import fuse
 from fundusseg.datasets import RimOneR3
 from fundusseg.errors import ConfigurationError, DatasetError
-from fundusseg.images import read_photograph
+from fundusseg.images import read_mask, read_photograph
 from tests.data import rim_one_r3
 from tests.data.shapes import CUP, DISC, HEIGHT, RATIO, WIDTH, ellipse, extent, save, vertical_ratio
 
@@ -81,3 +81,14 @@ def test_the_index_decodes_nothing(tree):
 def test_other_masks_are_refused_at_once(tmp_path):
     with pytest.raises(ConfigurationError, match="masks='expert1' for RimOneR3"):
         RimOneR3(tmp_path, masks="expert1")
+
+
+def test_one_experts_empty_mask_is_no_opinion(tmp_path):
+    rim_one_r3.build(tmp_path)
+    mask = next(path for path in sorted(tmp_path.rglob("*exp2*.png")) if "Disc" in path.name or "Cup" in path.name)
+    save(mask, 0 * read_mask(mask))
+    name = mask.name.split("-1-")[0]
+    dataset = RimOneR3(tmp_path)
+    record = next(record for record in dataset.records if record.files and mask in record.files.values())
+    with pytest.raises(DatasetError, match=name):
+        dataset.load(record)
