@@ -32,6 +32,14 @@ class DatasetError(FundusSegError):
     """A dataset's folder, file list or annotation is not as its publisher describes it."""
 
 
+class OrphanError(DatasetError):
+    """A picture without its annotation, or the other way round."""
+
+
+class EmptyMaskError(DatasetError):
+    """An annotation in which nothing is marked."""
+
+
 class ImageError(FundusSegError):
     """A picture cannot be read or has the wrong form."""
 

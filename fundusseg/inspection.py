@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fundusseg.annotations import fuse
-from fundusseg.errors import FundusSegError, ImageError
+from fundusseg.errors import EmptyMaskError, FundusSegError, ImageError, OrphanError
 from fundusseg.masks import label_map
 from fundusseg.measures import measure
 from fundusseg.sample import CUP, DISC, Record, Region, Sample
@@ -30,7 +30,10 @@ class Inspection:
         diagnoses: Samples of each diagnosis, ``"not told"`` included.
         ratios: Vertical cup/disc ratio of each sample that labels both, experts fused by majority.
         unreadable: What files could not be decoded.
-        wrong: Annotations that are missing, empty, of another size or code.
+        orphans: Why pictures and annotations could not be paired; the dataset is then not read further.
+        empty: Annotations in which nothing is marked.
+        wrong: Annotations of another size or code, and whatever else cannot be used.
+        duplicates: Pictures that show the same photograph as another of the datasets.
         outside: Cups that leave their disc by more than `OUTSIDE`.
     """
 
@@ -43,7 +46,10 @@ class Inspection:
     diagnoses: Counter[str] = field(default_factory=Counter)
     ratios: list[float] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    duplicates: set[str] = field(default_factory=set)
     outside: list[str] = field(default_factory=list)
 
     def __call__(self, record: Record, outcome: Sample | FundusSegError) -> None:
@@ -52,7 +58,7 @@ class Inspection:
         self.patients.add(record.patient)
         self.diagnoses[record.diagnosis or "not told"] += 1
         if isinstance(outcome, FundusSegError):
-            (self.unreadable if isinstance(outcome, ImageError) else self.wrong).append(str(outcome))
+            self.fail(outcome)
             return
         height, width = outcome.image.shape[:2]
         self.sizes[width, height] += 1
@@ -61,6 +67,11 @@ class Inspection:
             self.experts = max(self.experts, len(outcome.of(region)))
         if outcome.of(DISC) and outcome.of(CUP):
             self._look_at_cup(outcome)
+
+    def fail(self, error: FundusSegError) -> None:
+        """Note what is wrong with a file, or with the dataset as a whole."""
+        lists = ((ImageError, self.unreadable), (OrphanError, self.orphans), (EmptyMaskError, self.empty))
+        next((found for kind, found in lists if isinstance(error, kind)), self.wrong).append(str(error))
 
     def _look_at_cup(self, sample: Sample) -> None:
         disc, cup = (fuse(sample.of(region), "majority") for region in (DISC, CUP))
@@ -75,7 +86,7 @@ class Inspection:
     @property
     def problems(self) -> list[str]:
         """Every sentence that somebody has to act on."""
-        return [*self.unreadable, *self.wrong, *self.outside]
+        return [*self.orphans, *self.unreadable, *self.empty, *self.wrong, *self.outside]
 
     def row(self) -> dict[str, Any]:
         """The dataset's line of the table, as text."""
@@ -90,8 +101,11 @@ class Inspection:
             "diagnosis": ", ".join(f"{name} {count}" for name, count in sorted(self.diagnoses.items())),
             "vertical ratio": f"{low:.2f} {middle:.2f} {high:.2f}" if self.ratios else "-",
             "unreadable": str(len(self.unreadable)),
+            "orphans": str(len(self.orphans)),
+            "empty masks": str(len(self.empty)),
             "wrong masks": str(len(self.wrong)),
             "cup outside": str(len(self.outside)),
+            "duplicates": str(len(self.duplicates)),
         }
 
 

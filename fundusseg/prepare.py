@@ -33,7 +33,7 @@ from fundusseg.sample import Record, Sample
 from fundusseg.variants import Variants
 
 REPORT = "report.json"
-COUNTS = {"pictures", "patients", "experts", "unreadable", "wrong masks", "cup outside"}
+COUNTS = {"pictures", "patients", "experts", "unreadable", "orphans", "empty masks", "wrong masks", "cup outside"}
 
 SHEET = (6, 8)
 """Rows and columns of a contact sheet."""
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
             write_sheets(cache, preparation, output / dataset.source)
     labelled = {region for inspection in inspections for region in inspection.regions}
     problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
-    problems += twice(caches, records, data.drop_duplicates_from)
+    problems += twice(caches, records, data.drop_duplicates_from, inspections)
     show(inspections, problems)
     write_json({"datasets": [inspection.row() for inspection in inspections], "problems": problems}, output / REPORT)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
@@ -95,8 +95,9 @@ def check(
 
             return inspection, Cache.build(dataset, preparation, folder, variants, visit)
         except FundusSegError as error:
-            if not inspection.problems:  # no single file's fault: the folder, an orphan, a setting
-                inspection.wrong.append(str(error))
+            files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
+            if not files:  # no single file's fault: the folder, an orphan, a setting
+                inspection.fail(error)
             return inspection, None
 
 
@@ -115,13 +116,18 @@ def write_sheets(cache: Cache, preparation: Preparation, name: Path) -> None:
         write_png(name.with_name(f"{name.name}_{number:03}.png"), panel(pictures, columns))
 
 
-def twice(caches: Sequence[Cache], records: Sequence[Record], drop_from: Sequence[str]) -> list[str]:
-    """A sentence for each pair of near-identical pictures of different patients that no setting decides."""
+def twice(
+    caches: Sequence[Cache], records: Sequence[Record], drop_from: Sequence[str], inspections: Sequence[Inspection]
+) -> list[str]:
+    """Count near-identical pictures of different patients; a sentence for each pair that no setting decides."""
     if not caches:
         return []
     store = Store(caches)
     patients = [(record.source, record.patient) for record in records]
     pairs = find_duplicates(store.hashes, store.view, lambda one, two: patients[one] != patients[two])
+    of_source = {inspection.source: inspection for inspection in inspections}
+    for position in (side for pair in pairs for side in (pair.first, pair.second)):
+        of_source[records[position].source].duplicates.add(records[position].key)
     _, left = drop_or_refuse(pairs, lambda position: records[position].source, drop_from)
     return [
         f"near-identical ({pair.correlation:.3f}): {records[pair.first].image} and {records[pair.second].image}"

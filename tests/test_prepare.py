@@ -52,7 +52,7 @@ def test_every_problem_is_named_and_the_code_says_so(tmp_path):
     code, report = run(tmp_path, [reader("Folder", root="mine", code="0/1/2")])
     assert code == 1
     row = report["datasets"][0]
-    assert (row["pictures"], row["unreadable"], row["wrong masks"]) == ("3", "1", "2")
+    assert (row["pictures"], row["unreadable"], row["wrong masks"], row["empty masks"]) == ("3", "1", "1", "1")
     text = " ".join(report["problems"])
     assert all(path.name in text for path in (images[0], masks[1], masks[2]))
     assert not (tmp_path / "cache").exists() or not any((tmp_path / "cache").iterdir())
@@ -66,12 +66,14 @@ def test_an_orphan_and_a_missing_folder_are_named_and_the_others_are_done(tmp_pa
     assert code == 1 and len(report["problems"]) == 2
     assert "stray.png" in report["problems"][0] and "nowhere" in report["problems"][1]
     assert [row["pictures"] for row in report["datasets"]] == ["0", "0", "4"]
+    assert [row["orphans"] for row in report["datasets"]] == ["1", "0", "0"]
 
 
 def test_one_photograph_in_two_datasets_is_named_unless_decided(tmp_path):
     datasets = [reader("Phantom", count=3, size=96, name=name) for name in ("one", "two")]
     code, report = run(tmp_path, datasets)
     assert code == 1 and len(report["problems"]) == 3 and "one/00000 and two/00000" in report["problems"][0]
+    assert [row["duplicates"] for row in report["datasets"]] == ["3", "3"]
     assert run(tmp_path, datasets, '--data.drop_duplicates_from=["two"]')[0] == 0
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
-from fundusseg.errors import DatasetError
+from fundusseg.errors import DatasetError, EmptyMaskError, OrphanError
 from fundusseg.images import read_photograph
 from fundusseg.sample import Annotation, Image, Record, Region, Sample
 
@@ -167,10 +167,10 @@ def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: t
     )
 
 
-def empty_mask_error(record: Record, region: Region) -> DatasetError:
+def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
     """A region that the dataset labels, without one marked pixel."""
     files = ", ".join(str(file) for file in record.files.values())
-    return DatasetError(
+    return EmptyMaskError(
         f"no {region} pixel marked for {record.image} ({files})",
         f"a mask in which the {region} is marked",
         "restore the mask, or remove the picture",
@@ -232,7 +232,7 @@ def _refuse_orphans(what: str, files: Mapping[str, Path], counterpart: str, othe
     if orphans:
         names = ", ".join(str(files[key]) for key in orphans[:3])
         more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-        raise DatasetError(
+        raise OrphanError(
             f"a {what} without its {counterpart}: {names}{more}",
             f"one {counterpart} for each {what}, matched by name",
             f"add the missing {counterpart}, or remove the {what}",
