@@ -33,7 +33,6 @@ from fundusseg.sample import Record, Sample
 from fundusseg.variants import Variants
 
 REPORT = "report.json"
-COUNTS = {"pictures", "patients", "experts", "unreadable", "orphans", "empty masks", "wrong masks", "cup outside"}
 
 SHEET = (6, 8)
 """Rows and columns of a contact sheet."""
@@ -136,13 +135,12 @@ def twice(
 
 
 def show(inspections: Sequence[Inspection], problems: Sequence[str]) -> None:
-    """Print a line for each dataset, and every problem."""
-    table = Table(title="Datasets")
+    """Print a column for each dataset, and every problem."""
+    table = Table(title="Datasets", show_header=False)
+    table.add_column(no_wrap=True)
     rows = [inspection.row() for inspection in inspections]
-    for column in rows[0] if rows else ():
-        table.add_column(column, justify="right" if column in COUNTS else "left", no_wrap=column == "source")
-    for row in rows:
-        table.add_row(*(Text(value) for value in row.values()))
+    for name in rows[0]:
+        table.add_row(name, *(Text(row[name]) for row in rows))
     console.print(table)
     for problem in problems:
         console.print(problem, style="red", soft_wrap=True, markup=False)
