@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.annotations import fuse
+from fundusseg.border import BorderWeights
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
@@ -28,8 +29,13 @@ from fundusseg.roi import crop, disc_box
 from fundusseg.sample import DISC, Image, Record, Sample
 from fundusseg.variants import Variants
 
-_MAKERS = ("datasets/*.py", "annotations.py", "images.py", "roi.py", "preparation.py", "variants.py", "duplicates.py")
+_MAKERS = (
+    *("datasets/*.py", "annotations.py", "border.py", "duplicates.py"),
+    *("images.py", "preparation.py", "roi.py", "variants.py"),
+)
 """Our files that decide what a store holds: where one of them changes, stores are made anew."""
+
+_BORDERS = "borders.npy"
 
 
 def default_folder() -> Path:
@@ -58,12 +64,14 @@ class Cache:
         self._images: Image | None = None
         self._targets: Image | None = None
         self._truths: Image | None = None
+        self._borders: Image | None = None
         try:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
             parts = (self.images, self.targets, self.truths, self.views, self.valid, self.hashes)
-            whole = {len(part) for part in parts} == {len(self.digests)}
+            borders = () if self.borders is None else (self.borders,)
+            whole = {len(part) for part in (*parts, *borders)} == {len(self.digests)}
         except (OSError, ValueError, EOFError):
             whole = False
         if not whole:
@@ -81,6 +89,7 @@ class Cache:
         parent: Path | None = None,
         variants: Variants | None = None,
         visit: Visitor | None = None,
+        borders: BorderWeights | None = None,
     ) -> "Cache":
         """Open the store of this dataset and preparation, making it first where it does not exist.
 
@@ -92,12 +101,13 @@ class Cache:
             parent: Folder of all stores; the user's cache folder where None.
             variants: Pictures that are stored beside each one as it is.
             visit: Called for every sample, in order; every file is then decoded, even where the store exists.
+            borders: How each pixel weighs in the loss; None stores no weights.
 
         Raises:
             DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
         """
         variants, parent = variants or Variants(), parent or default_folder()
-        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants)}"
+        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants, borders)}"
         if folder.is_dir() and visit is not None:
             for _ in _loaded(dataset, visit):
                 pass
@@ -106,7 +116,7 @@ class Cache:
             _clear_stale(parent)
             partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
             try:
-                _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None))
+                _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None), borders)
                 _publish(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -138,22 +148,32 @@ class Cache:
             self._truths = np.load(self.folder / "truths.npy", mmap_mode="r")
         return self._truths
 
+    @property
+    def borders(self) -> Image | None:
+        """N x S x S x R uint8, mapped from disk: weights in multiples of `border.STEP`; None where none are stored."""
+        path = self.folder / _BORDERS
+        if self._borders is None and path.exists():
+            self._borders = np.load(path, mmap_mode="r")
+        return self._borders
+
     def __getstate__(self) -> dict[str, object]:
         """Leave the maps behind when a worker process is started: it opens its own."""
-        return {**self.__dict__, "_images": None, "_targets": None, "_truths": None}
+        return {**self.__dict__, "_images": None, "_targets": None, "_truths": None, "_borders": None}
 
     def __len__(self) -> int:
         return len(self.valid)
 
 
-def fingerprint(dataset: FundusDataset, preparation: Preparation, variants: Variants) -> str:
+def fingerprint(
+    dataset: FundusDataset, preparation: Preparation, variants: Variants, borders: BorderWeights | None
+) -> str:
     """A name that changes with the files (path, size, time), the reader's settings and code, and what is done."""
     reader = type(dataset)
     derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
     settings = {key: str(value) for key, value in vars(dataset).items() if key not in derived}
     code = [_our_code(), inspect.getsource(sys.modules[reader.__module__])]
     stamps = [_stamps(record) for record in dataset.records]
-    how = [asdict(preparation), variants.settings]
+    how = [asdict(preparation), variants.settings, borders and borders.settings]
     content = [reader.__module__, reader.__qualname__, code, settings, how, stamps]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -180,12 +200,20 @@ def _stamps(record: Record) -> list[object]:
     return [record.key, *([s.st_size, s.st_mtime_ns] if s else [] for s in status)]
 
 
-def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, variants: Variants, visit: Visitor) -> None:
+def _write(
+    folder: Path,
+    dataset: FundusDataset,
+    preparation: Preparation,
+    variants: Variants,
+    visit: Visitor,
+    borders: BorderWeights | None,
+) -> None:
     """Prepare every sample into memory-mapped files, a few at a time."""
     count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
     images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
     targets = _new(folder / "targets.npy", (count, size, size, regions))
     truths = _new(folder / "truths.npy", (count, size, size, regions))
+    weights = _new(folder / _BORDERS, targets.shape) if borders else None
     views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
@@ -202,6 +230,8 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
         images[position] = variants(prepared.image)
         targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
         hashes[position] = perceptual_hashes(view)
+        if borders is not None and weights is not None:
+            weights[position] = borders(prepared.truth)
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
     for record, outcome in _loaded(dataset, visit, prepare):
@@ -214,6 +244,8 @@ def _write(folder: Path, dataset: FundusDataset, preparation: Preparation, varia
     targets.flush()
     truths.flush()
     views.flush()
+    if weights is not None:
+        weights.flush()
     np.save(folder / "valid.npy", valid)
     np.save(folder / "hashes.npy", np.stack(hashes))
     (folder / "digests.json").write_text(json.dumps(digests))

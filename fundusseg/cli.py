@@ -31,6 +31,7 @@ from fundusseg.callbacks import ContourPanel
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError, FundusSegError, nearest
 from fundusseg.finetuning import TwoStage
+from fundusseg.losses import needs_weights
 from fundusseg.task import SegmentationTask
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
@@ -253,11 +254,25 @@ class FundusCLI(LightningCLI):
         for callback in callbacks:
             if isinstance(callback, TwoStage):
                 callback.check(self.trainer, self.model)
+        self._check_pixel_weights()
         # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
         callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
         self.model.configuration = self.parser.dump(self.config, skip_unset=False)
         plain = yaml.safe_load(self.model.configuration)
         self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
+
+    def _check_pixel_weights(self) -> None:
+        """Weights that no loss takes, or a loss without weights, is a mistake in either."""
+        stored, taken = self.datamodule.border_weights is not None, needs_weights(self.model.loss)
+        if stored != taken:
+            raise ConfigurationError(
+                "border weights for a loss that takes none"
+                if stored
+                else "no border weights for a loss that needs them",
+                "both or neither",
+                "set both --data.border_weights fundusseg.border.BorderWeights and a loss such as "
+                "fundusseg.losses.WeightedBCELoss, or neither",
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what each run shows; without a logger or a progress bar, what needs one is left out."""

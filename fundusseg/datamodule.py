@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from fundusseg.augment import Augmentation
+from fundusseg.border import BorderWeights
 from fundusseg.cache import Cache, Visitor
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
@@ -37,6 +38,8 @@ class FundusDataModule(LightningDataModule):
         roi_scale: Side of the disc's crop, in disc diameters.
         fusion: How several experts become one target: majority, mean, intersection, union, staple, or an expert's name.
             Scores take the majority in place of the mean.
+        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through, in use too.
+        border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
         batch_size: Samples in every batch.
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
             has weight 1.
@@ -66,6 +69,8 @@ class FundusDataModule(LightningDataModule):
         roi: RoiPolicy = "disc",
         roi_scale: float = 2.4,
         fusion: str = "mean",
+        clahe: float | None = None,
+        border_weights: BorderWeights | None = None,
         batch_size: int = 16,
         source_weights: dict[str, float] | None = None,
         samples_per_epoch: int | None = None,
@@ -85,7 +90,8 @@ class FundusDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
-        self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion)
+        self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion, clahe)
+        self.border_weights = border_weights
         self.batch_size = batch_size
         self.samples_per_epoch = samples_per_epoch
         self.variants = variants or Variants()
@@ -156,7 +162,7 @@ class FundusDataModule(LightningDataModule):
         Args:
             visit: Shown every sample; see `Cache.build`.
         """
-        settings = (self.preparation, self.cache_dir, self.variants, visit)
+        settings = (self.preparation, self.cache_dir, self.variants, visit, self.border_weights)
         return [Cache.build(dataset, *settings) for dataset in self.datasets]
 
     def setup(self, stage: str | None = None) -> None:

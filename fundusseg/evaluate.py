@@ -23,12 +23,12 @@ from fundusseg.report import score_table, write_scores
 from fundusseg.splits import unseen
 from fundusseg.task import SegmentationTask
 
-FIXED = {"regions", "image_size", "roi", "roi_scale"}
+FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
 """How pictures become squares: the checkpoint's."""
 
 TRAINING = {
     *("split", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
-    *("source_weights", "samples_per_epoch", "variants", "train_augmentation"),
+    *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
 }
 """What only training asks for."""
 
@@ -80,6 +80,7 @@ def _unseen_data(settings: dict[str, Any], description: Description) -> FundusDa
         image_size=preparation.image_size,
         roi=preparation.roi,
         roi_scale=preparation.roi_scale,
+        clahe=preparation.clahe,
     )
     if description.split is None:
         raise CheckpointError(

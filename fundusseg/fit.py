@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
-    cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
+    if cli.datamodule.split.test:
+        cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
     if cli.trainer.is_global_zero:
         cli.datamodule.split.save(folder / "split.json")
         _say_what_came_out(cli, Path(best), folder)
@@ -49,9 +50,12 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
 
 def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     """Print the table, where the files lie, and what to type next."""
-    scores, preparation = cli.model.results["test"], cli.model.preparation
-    write_scores(scores, preparation.protocol, folder / "test")
-    console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
+    scores, preparation = cli.model.results.get("test", []), cli.model.preparation
+    if scores:
+        write_scores(scores, preparation.protocol, folder / "test")
+        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
+    else:
+        console.print("No patient was set apart for a test: nothing was tested.")
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
     if dropped := cli.datamodule.split.dropped:
         console.print(f"Left out, shown in another source or subset too: {', '.join(dropped)}", soft_wrap=True)

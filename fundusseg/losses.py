@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from fundusseg.border import STEP
 from fundusseg.errors import ConfigurationError
 
 Over: TypeAlias = Literal["image", "batch"]
@@ -27,6 +28,23 @@ def bce_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Binary cross entropy, ``-t log p - (1 - t) log(1 - p)``: mean over pixels, then labelled regions."""
     logits, target, _ = _labelled(logits, target, valid)
     return _mean(_cross_entropy(logits, target).mean((2, 3)), valid)
+
+
+def weighted_bce_loss(logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor) -> Tensor:
+    """Binary cross entropy, each pixel by its weight: mean over pixels of ``w(x) (-t log p - (1 - t) log(1 - p))``.
+
+    With the border weights it is the loss of Ronneberger, Fischer, Brox, MICCAI 2015, arXiv 1505.04597: the soft-max
+    over their two classes is, for one region, the sigmoid of the difference of the two logits.
+
+    Args:
+        logits: B x R x H x W.
+        target: B x R x H x W in 0..1.
+        valid: B x R bool.
+        pixel_weight: B x R x H x W uint8, in multiples of ``border.STEP``.
+    """
+    logits, target, _ = _labelled(logits, target, valid)
+    loss = pixel_weight.float() * STEP * _cross_entropy(logits, target)
+    return _mean(loss.mean((2, 3)), valid)
 
 
 def focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
@@ -191,6 +209,16 @@ class BCELoss(nn.Module):
         return bce_loss(logits, target, valid)
 
 
+class WeightedBCELoss(nn.Module):
+    """Binary cross entropy by pixel weights; see ``weighted_bce_loss``. Needs ``--data.border_weights``."""
+
+    needs_weights = True
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor) -> Tensor:
+        """Loss of B x R x H x W logits."""
+        return weighted_bce_loss(logits, target, valid, pixel_weight)
+
+
 class FocalLoss(nn.Module):
     """Focal loss; see ``focal_loss``.
 
@@ -306,7 +334,7 @@ class WeightedSum(nn.Module):
     """Weighted sum of losses.
 
     Args:
-        losses: Losses that take logits, target and valid.
+        losses: Losses that take logits, target and valid; some may take pixel weights too.
         weights: One for each loss, 0 or more; each 1 where not given.
 
     Raises:
@@ -324,11 +352,20 @@ class WeightedSum(nn.Module):
             )
         self.losses = nn.ModuleList(losses)
         self.weights = list(weights)
+        self.needs_weights = any(needs_weights(loss) for loss in losses)
 
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor | None = None) -> Tensor:
         """Loss of B x R x H x W logits."""
-        terms = [weight * loss(logits, target, valid) for loss, weight in zip(self.losses, self.weights, strict=True)]
+        terms = []
+        for loss, weight in zip(self.losses, self.weights, strict=True):
+            more = (pixel_weight,) if needs_weights(loss) else ()
+            terms.append(weight * loss(logits, target, valid, *more))
         return torch.stack(terms).sum()
+
+
+def needs_weights(loss: nn.Module) -> bool:
+    """Whether a loss takes the weight of each pixel as its fourth argument."""
+    return bool(getattr(loss, "needs_weights", False))
 
 
 def _check(over: str, smoothing: float) -> None:

@@ -1,4 +1,4 @@
-"""Overlap and cup/disc ratio error, per region and per source, with state of fixed size and no read-out in a step.
+"""Overlap, accuracy and cup/disc ratio error, per region and source; state of fixed size, no read-out in a step.
 
 Undefined is NaN: it never enters a mean, and it is counted.
 """
@@ -23,7 +23,7 @@ class Score:
     Attributes:
         source: A source's name, or `ALL`.
         region: A region, or ``disc+cup`` for their ratio.
-        metric: ``dice``, ``iou``, or ``vcdr_error``: absolute error of the vertical cup/disc ratio.
+        metric: ``dice``, ``iou``, ``accuracy``, or ``vcdr_error``: absolute error of the vertical cup/disc ratio.
         value: The mean over samples where it is defined; NaN where there is none.
         n: Samples where it is defined.
         undefined: Labelled samples where it is not.
@@ -81,6 +81,21 @@ def iou(prediction: Tensor, target: Tensor) -> Tensor:
     return _area(prediction & target) / _area(prediction | target)
 
 
+def accuracy(prediction: Tensor, target: Tensor) -> Tensor:
+    """Share of the picture's pixels that are told right, inside or outside of each region.
+
+    A small region hardly moves it: nothing found of a cup is still right nearly everywhere.
+
+    Args:
+        prediction: bool (B, R, H, W).
+        target: bool (B, R, H, W).
+
+    Returns:
+        float32 (B, R), 0..1.
+    """
+    return (prediction == target).float().mean((-2, -1))
+
+
 def vertical_cdr(disc: Tensor, cup: Tensor) -> Tensor:
     """Vertical cup/disc ratio: rows that the cup spans over rows that the disc spans.
 
@@ -109,7 +124,7 @@ def _height(mask: Tensor) -> Tensor:
 
 
 class SegmentationScores(Metric):
-    """Means of Dice, IoU and the absolute vertical cup/disc ratio error, for each source.
+    """Means of Dice, IoU, pixel accuracy and the absolute vertical cup/disc ratio error, for each source.
 
     Args:
         regions: Names of the channels, parents first.
@@ -124,7 +139,7 @@ class SegmentationScores(Metric):
     def __init__(self, regions: Sequence[Region], sources: Sequence[str]) -> None:
         super().__init__()
         self.regions, self.sources = tuple(regions), tuple(sources)
-        self.columns = [(region, name) for name in ("dice", "iou") for region in regions]
+        self.columns = [(region, name) for name in ("dice", "iou", "accuracy") for region in regions]
         self.has_ratio = DISC in regions and CUP in regions
         if self.has_ratio:
             self.columns.append((f"{DISC}+{CUP}", "vcdr_error"))
@@ -141,8 +156,8 @@ class SegmentationScores(Metric):
             weight: (B,); samples of weight 0 are left out.
             source: int64 (B,).
         """
-        values = [dice(prediction, target), iou(prediction, target)]
-        labelled = [valid, valid]
+        values = [dice(prediction, target), iou(prediction, target), accuracy(prediction, target)]
+        labelled = [valid, valid, valid]
         if self.has_ratio:
             disc, cup = self.regions.index(DISC), self.regions.index(CUP)
             found = vertical_cdr(prediction[:, disc], prediction[:, cup])

@@ -14,7 +14,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.masks import label_map, region_mask
 from fundusseg.measures import Measures, measure
 from fundusseg.models import Network
-from fundusseg.roi import Box, crop, disc_box, restore
+from fundusseg.roi import Box, disc_box, restore
 from fundusseg.sample import DISC, Image
 from fundusseg.tiles import predict_tiled
 
@@ -87,7 +87,7 @@ class Predictor:
     def _segment(self, image: Image, box: Box) -> tuple[npt.NDArray[np.float32], Image]:
         """Probabilities and label map at native size of what lies in a box."""
         preparation = self.description.preparation
-        probabilities = restore(self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2])
+        probabilities = restore(self._probabilities(preparation.picture(image, box)), box, image.shape[:2])
         return probabilities, label_map(probabilities, preparation.regions, self.description.thresholds)
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from fundusseg.annotations import fuse
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.roi import Box, crop, disc_box, field_of_view, square
 from fundusseg.sample import CUP, DISC, Image, Region, Sample
+from fundusseg.variants import equalise
 
 RoiPolicy = Literal["disc", "field_of_view", "picture"]
 
@@ -44,6 +45,7 @@ class Preparation:
         roi_scale: Side of the disc's square, in disc diameters.
         fusion: How several experts become one target: majority, mean (soft), intersection, union, staple, or an
             expert's name.
+        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through; None for none.
     """
 
     regions: tuple[Region, ...] = (DISC, CUP)
@@ -51,6 +53,7 @@ class Preparation:
     roi: RoiPolicy = "disc"
     roi_scale: float = 2.4
     fusion: str = "mean"
+    clahe: float | None = None
 
     def __post_init__(self) -> None:
         if not self.regions or len(set(self.regions)) != len(self.regions):
@@ -65,6 +68,8 @@ class Preparation:
             raise ConfigurationError(
                 f"roi_scale {self.roi_scale}", "at least 1 disc diameter", "change --data.roi_scale"
             )
+        if self.clahe is not None and not 0 < self.clahe <= 1:
+            raise ConfigurationError(f"clahe {self.clahe}", "a clip limit above 0, up to 1", "change --data.clahe")
 
     def __call__(self, sample: Sample) -> Prepared:
         """Fuse the experts, cut the region of interest, resize.
@@ -83,7 +88,12 @@ class Preparation:
                 # Half of the experts is half of 255: cut after cropping, such a plateau would lose its edge.
                 truth[..., channel] = crop(fuse(annotations, self.scored), box, size)
                 valid[channel] = True
-        return Prepared(crop(sample.image, box, size), target, truth, valid, box)
+        return Prepared(self.picture(sample.image, box), target, truth, valid, box)
+
+    def picture(self, image: Image, box: Box) -> Image:
+        """A square of a photograph as the network sees it, S x S x 3 uint8."""
+        pixels = crop(image, box, self.image_size)
+        return pixels if self.clahe is None else equalise(pixels, self.clahe)
 
     @property
     def scored(self) -> str:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from fundusseg.border import BorderWeights
 from fundusseg.cache import Cache
 from fundusseg.cli import Parser, console, data_section, prepare_process, run
 from fundusseg.datamodule import FundusDataModule
@@ -57,12 +58,13 @@ def main(arguments: list[str]) -> int:
     section = [] if config is None else ["--data", json.dumps(data_section(config))]
     settings = command.instantiate(command.parse_args([*section, *arguments]))
     data, output = settings.data, Path(settings.output)
-    preparation = Preparation(tuple(data.regions), data.image_size, data.roi, data.roi_scale, data.fusion)
+    how = (data.image_size, data.roi, data.roi_scale, data.fusion, data.clahe)
+    preparation = Preparation(tuple(data.regions), *how)
     folder = None if data.cache_dir is None else Path(data.cache_dir)
     inspections, caches, records, problems = [], [], [], []
     for dataset in data.datasets or [Phantom()]:
         dataset = dataset.under(data.root)
-        inspection, cache = check(dataset, preparation, data.variants, folder)
+        inspection, cache = check(dataset, preparation, folder, data.variants, data.border_weights)
         inspections.append(inspection)
         problems += inspection.problems
         if cache is not None:
@@ -79,7 +81,11 @@ def main(arguments: list[str]) -> int:
 
 
 def check(
-    dataset: FundusDataset, preparation: Preparation, variants: Variants | None, folder: Path | None
+    dataset: FundusDataset,
+    preparation: Preparation,
+    folder: Path | None,
+    variants: Variants | None,
+    borders: BorderWeights | None,
 ) -> tuple[Inspection, Cache | None]:
     """Decode everything once, look at it and store it; no store where something cannot be used."""
     inspection = Inspection(dataset.source)
@@ -92,7 +98,7 @@ def check(
                 inspection(record, outcome)
                 progress.advance(bar)
 
-            return inspection, Cache.build(dataset, preparation, folder, variants, visit)
+            return inspection, Cache.build(dataset, preparation, folder, variants, visit, borders)
         except FundusSegError as error:
             files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
             if not files:  # no single file's fault: the folder, an orphan, a setting

@@ -1,7 +1,7 @@
 """Prepared samples as torch datasets: the batch's one form, for any subset and any turn."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,8 @@ class Batch(TypedDict):
     """int64 (B,): index into the data module's sources."""
     index: Tensor
     """int64 (B,): index into the data module's records."""
+    pixel_weight: NotRequired[Tensor]
+    """uint8 (B, R, S, S), in multiples of `border.STEP`; where the data module was asked for border weights."""
 
 
 class Store:
@@ -57,6 +59,11 @@ class Store:
         """S x S x R uint8, of its own memory: what is scored against, or what is learnt."""
         cache = self.caches[self.sources[index]]
         return np.array((cache.truths if scored else cache.targets)[self.within[index]])
+
+    def borders(self, index: int) -> Image | None:
+        """S x S x R uint8, of its own memory: pixel weights, where they are stored."""
+        stored = self.caches[self.sources[index]].borders
+        return None if stored is None else np.array(stored[self.within[index]])
 
     def valid(self, index: int) -> npt.NDArray[np.bool_]:
         """R bool."""
@@ -94,15 +101,21 @@ class PreparedDataset(Dataset[Batch]):
         position, seed = draw if isinstance(draw, tuple) else (draw, 0)
         index = int(self.indices[position])
         picture = self.store.image(index, int(self.variants[position]))
-        image, target = self.augmentation(picture, self.store.target(index, self.scored), seed)
-        return Batch(
+        target, borders = self.store.target(index, self.scored), self.store.borders(index)
+        # Weights go as further channels of the target: augmented as it is, and 0 beyond the picture's edge.
+        maps = target if borders is None else np.concatenate([target, borders], 2)
+        image, planes = self.augmentation(picture, maps, seed)
+        batch = Batch(
             image=image,
-            target=target,
+            target=planes[: target.shape[2]],
             valid=torch.from_numpy(self.store.valid(index)),
             weight=torch.tensor(1.0),
             source=torch.tensor(int(self.sample_sources[position])),
             index=torch.tensor(index),
         )
+        if borders is not None:
+            batch["pixel_weight"] = planes[target.shape[2] :]
+        return batch
 
 
 class PaddedDataset(Dataset[Batch]):

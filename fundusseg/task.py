@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from fundusseg import checkpoint
 from fundusseg.errors import ConfigurationError
-from fundusseg.losses import BCELoss, DiceLoss, WeightedSum
+from fundusseg.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
 from fundusseg.metrics import ALL, Score, SegmentationScores, nest
 from fundusseg.models import Network, UNet
 from fundusseg.models.layers import crop_centre
@@ -29,7 +29,8 @@ class SegmentationTask(LightningModule):
     Args:
         model: uint8 (B, 3, S, S) to logits (B, R, S, S). A network that is not derived from
             `fundusseg.models.layers.Network` needs ``spec``: its class_path and init_args.
-        loss: Of logits, targets 0..1 and valid (B, R); None takes Dice + binary cross entropy.
+        loss: Of logits, targets 0..1 and valid (B, R), and pixel weights where it needs them; None takes Dice + binary
+            cross entropy.
         optimizer: Made for the network's parameters.
         schedule: Of the learning rate; None keeps it constant.
         preparation: How pictures become squares; the data module's.
@@ -124,13 +125,25 @@ class SegmentationTask(LightningModule):
         # A network without padding predicts the middle of the picture.
         target, weight = crop_centre(batch["target"], logits).float() / 255, batch["weight"]
         valid = batch["valid"] & (weight > 0)[:, None]
-        loss: Tensor = self.loss(logits, target, valid)
+        loss: Tensor = self.loss(logits, target, valid, *self._pixel_weights(batch, logits))
         self.losses[stage].update(loss.detach(), weight.sum())
         if stage != "train":
             prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
             truth = nest(target > 0.5, self.regions)
             self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
         return {"loss": loss, "logits": logits, "target": target, "valid": valid}
+
+    def _pixel_weights(self, batch: dict[str, Tensor], logits: Tensor) -> list[Tensor]:
+        """What the loss takes beside target and valid."""
+        if not needs_weights(self.loss):
+            return []
+        if "pixel_weight" not in batch:
+            raise ConfigurationError(
+                f"a loss {type(self.loss).__name__} that weighs pixels, and data without weights",
+                "data that stores them",
+                "set --data.border_weights fundusseg.border.BorderWeights, or choose another loss",
+            )
+        return [crop_centre(batch["pixel_weight"], logits)]
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's loss: one read."""

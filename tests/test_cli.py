@@ -211,6 +211,19 @@ def test_a_network_without_padding_trains_and_predicts_whole_pictures(tmp_path, 
     assert probabilities.shape == (2, 60, 60)
 
 
+def test_a_loss_that_weighs_pixels_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weighed = ["--data.border_weights=fundusseg.border.BorderWeights", "--model.loss=fundusseg.losses.WeightedBCELoss"]
+    assert fit.main([*TINY, *weighed, f"--data.cache_dir={tmp_path}"]) == 0
+
+
+def test_without_test_patients_nothing_is_tested(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert fit.main([*TINY, "--data.test_share=0", f"--data.cache_dir={tmp_path}"]) == 0
+    assert "nothing was tested" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("test.csv"))
+
+
 BAD_SETTINGS = {
     "unknown encoder": (
         ["--model.model=fundusseg.models.SMPModel", "--model.model.encoder=mobilenet_v22"],
@@ -229,6 +242,38 @@ BAD_SETTINGS = {
     "wrong choice": (["--trainer.precision=bf16-mixd"], ConfigurationError, ["bf16-mixd", "'bf16-mixed'"]),
     "wrong rate": (["--model.optimizer=AdamW", "--model.optimizer.lr=fast"], ConfigurationError, ["lr", "fast"]),
     "wrong size": (["--data.image_size=50", "--model.model.depth=3"], ConfigurationError, ["50", "56"]),
+    "nothing left without padding": (
+        ["--data.image_size=60", "--model.model.depth=4", "--model.model.padding=valid"],
+        ConfigurationError,
+        ["60", "188", "mirror"],
+    ),
+    "unknown loss": (["--model.loss=fundusseg.losses.DiceLos"], ConfigurationError, ["DiceLos", "DiceLoss"]),
+    "unknown activation": (["--model.model.activation=rellu"], ConfigurationError, ["rellu", "relu"]),
+    "frozen too long": (
+        ["--trainer.callbacks=fundusseg.finetuning.TwoStage", "--trainer.callbacks.frozen_epochs=9"],
+        ConfigurationError,
+        ["frozen stage of 9 epochs", "frozen_epochs"],
+    ),
+    "no encoder's file": (
+        ["--model.model=fundusseg.models.MobileUNet", "--model.model.encoder_weights=none.pth"],
+        ConfigurationError,
+        ["none.pth"],
+    ),
+    "another architecture's weights": (
+        ["--model.model=fundusseg.models.MobileUNet", "--model.model.encoder_weights=other.pth"],
+        ConfigurationError,
+        ["other.pth", "MobileUNet"],
+    ),
+    "weights for nobody": (
+        ["--data.border_weights=fundusseg.border.BorderWeights"],
+        ConfigurationError,
+        ["takes none", "WeightedBCELoss"],
+    ),
+    "nobody's weights": (
+        ["--model.loss=fundusseg.losses.WeightedBCELoss"],
+        ConfigurationError,
+        ["needs them", "border_weights"],
+    ),
     "wrong accelerator": (["--accelerator=quantum"], ConfigurationError, ["quantum", "tpu"]),
 }
 
@@ -237,6 +282,7 @@ BAD_SETTINGS = {
 def test_a_wrong_setting_ends_in_one_sentence(case, tmp_path, monkeypatch):
     arguments, kind, words = BAD_SETTINGS[case]
     monkeypatch.chdir(tmp_path)
+    torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 3, 3)}, "other.pth")
     with pytest.raises(kind) as caught:
         fit.main([*TINY, f"--data.cache_dir={tmp_path}", *arguments])
     message = str(caught.value)

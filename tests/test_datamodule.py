@@ -1,3 +1,4 @@
+import albumentations
 import numpy as np
 import pytest
 import torch
@@ -5,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fundusseg.augment import Augmentation
+from fundusseg.border import BorderWeights
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import DrionsDB, Phantom
 from fundusseg.errors import ConfigurationError, DatasetError
@@ -36,6 +38,17 @@ def test_batch_is_the_designs(tmp_path):
         "source": (torch.int64, (4,)),
         "index": (torch.int64, (4,)),
     }
+
+
+def test_border_weights_come_with_the_batch_and_move_with_the_target(tmp_path):
+    flip = Augmentation([albumentations.HorizontalFlip(p=1.0)])
+    still = module(tmp_path, border_weights=BorderWeights(), train_augmentation=Augmentation())
+    turned = module(tmp_path, border_weights=BorderWeights(), train_augmentation=flip)
+    for one, other in zip(still.train_dataloader(), turned.train_dataloader(), strict=True):
+        assert one["pixel_weight"].dtype == torch.uint8 and one["pixel_weight"].shape == one["target"].shape
+        assert torch.equal(one["pixel_weight"].flip(-1), other["pixel_weight"])
+        assert torch.equal(one["target"].flip(-1), other["target"])
+    assert "pixel_weight" in next(iter(still.val_dataloader()))
 
 
 def test_index_and_source_find_the_record_again(tmp_path):

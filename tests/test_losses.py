@@ -23,6 +23,7 @@ from fundusseg.losses import (
     JaccardLoss,
     LogDiceLoss,
     TverskyLoss,
+    WeightedBCELoss,
     WeightedSum,
 )
 
@@ -299,3 +300,30 @@ def test_shapes_that_do_not_fit_are_named() -> None:
 def test_wrong_settings(make: Callable[[], nn.Module], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         make()
+
+
+def test_weighted_cross_entropy_counts_each_pixel_by_its_weight():
+    logits, target, valid = one_region([0.8, 0.3, 0.6], [1, 0, 1])
+    weight = torch.tensor([16, 48, 0], dtype=torch.uint8).view(1, 1, 1, -1)
+    expected = -(math.log(0.8) + 3 * math.log(0.7)) / 3
+    assert WeightedBCELoss()(logits, target, valid, weight).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_equal_weights_give_plain_cross_entropy_and_unlabelled_regions_nothing():
+    logits, target, valid = random_batch(soft=True)
+    valid[1, 0] = False
+    ones = torch.full(target.shape, 16, dtype=torch.uint8)
+    assert WeightedBCELoss()(logits, target, valid, ones).item() == pytest.approx(
+        BCELoss()(logits, target, valid).item()
+    )
+    logits[1, 0] = 1e6
+    assert WeightedBCELoss()(logits, target, valid, ones).isfinite()
+
+
+def test_a_sum_hands_the_weights_to_those_who_take_them():
+    logits, target, valid = random_batch()
+    weight = torch.randint(0, 255, target.shape, dtype=torch.uint8)
+    both = WeightedSum([DiceLoss(), WeightedBCELoss()], [0.5, 2.0])
+    expected = 0.5 * DiceLoss()(logits, target, valid) + 2 * WeightedBCELoss()(logits, target, valid, weight)
+    assert both.needs_weights and not WeightedSum([DiceLoss()]).needs_weights
+    assert both(logits, target, valid, weight).item() == pytest.approx(expected.item())

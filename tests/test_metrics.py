@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fundusseg.metrics import ALL, SegmentationScores, dice, iou, nest, vertical_cdr
+from fundusseg.metrics import ALL, SegmentationScores, accuracy, dice, iou, nest, vertical_cdr
 
 REGIONS = ("disc", "cup")
 
@@ -54,6 +54,12 @@ def test_vertical_cdr_counts_rows():
     assert ratio[3].item() == 1
     touching = masks((0, 0, 16, 16))
     assert vertical_cdr(touching, touching).item() == 1
+
+
+def test_accuracy_counts_both_sides_of_the_outline():
+    found, truth = masks((0, 0, 4, 4))[:, None], masks((0, 0, 4, 8))[:, None]
+    assert accuracy(found, truth).item() == pytest.approx(1 - 16 / found[0, 0].numel())
+    assert accuracy(~found, ~truth).item() == accuracy(found, truth).item()
 
 
 def test_nest_cuts_the_cup_to_the_disc():

@@ -5,6 +5,7 @@ from fundusseg.datasets import DrishtiGS
 from fundusseg.errors import ConfigurationError
 from fundusseg.preparation import Preparation
 from fundusseg.roi import crop
+from fundusseg.variants import equalise
 from tests.data import drishti_gs
 
 
@@ -45,7 +46,15 @@ def test_whole_pictures_and_fields_of_view(sample):
         assert box.height == box.width == max(height, width)
 
 
+def test_equalised_pictures_are_what_training_and_use_see(sample):
+    plain, equalised = Preparation(image_size=96), Preparation(image_size=96, clahe=0.01)
+    prepared = equalised(sample)
+    assert np.array_equal(prepared.image, equalise(plain(sample).image, 0.01))
+    assert np.array_equal(prepared.image, equalised.picture(sample.image, prepared.box))
+    assert not np.array_equal(prepared.image, plain(sample).image)
+
+
 def test_out_of_range():
-    for wrong in ({"regions": ("disc", "disc")}, {"image_size": 8}, {"roi": "eye"}, {"roi_scale": 0.5}):
+    for wrong in ({"clahe": 0.0}, {"regions": ("disc", "disc")}, {"image_size": 8}, {"roi": "eye"}, {"roi_scale": 0.5}):
         with pytest.raises(ConfigurationError):
             Preparation(**wrong)
