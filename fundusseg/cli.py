@@ -266,11 +266,9 @@ class FundusCLI(LightningCLI):
         stored, taken = self.datamodule.border_weights is not None, needs_weights(self.model.loss)
         if stored != taken:
             raise ConfigurationError(
-                "border weights for a loss that takes none"
-                if stored
-                else "no border weights for a loss that needs them",
+                f"border weights {'for a loss that takes none' if stored else 'missing for a loss that needs them'}",
                 "both or neither",
-                "set both --data.border_weights fundusseg.border.BorderWeights and a loss such as "
+                "set --data.border_weights fundusseg.border.BorderWeights and --model.loss "
                 "fundusseg.losses.WeightedBCELoss, or neither",
             )
 

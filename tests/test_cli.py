@@ -272,7 +272,7 @@ BAD_SETTINGS = {
     "nobody's weights": (
         ["--model.loss=fundusseg.losses.WeightedBCELoss"],
         ConfigurationError,
-        ["needs them", "border_weights"],
+        ["needs them", "--data.border_weights"],
     ),
     "wrong accelerator": (["--accelerator=quantum"], ConfigurationError, ["quantum", "tpu"]),
 }

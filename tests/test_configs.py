@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fundusseg import evaluate, fit, predict
-from tests.data import drions_db, drishti_gs, folder
+from tests.data import drions_db, drishti_gs, folder, isbi_membrane, rim_one_r3, sclera
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -21,8 +21,14 @@ SMALL = [
     "--trainer.enable_progress_bar=false",
     "--accelerator=cpu",
 ]
-OWN = {"merged.yaml": ["--model.model.init_args.encoder_weights=null"]}
-"""What a recipe needs beside: the hub is out of reach in the tests."""
+OWN = {
+    "merged.yaml": ["--model.model.init_args.encoder_weights=null"],
+    "original_unet.yaml": ["--data.image_size=252", "--model.model.init_args.start_channels=4"],
+    "isbi_membrane.yaml": ["--model.model.init_args.start_channels=4"],
+    "tpu_unet_cup.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
+    "tpu_unet_disc.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
+}
+"""What a recipe needs beside: the hub is out of reach in the tests, and its full width too slow for them."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,10 @@ def data(tmp_path_factory) -> Path:
     """All datasets in miniature, in one folder."""
     root = tmp_path_factory.mktemp("data")
     drishti_gs.build(root, count=6)
-    drions_db.build(root, count=4, first_seed=100)
+    drions_db.build(root, count=5, first_seed=100)
+    rim_one_r3.build(root / "RIM-ONE r3")
+    isbi_membrane.build(root / "ISBI-membrane")
+    sclera.build(root / "sclera-MASD", [(f"{person:04}", 1) for person in range(1, 6)])
     folder.build(root / "REFUGE-crops", code="255/128/0", first_seed=200)
     folder.build(root / "ORIGA-crops", code="0/1/2", first_seed=300)
     return root
