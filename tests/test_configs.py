@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from fundusseg import evaluate, fit, predict
 from tests.data import drions_db, drishti_gs, folder, isbi_membrane, rim_one_r3, sclera
@@ -23,6 +24,7 @@ SMALL = [
 ]
 OWN = {
     "merged.yaml": ["--model.model.init_args.encoder_weights=null"],
+    "merged_mobilenetv2.yaml": ["--model.model.init_args.encoder_weights=null", "--trainer.max_epochs=3"],
     "original_unet.yaml": ["--data.image_size=252", "--model.model.init_args.start_channels=4"],
     "isbi_membrane.yaml": ["--model.model.init_args.start_channels=4"],
     "tpu_unet_cup.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
@@ -67,3 +69,10 @@ def test_recipe_opens_with_what_it_is(config):
     header = [line for line in config.read_text().splitlines() if line.startswith("#")]
     for word in ("Command", "Hardware", "Time", "Scores"):
         assert any(line.startswith(f"# {word}") for line in header), word
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_averaged_weights_keep_the_present_statistics(config):
+    callbacks = yaml.safe_load(config.read_text())["trainer"].get("callbacks", [])
+    averages = [callback["init_args"] for callback in callbacks if callback["class_path"].endswith("WeightAveraging")]
+    assert all(arguments["use_buffers"] is False for arguments in averages)
