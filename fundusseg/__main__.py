@@ -8,6 +8,7 @@ VERBS = {
     "fit": "train, choose the best checkpoint, test it",
     "evaluate": "score a checkpoint on patients it has never seen",
     "predict": "segment photographs and measure their cup/disc ratios",
+    "bundle": "put localiser, segmenters and calibration into one file",
     "convert": "bring the weights of a Keras network along",
 }
 

@@ -118,17 +118,39 @@ def load(path: str | Path) -> tuple[Description, dict[str, Tensor]]:
     Raises:
         CheckpointError: The file is missing, unreadable, or not one of ours.
     """
+    return parse(read(path), path)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint or a bundle, on the CPU; no code that it may hold is run.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable.
+    """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}", "a .ckpt file that `fit` wrote", "check the path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes raise whatever the unpickler meets first
         raise CheckpointError(
             f"a file that is no readable checkpoint: {path}",
             "a whole .ckpt file that `fit` wrote",
             "copy it again, or give another",
         ) from error
+    return content
+
+
+def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, dict[str, Tensor]]:
+    """Take a checkpoint's content apart.
+
+    Args:
+        content: What `read` gave.
+        path: The file, for the message.
+
+    Raises:
+        CheckpointError: It is not one of ours.
+    """
     try:
         description = Description.from_dict(content[KEY])
         state = content["state_dict"]

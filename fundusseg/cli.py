@@ -38,6 +38,15 @@ ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
 console = Console(width=None if sys.stdout.isatty() else 120)
 """What the commands print on; wide enough for a table when it goes to a file."""
 
+FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
+"""Settings of the data that a checkpoint decides: how pictures become squares."""
+
+TRAINING = {
+    *("split", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
+    *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
+}
+"""Settings of the data that only training asks for."""
+
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",

@@ -16,21 +16,12 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from fundusseg import checkpoint
 from fundusseg.checkpoint import Description
-from fundusseg.cli import ACCELERATORS, Parser, console, data_section, prepare_process, run
+from fundusseg.cli import ACCELERATORS, FIXED, TRAINING, Parser, console, data_section, prepare_process, run
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError
 from fundusseg.report import score_table, write_scores
 from fundusseg.splits import unseen
 from fundusseg.task import SegmentationTask
-
-FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
-"""How pictures become squares: the checkpoint's."""
-
-TRAINING = {
-    *("split", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
-    *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
-}
-"""What only training asks for."""
 
 
 def parser() -> Parser:

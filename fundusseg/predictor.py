@@ -1,102 +1,185 @@
-"""A checkpoint and a photograph give a label map at native size and its measures, without a Trainer."""
+"""A photograph to a label map at native size, its measures, and how far to trust them; without a Trainer."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
-from fundusseg import checkpoint
+from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
-from fundusseg.errors import ConfigurationError
-from fundusseg.masks import label_map, region_mask
+from fundusseg.localiser import Place, localise
+from fundusseg.look import Look
 from fundusseg.measures import Measures, measure
-from fundusseg.models import Network
-from fundusseg.roi import Box, disc_box, restore
-from fundusseg.sample import DISC, Image
-from fundusseg.tiles import predict_tiled
+from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, sharpness
+from fundusseg.roi import Box, restore
+from fundusseg.sample import CUP, DISC, Image
+from fundusseg.trust import WIDE, Verdict, judge
+
+NOT_LOCALISED = "the localiser found no disc: all of the picture was searched"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prediction:
     """What was found in one photograph.
 
     Attributes:
-        probabilities: R x H x W float32 at native size, 0 outside the region of interest.
-        label_map: H x W uint8: 0 background, 1 rim, 2 cup.
-        measures: Cup/disc ratios and sizes.
+        label_map: H x W uint8 at native size: 0 background, 1 rim, 2 cup.
+        measures: Cup/disc ratios and sizes; undefined, with the reason, where the photograph is rejected.
         box: The square of the photograph that the network saw.
+        how: How that square was found, in words.
+        spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one look only.
+        interval: Of the vertical ratio; NaN where the bundle is not calibrated.
+        seen: R x S x S probabilities of each network, on the box.
+        verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
+        reasons: Why not ``accept``.
     """
 
-    probabilities: npt.NDArray[np.float32]
     label_map: Image
     measures: Measures
     box: Box
+    how: str
+    spread: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
+    seen: tuple[npt.NDArray[np.float32], ...] = field(default=(), repr=False)
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """R x H x W float32 at native size, the networks' mean; 0 outside the box."""
+        height, width = self.label_map.shape
+        return np.asarray(np.mean([restore(one, self.box, (height, width)) for one in self.seen], axis=0), np.float32)
 
 
 class Predictor:
-    """Segments photographs.
+    """Segments photographs; several threads may use one at the same time.
 
     Args:
-        network: uint8 (B, 3, S, S) to logits (B, R, S, S).
-        description: The checkpoint's.
-        device: Where to compute: ``cpu``, ``cuda``, ``cuda:1``, ...
+        bundle: Localiser, segmenters and calibration.
+        views: How many of `segmenter.VIEWS` each photograph is looked at in; None takes as many as the calibration
+            did, or one.
     """
 
-    def __init__(self, network: nn.Module, description: Description, device: str = "cpu") -> None:
-        try:
-            self.device = torch.device(device)
-            self.network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigurationError(
-                f"device {device!r} ({checkpoint.first_line(error)})",
-                "a device of this machine",
-                "use --device cpu",
-            ) from error
-        self.description = description
+    def __init__(self, bundle: Bundle, views: int | None = None) -> None:
+        self.bundle = bundle
+        self.views = views or (bundle.calibration.views if bundle.calibration else 1)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Predictor":
-        """Load what `fit` wrote; nothing but the file is needed.
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu", views: int | None = None) -> "Predictor":
+        """Load a checkpoint or a bundle; nothing but the file is needed.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
-        description, weights = checkpoint.load(path)
-        return cls(checkpoint.build(description, weights), description, device)
+        return cls(Bundle.load(path, device), views)
+
+    @property
+    def description(self) -> Description:
+        """Of the first segmenter; all have its regions."""
+        return self.bundle.segmenters[0].description
 
     def __call__(self, image: Image) -> Prediction:
         """Segment one photograph.
 
         Args:
-            image: H x W x 3 uint8 RGB. A network trained on disc-centred crops takes such a crop and looks twice:
-                at all of it, then at the square that training would have cut around the disc it found.
+            image: H x W x 3 uint8 RGB. Without a localiser, a network trained on disc-centred crops takes such a crop.
+                It looks twice: the second time at the square that training would have cut around the disc it found.
         """
-        preparation = self.description.preparation
-        box = preparation.find_box(image)
-        probabilities, labels = self._segment(image, box)
-        if preparation.roi == "disc" and DISC in preparation.regions:
-            disc = region_mask(labels, DISC, preparation.regions)
-            if disc.any():
-                box = disc_box(disc, preparation.roi_scale)
-                probabilities, labels = self._segment(image, box)
-        return Prediction(probabilities, labels, measure(labels, preparation.regions), box)
+        return self.batch([image])[0]
 
-    def _segment(self, image: Image, box: Box) -> tuple[npt.NDArray[np.float32], Image]:
-        """Probabilities and label map at native size of what lies in a box."""
-        preparation = self.description.preparation
-        probabilities = restore(self._probabilities(preparation.picture(image, box)), box, image.shape[:2])
-        return probabilities, label_map(probabilities, preparation.regions, self.description.thresholds)
+    def batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """Segment several photographs, of any sizes, each network looking at all of them at once."""
+        looking_for_disc = DISC in self.description.preparation.regions
+        qualities = [assess(image) if looking_for_disc else None for image in images]
+        good = [position for position, quality in enumerate(qualities) if quality is None or not quality.faults]
+        places: list[Place | None] = [None] * len(images)
+        if self.bundle.localiser is not None and good:
+            for position, place in zip(good, localise(self.bundle.localiser, [images[i] for i in good]), strict=True):
+                places[position] = place
+        looks = dict(zip(good, self._look([images[i] for i in good], [places[i] for i in good]), strict=True))
+        return [
+            _rejected(image, quality)
+            if position not in looks
+            else self._conclude(image, quality, place, looks[position])
+            for position, (image, quality, place) in enumerate(zip(images, qualities, places, strict=True))
+        ]
 
-    @torch.inference_mode()
-    def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:
-        """S x S x 3 uint8 to R x S x S float32."""
-        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)
-        side = picture.shape[0]
-        if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
-            tiled: npt.NDArray[np.float32] = predict_tiled(self.network, pixels[0], side).cpu().numpy()
-            return tiled
-        probabilities: npt.NDArray[np.float32] = self.network(pixels).float().sigmoid()[0].cpu().numpy()
-        return probabilities
+    def _look(self, images: Sequence[Image], places: Sequence[Place | None]) -> list[Look]:
+        """Twice for networks that want the disc in the middle: the localiser's or the first look's is only near it."""
+        preparation = self.description.preparation
+        centred = preparation.roi == "disc"
+        boxes = [
+            place.box(preparation.roi_scale) if place and centred else preparation.find_box(image)
+            for image, place in zip(images, places, strict=True)
+        ]
+        looks = self._segment(images, boxes)
+        if not centred or DISC not in preparation.regions:
+            return looks
+        closer = [position for position, look in enumerate(looks) if look.disc.any()]
+        boxes = [looks[position].centred(preparation.roi_scale) for position in closer]
+        for position, look in zip(closer, self._segment([images[i] for i in closer], boxes), strict=True):
+            looks[position] = look
+        return looks
+
+    def _segment(self, images: Sequence[Image], boxes: Sequence[Box]) -> list[Look]:
+        """Every network at all squares at once."""
+        if not images:
+            return []
+        found = []
+        for segmenter in self.bundle.segmenters:
+            prepare = segmenter.description.preparation.picture
+            pictures = np.stack([prepare(image, box) for image, box in zip(images, boxes, strict=True)])
+            found.append(segmenter(pictures, self.views))
+        thresholds = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
+        mean = {region: float(np.mean([t[region] for t in thresholds])) for region in thresholds[0]}
+        return [
+            Look(image, box, [views[:, position] for views in found], mean)
+            for position, (image, box) in enumerate(zip(images, boxes, strict=True))
+        ]
+
+    def _conclude(self, image: Image, quality: Quality | None, place: Place | None, look: Look) -> Prediction:
+        measures = measure(look.labels, look.regions)
+        calibration, spread = self.bundle.calibration, look.spread()
+        interval = calibration.interval(measures.vertical_cdr, spread) if calibration else (math.nan, math.nan)
+        searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
+        seen = tuple(views.mean(axis=0) for views in look.found)
+        prediction = Prediction(
+            look.labels, measures, look.box, place.how if place else searched, spread, interval, seen
+        )
+        if quality is None:
+            return prediction
+        faults, flaws = self._doubts(image, place, look, prediction)
+        verdict, reasons = judge(faults, (*quality.flaws, *flaws))
+        return replace(prediction, verdict=verdict, reasons=reasons)
+
+    def _doubts(
+        self, image: Image, place: Place | None, look: Look, prediction: Prediction
+    ) -> tuple[list[str], list[str]]:
+        """Faults and flaws of what was found, beyond those of the pixels."""
+        if not look.disc.any():
+            return ["no disc found"], []
+        row, column, diameter = look.circle()
+        sharp = sharpness(image, row, column, diameter)
+        low, high = prediction.interval
+        apart = math.hypot(row - place.row, column - place.column) if place else 0.0
+        faults = {f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS}
+        flaws = {
+            f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
+            NOT_LOCALISED: self.bundle.localiser is not None and place is None,
+            "localiser and segmenter find the disc in different places": apart > diameter / 2,
+            "the disc is cut by the picture's edge": look.cut_by_edge(),
+            "no cup found": CUP in look.regions and prediction.measures.cup_area == 0,
+            f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
+        }
+        return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]
+
+
+def _rejected(image: Image, quality: Quality | None) -> Prediction:
+    """A photograph that no network is asked about."""
+    verdict, reasons = judge(quality.faults, quality.flaws) if quality else (None, ())
+    empty, box = np.zeros(image.shape[:2], np.uint8), Box(0, 0, *image.shape[:2])
+    measures = Measures(reason=f"rejected: {'; '.join(reasons)}")
+    return Prediction(empty, measures, box, "not searched", verdict=verdict, reasons=reasons)

@@ -18,7 +18,7 @@ from fundusseg.cli import FundusCLI
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError, ImageError
 from fundusseg.images import read_mask, write_png
-from fundusseg.predictor import Predictor
+from fundusseg.segmenter import Segmenter
 from tests.data import drishti_gs, folder
 
 TINY = [
@@ -207,8 +207,8 @@ def test_a_network_without_padding_trains_and_predicts_whole_pictures(tmp_path, 
     assert fit.main([*TINY, *unpadded]) == 0
     best = "runs/version_0/checkpoints/best.ckpt"
     assert predict.main(["--checkpoint", best, str(photographs), "--output", "out"]) == 0
-    probabilities = Predictor.from_checkpoint(best)._probabilities(np.full((60, 60, 3), 90, np.uint8))
-    assert probabilities.shape == (2, 60, 60)
+    probabilities = Segmenter.from_checkpoint(best)(np.full((1, 60, 60, 3), 90, np.uint8))
+    assert probabilities.shape == (1, 1, 2, 60, 60)
 
 
 def test_a_loss_that_weighs_pixels_trains(tmp_path, monkeypatch):

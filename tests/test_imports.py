@@ -11,7 +11,7 @@ import fundusseg
 
 ROOT = Path(fundusseg.__file__).parent
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
-ENTRY_POINTS = {"prepare", "fit", "evaluate", "predict", "convert", "__main__"}
+ENTRY_POINTS = {"prepare", "fit", "evaluate", "predict", "bundle", "convert", "__main__"}
 
 OWNERS = {
     "albumentations": {"augment"},
@@ -26,6 +26,8 @@ FORBIDDEN = {
     "measures": {"torch"},
     "roi": {"torch"},
     "plot": {"torch"},
+    "quality": {"torch"},
+    "trust": {"torch"},
     "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
     "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
 }

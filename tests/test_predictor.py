@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
 from fundusseg.datasets.ellipse import Ellipse
 from fundusseg.errors import ConfigurationError
 from fundusseg.predictor import Predictor
 from fundusseg.preparation import Preparation
+from fundusseg.segmenter import Segmenter
 
 DISC = Ellipse(x=210.0, y=160.0, a=70.0, b=90.0, angle=0.0)
 CUP = Ellipse(x=214.0, y=158.0, a=38.0, b=45.0, angle=0.0)
@@ -40,7 +42,12 @@ def photograph(height: int = 400, width: int = 430) -> np.ndarray:
 def predictor(regions: tuple[str, ...], **settings) -> Predictor:
     preparation = Preparation(regions=regions, **{"image_size": 256, "roi": "picture", **settings})
     thresholds = dict.fromkeys(regions, 0.5)
-    return Predictor(Painter(len(regions)), Description("0", {}, preparation, thresholds, {}, "", None))
+    description = Description("0", {}, preparation, thresholds, {}, "", None)
+    return Predictor(Bundle((Segmenter(Painter(len(regions)), description),)))
+
+
+def sizes(mine: Predictor) -> list[tuple[int, ...]]:
+    return mine.bundle.segmenters[0].network.sizes
 
 
 @pytest.mark.parametrize("roi", ["picture", "disc"])
@@ -58,16 +65,24 @@ def test_ratios_of_ellipses_come_out_through_the_whole_chain(roi):
 def test_a_disc_network_looks_twice_and_the_second_time_closer():
     mine = predictor(("disc", "cup"), roi="disc")
     found = mine(photograph())
-    assert len(mine.network.sizes) == 2
+    assert len(sizes(mine)) == 2
     assert abs(found.box.height - 2.4 * 180) <= 6 and found.box.height == found.box.width
 
 
 def test_no_disc_is_said_and_looked_for_once():
     mine = predictor(("disc", "cup"), roi="disc")
-    found = mine(np.zeros((90, 70, 3), np.uint8))
+    found = mine(np.full((90, 70, 3), (120, 60, 20), np.uint8))
     assert math.isnan(found.measures.vertical_cdr) and found.measures.reason == "no disc found"
+    assert found.verdict == "reject" and found.reasons == ("no disc found",)
     assert found.label_map.shape == (90, 70) and not found.label_map.any()
-    assert len(mine.network.sizes) == 1
+    assert len(sizes(mine)) == 1
+
+
+def test_what_is_black_is_rejected_and_no_network_asked():
+    mine = predictor(("disc", "cup"), roi="disc")
+    found = mine(np.zeros((90, 70, 3), np.uint8))
+    assert found.verdict == "reject" and "nothing is lit" in found.measures.reason
+    assert math.isnan(found.measures.vertical_cdr) and not sizes(mine)
 
 
 def test_what_was_not_looked_for_is_never_measured():
@@ -79,4 +94,4 @@ def test_what_was_not_looked_for_is_never_measured():
 
 def test_an_unknown_device_is_said():
     with pytest.raises(ConfigurationError, match="device 'abacus'"):
-        Predictor(nn.Identity(), predictor(("disc",)).description, device="abacus")
+        Segmenter(nn.Identity(), predictor(("disc",)).description, device="abacus")

@@ -1,0 +1,104 @@
+"""Put localiser, segmenters and a calibrated interval into one file, which `predict` takes in place of a checkpoint.
+
+    python -m fundusseg.bundle --segmenters best.ckpt --localiser localiser.ckpt --output fundus.bundle
+    python -m fundusseg.bundle --segmenters a.ckpt b.ckpt --localiser localiser.ckpt --calibrate true --data.root FOLDER
+
+Calibration takes the validation photographs of the first segmenter, whole as their datasets give them, and finds how
+wide the interval of the vertical cup/disc ratio must be. Nobody whom any segmenter was trained on is among them.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from rich.progress import track
+
+from fundusseg import bundles, checkpoint
+from fundusseg.annotations import fuse
+from fundusseg.bundles import Bundle
+from fundusseg.cli import FIXED, TRAINING, Parser, console, data_section, prepare_process, run
+from fundusseg.datamodule import FundusDataModule
+from fundusseg.errors import CheckpointError, FundusSegError
+from fundusseg.measures import measure
+from fundusseg.predictor import Predictor
+from fundusseg.sample import CUP, DISC, Record, Sample
+from fundusseg.trust import Calibration, calibrate
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="fundusseg bundle", description="Put all that a photograph's numbers need into one file.")
+    parser.add_argument("--segmenters", required=True, nargs="+", type=str, help="Checkpoints; several are averaged.")
+    parser.add_argument("--localiser", type=str | None, help="Checkpoint of configs/localiser.yaml.")
+    parser.add_argument("--output", default="fundus.bundle", type=str, help="The bundle.")
+    parser.add_argument("--views", default=4, type=int, help="Mirrored views of each photograph, 1 to 4.")
+    parser.add_argument("--calibrate", default=False, type=bool, help="Calibrate the vertical ratio's interval.")
+    parser.add_argument("--coverage", default=0.9, type=float, help="Share of intervals that hold the truth.")
+    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Bundle; returns the exit code."""
+    prepare_process()
+    command = parser()
+    first = command.parse_args(arguments)
+    calibration = None
+    if first.calibrate:
+        description, _ = checkpoint.load(first.segmenters[0])
+        data = data_section(None, description.configuration)
+        data = {key: value for key, value in data.items() if key not in FIXED | TRAINING}
+        settings = command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))
+        calibration = _calibrate(FundusDataModule(**settings.data.as_dict()), settings)
+    bundles.save(first.output, first.segmenters, first.localiser, calibration)
+    parts = f"{len(first.segmenters)} segmenters, {'a' if first.localiser else 'no'} localiser"
+    console.print(f"{parts}, {calibration or 'no calibration'}: {first.output}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _calibrate(data: FundusDataModule, settings: Any) -> Calibration:
+    """Predict the validation photographs end to end and compare the ratios."""
+    bundles.save(settings.output, settings.segmenters, settings.localiser, None)
+    predictor = Predictor(Bundle.load(settings.output), views=settings.views)
+    errors, spreads = [], []
+    for sample in unseen_in_training(data, settings.segmenters):
+        prediction = predictor(sample.image)
+        truth = {region: fuse(sample.of(region), "majority") > 127 for region in (DISC, CUP)}
+        true = measure(truth[DISC].astype("uint8") + (truth[CUP] & truth[DISC])).vertical_cdr
+        errors.append(prediction.measures.vertical_cdr - true)
+        spreads.append(prediction.spread)
+    return calibrate(errors, spreads, settings.views, settings.coverage)
+
+
+def unseen_in_training(data: FundusDataModule, segmenters: list[str]) -> Iterator[Sample]:
+    """Validation samples of the first segmenter with disc and cup, that none was trained on.
+
+    Raises:
+        CheckpointError: A segmenter does not say whom it was trained on.
+    """
+    splits = [checkpoint.load(path)[0].split for path in segmenters]
+    if None in splits:
+        raise CheckpointError(
+            "a segmenter that does not say whom it was trained on", "checkpoints of `fit`", "leave --calibrate out"
+        )
+    trained = {key for split in splits if split for key in split.train}
+    wanted = [key for key in (splits[0].val if splits[0] else ()) if key not in trained]
+    for dataset in data.datasets:
+        records = [r for r in dataset.records if r.key in wanted and {DISC, CUP} <= set(r.regions)]
+        for record in track(records, dataset.source, console=console, transient=True):
+            if sample := _load(dataset, record):
+                yield sample
+
+
+def _load(dataset: Any, record: Record) -> Sample | None:
+    """One sample; a broken file is said, and the others are used."""
+    try:
+        sample: Sample = dataset.load(record)
+    except FundusSegError as error:
+        console.print(f"not used: {error}", style="yellow", soft_wrap=True, markup=False)
+        return None
+    return sample
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""Where the disc is in a photograph of any size and camera, whole or already cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fundusseg.masks import label_map, region_mask
+from fundusseg.roi import Box
+from fundusseg.sample import DISC, Image
+from fundusseg.segmenter import Segmenter
+
+CROP = 0.25
+"""A disc that fills this share of the picture's longer side stands in a crop; whole photographs have it up to 0.22."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a disc is.
+
+    Attributes:
+        row: Of the centre of its bounding box, in pixels of the photograph.
+        column: Likewise.
+        diameter: Longer side of its bounding box, in pixels.
+        certainty: Mean probability inside, 0..1.
+        compactness: Its area over that of the ellipse in its bounding box; near 1 for a disc.
+        how: How it was found, in words.
+    """
+
+    row: float
+    column: float
+    diameter: float
+    certainty: float
+    compactness: float
+    how: str
+
+    def box(self, scale: float) -> Box:
+        """The square of ``scale`` diameters around it."""
+        side = max(1, round(scale * self.diameter))
+        return Box(round(self.row - side / 2), round(self.column - side / 2), side, side)
+
+
+def localise(localiser: Segmenter, images: Sequence[Image]) -> list[Place | None]:
+    """Find the disc of each photograph, all in one pass.
+
+    Args:
+        localiser: Segments the disc.
+        images: H x W x 3 uint8 each.
+
+    Returns:
+        None where there is no disc to be found.
+    """
+    preparation = localiser.description.preparation
+    boxes = [preparation.find_box(image) for image in images]
+    pictures = np.stack([preparation.picture(image, box) for image, box in zip(images, boxes, strict=True)])
+    found = localiser(pictures)[0]
+    regions, thresholds = preparation.regions, localiser.description.thresholds
+    channel = regions.index(DISC)
+    places: list[Place | None] = []
+    for image, box, probabilities in zip(images, boxes, found, strict=True):
+        mask = region_mask(label_map(probabilities, regions, thresholds), DISC, regions)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if rows.size == 0:
+            places.append(None)
+            continue
+        pixel = box.height / preparation.image_size
+        height, width = float(np.ptp(rows)) + 1, float(np.ptp(columns)) + 1
+        diameter = pixel * max(height, width)
+        share = diameter / max(image.shape[:2])
+        kind = "a crop already" if share >= CROP else "a whole photograph"
+        places.append(
+            Place(
+                row=box.top + pixel * (rows[0] + height / 2),
+                column=box.left + pixel * (columns[0] + width / 2),
+                diameter=diameter,
+                certainty=float(probabilities[channel][mask].mean()),
+                compactness=float(mask.sum() / (np.pi / 4 * height * width)),
+                how=f"{kind}: the localiser's disc fills {share:.2f} of its longer side",
+            )
+        )
+    return places

@@ -1,0 +1,66 @@
+"""One square of a photograph, as the networks saw it, back at native size."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.masks import label_map, region_mask
+from fundusseg.measures import measure
+from fundusseg.roi import Box, disc_box, restore
+from fundusseg.sample import DISC, Image, Region
+
+
+class Look:
+    """One square of one photograph, as the networks saw it.
+
+    Args:
+        image: H x W x 3 uint8, the photograph.
+        box: The square.
+        found: V x R x S x S probabilities of each network, V views of the square.
+        thresholds: Of each of the R regions, in their order.
+
+    Attributes:
+        labels: H x W uint8, the label map at native size; 0 outside the square.
+        disc: H x W bool; of no size where the networks do not look for a disc.
+    """
+
+    def __init__(
+        self, image: Image, box: Box, found: Sequence[npt.NDArray[np.float32]], thresholds: Mapping[Region, float]
+    ) -> None:
+        self.box, self.found, self.thresholds = box, found, thresholds
+        self.regions = tuple(thresholds)
+        height, width = image.shape[:2]
+        top, left = max(0, box.top), max(0, box.left)
+        bottom, right = min(height, box.top + box.height), min(width, box.left + box.width)
+        self.labels: Image = np.zeros((height, width), np.uint8)
+        if top < bottom and left < right:
+            # Only the square is brought to native size: a photograph is many times larger.
+            moved = Box(box.top - top, box.left - left, box.height, box.width)
+            shape = (bottom - top, right - left)
+            probabilities = np.mean([restore(views.mean(axis=0), moved, shape) for views in found], axis=0)
+            self.labels[top:bottom, left:right] = label_map(probabilities, self.regions, thresholds)
+        self.disc: npt.NDArray[np.bool_] = (
+            region_mask(self.labels, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
+        )
+
+    def centred(self, scale: float) -> Box:
+        """The square that training would have cut around this disc."""
+        return disc_box(self.disc, scale)
+
+    def circle(self) -> tuple[float, float, float]:
+        """Row and column of the disc's centre, and its longer side."""
+        around = disc_box(self.disc, 1.0)
+        return around.top + around.height / 2, around.left + around.width / 2, float(around.height)
+
+    def cut_by_edge(self) -> bool:
+        """Whether the disc reaches the picture's own edge."""
+        disc = self.disc
+        return bool(disc[0].any() or disc[-1].any() or disc[:, 0].any() or disc[:, -1].any())
+
+    def spread(self) -> float:
+        """Standard deviation of the vertical ratio over views and networks; NaN for one."""
+        maps = [label_map(view, self.regions, self.thresholds) for views in self.found for view in views]
+        ratios = [measure(labels, self.regions).vertical_cdr for labels in maps]
+        return float(np.std(ratios, ddof=1)) if len(ratios) > 1 else math.nan
