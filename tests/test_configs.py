@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from fundusseg import evaluate, fit, predict
 from tests.data import drions_db, drishti_gs, folder, isbi_membrane, rim_one_r3, sclera
@@ -69,10 +68,3 @@ def test_recipe_opens_with_what_it_is(config):
     header = [line for line in config.read_text().splitlines() if line.startswith("#")]
     for word in ("Command", "Hardware", "Time", "Scores"):
         assert any(line.startswith(f"# {word}") for line in header), word
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_averaged_weights_keep_the_present_statistics(config):
-    callbacks = yaml.safe_load(config.read_text())["trainer"].get("callbacks", [])
-    averages = [callback["init_args"] for callback in callbacks if callback["class_path"].endswith("WeightAveraging")]
-    assert all(arguments["use_buffers"] is False for arguments in averages)

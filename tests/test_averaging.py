@@ -1,0 +1,52 @@
+"""Averaged weights: the first ones are forgotten, and batch norm's statistics suit the average."""
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from fundusseg.averaging import AveragedWeights
+from fundusseg.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError
+from fundusseg.models import UNet
+from fundusseg.task import SegmentationTask
+
+
+def test_average_follows_the_growing_decay():
+    averaging, average = AveragedWeights(decay=0.5), torch.tensor(1.0)
+    expected = 1.0
+    for steps, now in ((1, 3.0), (2, 5.0), (50, 9.0)):
+        left = min(0.5, (1 + steps) / (10 + steps))
+        expected = left * expected + (1 - left) * now
+        average = averaging._average(average, torch.tensor(now), torch.tensor(steps))
+    assert average.item() == pytest.approx(expected)
+
+
+def test_the_first_statistics_are_forgotten():
+    averaging, average = AveragedWeights(decay=0.98), torch.tensor(1.0)
+    for steps in range(1, 200):
+        average = averaging._average(average, torch.tensor(1e-4), torch.tensor(steps))
+    assert average.item() == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_whole_numbers_stay_whole():
+    made = AveragedWeights()._average(torch.tensor(3), torch.tensor(9), torch.tensor(1))
+    assert made.dtype == torch.int64
+
+
+def test_checkpoints_and_the_network_hold_the_average(tmp_path):
+    data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(tmp_path))
+    task = SegmentationTask(UNet(start_channels=4, depth=2), preparation=data.preparation, sources=data.sources)
+    settings = {"enable_progress_bar": False, "logger": False, "accelerator": "cpu", "enable_model_summary": False}
+    trainer = Trainer(max_epochs=2, callbacks=[AveragedWeights()], default_root_dir=tmp_path, **settings)
+    trainer.fit(task, datamodule=data)
+    saved = torch.load(next(tmp_path.rglob("*.ckpt")), weights_only=True)
+    name = "model.segmentation_head.weight"
+    assert torch.equal(task.state_dict()[name], saved["state_dict"][name])
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ConfigurationError, match="decay"):
+        AveragedWeights(decay=decay)
