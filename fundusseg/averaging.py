@@ -18,7 +18,7 @@ class AveragedWeights(WeightAveraging):
     Optimization 30(4), 1992, doi 10.1137/0330046, on averaged weights.
 
     Args:
-        decay: Share of the average that a step leaves, once it has grown, 0 to below 1: ``1 / (1 - decay)`` steps count.
+        decay: Share of the average that a step leaves once it has grown, 0 to below 1: ``1 / (1 - decay)`` steps count.
 
     Raises:
         ConfigurationError: The decay is out of range.

@@ -1,0 +1,100 @@
+"""The disc's place in whole photographs and crops, with a network that reads it off the picture."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fundusseg.bundles import Bundle
+from fundusseg.checkpoint import Description
+from fundusseg.datasets.ellipse import Ellipse
+from fundusseg.errors import ConfigurationError
+from fundusseg.localiser import localise
+from fundusseg.predictor import NOT_LOCALISED, Predictor
+from fundusseg.preparation import Preparation
+from fundusseg.segmenter import Segmenter
+
+DISC = Ellipse(x=300.0, y=220.0, a=40.0, b=45.0, angle=0.0)
+CUP = Ellipse(x=304.0, y=222.0, a=20.0, b=25.0, angle=0.0)
+
+
+class Reader(nn.Module):
+    """Region r is where the channels of its number are bright."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.channels = list(channels)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return (image[:, self.channels].float() - 160) / 10
+
+
+def photograph(height: int = 600, width: int = 700, disc: Ellipse = DISC, cup: Ellipse = CUP) -> np.ndarray:
+    """A reddish field on black; green rises in the disc, blue in the cup."""
+    field = Ellipse(x=width / 2, y=height / 2, a=280.0, b=280.0, angle=0.0).mask((height, width))
+    image = np.zeros((height, width, 3), np.uint8)
+    image[field] = (180, 60, 20)
+    image[..., 1] += (disc.mask((height, width)) * 150).astype(np.uint8)
+    image[..., 2] += (cup.mask((height, width)) * 200).astype(np.uint8)
+    return image
+
+
+def segmenter(channels: tuple[int, ...], regions: tuple[str, ...], **settings) -> Segmenter:
+    preparation = Preparation(regions=regions, **settings)
+    thresholds = dict.fromkeys(regions, 0.5)
+    return Segmenter(Reader(channels), Description("0", {}, preparation, thresholds, {}, "", None))
+
+
+LOCALISER = segmenter((1,), ("disc",), image_size=128, roi="field_of_view")
+BOTH = segmenter((1, 2), ("disc", "cup"), image_size=192, roi="disc")
+
+
+def test_centre_and_diameter_in_pixels_of_the_photograph():
+    (place,) = localise(LOCALISER, [photograph()])
+    assert place is not None
+    pixel = 560 / 128
+    assert (place.row, place.column) == (pytest.approx(DISC.y, abs=pixel), pytest.approx(DISC.x, abs=pixel))
+    assert place.diameter == pytest.approx(90, abs=2 * pixel)
+    assert place.compactness == pytest.approx(1, abs=0.1) and place.certainty > 0.9
+    assert "a whole photograph" in place.how
+
+
+def test_a_crop_is_recognised():
+    whole = photograph()
+    (place,) = localise(LOCALISER, [whole[120:320, 200:400]])
+    assert place is not None and "a crop already" in place.how
+
+
+def test_whole_photographs_and_crops_give_the_same_ratio_in_one_batch():
+    whole = photograph()
+    found = Predictor(Bundle((BOTH,), LOCALISER)).batch([whole, whole[120:320, 200:400], whole[::2, ::2].copy()])
+    for prediction, size in zip(found, (90, 90, 45), strict=True):
+        assert prediction.measures.vertical_cdr == pytest.approx(25 / 45, abs=2 / size + 0.01)
+        assert prediction.box.height == pytest.approx(2.4 * size, abs=4)
+        assert prediction.label_map.shape == prediction.probabilities.shape[1:]
+
+
+def test_batches_and_single_photographs_agree():
+    pictures = [photograph(), photograph(height=500, width=640)]
+    mine = Predictor(Bundle((BOTH, BOTH), LOCALISER), views=4)
+    for together, image in zip(mine.batch(pictures), pictures, strict=True):
+        alone = mine(image)
+        assert np.array_equal(together.label_map, alone.label_map) and together.measures == alone.measures
+        assert alone.spread == pytest.approx(0, abs=0.03)
+
+
+def test_without_a_disc_the_fallback_is_said():
+    faint = photograph(disc=Ellipse(x=1.0, y=1.0, a=0.1, b=0.1, angle=0.0))
+    blind = segmenter((2,), ("disc",), image_size=128, roi="field_of_view")
+    found = Predictor(Bundle((BOTH,), blind))(photograph(cup=Ellipse(x=1.0, y=1.0, a=0.1, b=0.1, angle=0.0)))
+    assert found.how == NOT_LOCALISED and NOT_LOCALISED in found.reasons and found.verdict == "review"
+    assert found.measures.disc_height == pytest.approx(90, abs=6)
+    nothing = Predictor(Bundle((BOTH,), LOCALISER))(faint)
+    assert nothing.verdict == "reject" and "no disc found" in nothing.reasons
+
+
+def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
+    with pytest.raises(ConfigurationError, match="finds the disc"):
+        Bundle((BOTH,), segmenter((1,), ("cup",)))
+    with pytest.raises(ConfigurationError, match="one kind"):
+        Bundle((BOTH, LOCALISER))
