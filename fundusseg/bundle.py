@@ -51,8 +51,13 @@ def main(arguments: list[str]) -> int:
         settings = command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))
         calibration = _calibrate(FundusDataModule(**settings.data.as_dict()), settings)
     bundles.save(first.output, first.segmenters, first.localiser, calibration)
-    parts = f"{len(first.segmenters)} segmenters, {'a' if first.localiser else 'no'} localiser"
-    console.print(f"{parts}, {calibration or 'no calibration'}: {first.output}", soft_wrap=True, markup=False)
+    found = (
+        f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
+    )
+    localiser = "with" if first.localiser else "without"
+    console.print(
+        f"{first.output}: segmenters: {len(first.segmenters)}, {localiser} localiser, {found}", soft_wrap=True
+    )
     return 0
 
 
