@@ -107,18 +107,15 @@ class SegmentationTask(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch."""
-        return self._step(batch, "train")
+        return self._score(batch, "train")["loss"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
         """Loss and scores of one batch; callbacks get ``logits``, ``target`` and ``valid`` as they were scored."""
         return self._score(batch, "val")
 
-    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss and scores of one batch."""
-        return self._step(batch, "test")
-
-    def _step(self, batch: dict[str, Tensor], stage: Stage) -> Tensor:
-        return self._score(batch, stage)["loss"]
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Loss and scores of one batch; all that validation gives, so that XLA compiles one program for both."""
+        return self._score(batch, "test")
 
     def _score(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         logits = self(batch["image"])

@@ -25,6 +25,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
+from torchmetrics import Metric
 
 from fundusseg.errors import ConfigurationError
 
@@ -220,32 +221,32 @@ class XLAPrecision(Precision):
 
     def optimizer_step(self, optimizer: Any, model: Any, closure: Callable[[], Any], **kwargs: Any) -> Any:
         """One step, closed as one program."""
-        import torch_xla
-
         with _on_device(optimizer):
             closure = partial(self._wrap_closure, model, optimizer, closure)
-            result = optimizer.step(closure=closure, **kwargs)
-        torch_xla.sync()
-        return result
+            return _closed(optimizer.step(closure=closure, **kwargs))
 
 
 @contextmanager
 def _on_device(optimizer: Any) -> Iterator[None]:
-    """Let the optimiser count its steps on the device: a count on the host would make each step a new program.
+    """Let the optimiser take its rate and count its steps on the device, not as Python numbers.
 
-    Only during the step, so that a checkpoint's optimiser goes on anywhere.
+    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's optimiser goes on anywhere.
     """
     groups = [group for group in optimizer.param_groups if group.get("capturable") is False]
-    for group in groups:
+    rates = [group["lr"] for group in groups]
+    for group, rate in zip(groups, rates, strict=True):
         group["capturable"] = True
+        device = group["params"][0].device
+        if isinstance(optimizer, torch.optim.Adam):  # others take a number
+            group["lr"] = torch.tensor(rate, dtype=torch.float32).to(device)
         for parameter in group["params"]:
             if "step" in (state := optimizer.state.get(parameter, {})):
-                state["step"] = state["step"].to(parameter.device)
+                state["step"] = state["step"].to(device)
     try:
         yield
     finally:
-        for group in groups:
-            group["capturable"] = False
+        for group, rate in zip(groups, rates, strict=True):
+            group["capturable"], group["lr"] = False, rate
 
 
 class SPMDStrategy(SingleDeviceStrategy):
@@ -287,6 +288,36 @@ class SPMDStrategy(SingleDeviceStrategy):
         self.model_to_device()
         set_shared_parameters(self.model, shared)
 
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One batch, closed as one program."""
+        return _closed(super().validation_step(*args, **kwargs))
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One batch, closed as one program."""
+        return _closed(super().test_step(*args, **kwargs))
+
+    def reduce(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        """The tensor as it is, since one program sees all; on the host, where Lightning looks at it."""
+        return tensor.cpu() if isinstance(tensor, torch.Tensor) else tensor
+
+    def replicate(self) -> None:
+        """Say of every tensor of network, scores and optimiser that it lies whole on each device.
+
+        A step's results say so, what has just been sent there does not: that would be another program.
+        """
+        from torch_xla import _XLAC
+        from torch_xla.distributed import spmd
+
+        assert self.model is not None
+        tensors = [*self.model.parameters(), *self.model.buffers()]
+        for module in self.model.modules():
+            tensors += module.metric_state.values() if isinstance(module, Metric) else ()
+        for optimizer in self.optimizers:
+            tensors += (tensor for state in optimizer.state.values() for tensor in state.values())
+        for tensor in tensors:
+            if tensor.device.type == "xla" and not _XLAC._get_xla_sharding_spec(tensor):
+                spmd.mark_sharding(tensor, self.mesh, (None,) * tensor.ndim)
+
     def process_dataloader(self, dataloader: Any) -> Any:
         """Give batches that lie on the devices already."""
         return dataloader if isinstance(dataloader, DeviceLoader) else DeviceLoader(dataloader, self)
@@ -296,6 +327,14 @@ class SPMDStrategy(SingleDeviceStrategy):
         from torch_xla.core import xla_model
 
         super().save_checkpoint(xla_model._maybe_convert_to_cpu(checkpoint), filepath, storage_options)
+
+
+def _closed(output: Any) -> Any:
+    """End a program here, so that it is the same in every batch."""
+    import torch_xla
+
+    torch_xla.sync()
+    return output
 
 
 class DeviceLoader:
@@ -319,6 +358,7 @@ class DeviceLoader:
         from torch_xla.distributed import spmd
         from torch_xla.distributed.parallel_loader import ParallelLoader
 
+        self.strategy.replicate()
         device, hosts = self.strategy.root_device, self.strategy.share[1]
         sharding = {
             name: spmd.ShardingSpec(self.strategy.mesh, ("data",) + (None,) * (rank - 1), minibatch=hosts > 1)
