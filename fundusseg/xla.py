@@ -211,12 +211,15 @@ class XLAPrecision(Precision):
         self.precision: Any = name
 
     def convert_module(self, module: nn.Module) -> nn.Module:
-        """Round the network's weights where bfloat16 was chosen."""
+        """Round the network's weights where bfloat16 was chosen; once, however often it is called."""
         network = getattr(module, "model", module)
-        if self.precision == "bf16-true":
-            for layer in network.modules():
-                for parameter in () if isinstance(layer, _BatchNorm) else layer.parameters(recurse=False):
+        for layer in network.modules() if self.precision == "bf16-true" else ():
+            if not isinstance(layer, _BatchNorm):
+                for parameter in layer.parameters(recurse=False):
                     parameter.data = parameter.data.to(torch.bfloat16)
+            elif _to_float not in layer._forward_pre_hooks.values():
+                layer.register_forward_pre_hook(_to_float)
+                layer.register_forward_hook(_to_bfloat16)
         return module
 
     def optimizer_step(self, optimizer: Any, model: Any, closure: Callable[[], Any], **kwargs: Any) -> Any:
@@ -224,6 +227,14 @@ class XLAPrecision(Precision):
         with _on_device(optimizer):
             closure = partial(self._wrap_closure, model, optimizer, closure)
             return _closed(optimizer.step(closure=closure, **kwargs))
+
+
+def _to_float(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(tensor.float() for tensor in inputs)
+
+
+def _to_bfloat16(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    return output.to(torch.bfloat16)
 
 
 @contextmanager
