@@ -52,7 +52,7 @@ class Segmenter:
         description, weights = checkpoint.load(path)
         return cls(checkpoint.build(description, weights), description, device)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, pictures: Image, views: int = 1) -> npt.NDArray[np.float32]:
         """Segment prepared squares.
 
