@@ -31,6 +31,7 @@ from fundusseg.callbacks import ContourPanel
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError, FundusSegError, nearest
 from fundusseg.finetuning import TwoStage
+from fundusseg.preemption import Preemption
 from fundusseg.task import SegmentationTask
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
@@ -40,6 +41,8 @@ console = Console(width=None if sys.stdout.isatty() else 120)
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
+    ".*your dataloader is not resumable.*",  # its sampler is
+    ".*exists and is not empty.*",  # a run that goes on in its folder
 )
 
 
@@ -270,6 +273,7 @@ class FundusCLI(LightningCLI):
             callbacks.append(
                 ModelCheckpoint(filename="last", auto_insert_metric_name=False, enable_version_counter=False)
             )
+            callbacks.append(Preemption())
         if settings.enable_progress_bar is not False:
             callbacks.append(RichProgressBar(leave=False))
         self.trainer_defaults = {"callbacks": callbacks}

@@ -1,6 +1,7 @@
 """Merges datasets, splits them by patient, and gives batches of one fixed shape."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader, Dataset
 
 from fundusseg.augment import Augmentation
@@ -17,6 +19,7 @@ from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.duplicates import Duplicate, drop_or_refuse, find_duplicates
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.preemption import position
 from fundusseg.preparation import Preparation, RoiPolicy
 from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
@@ -99,6 +102,7 @@ class FundusDataModule(LightningDataModule):
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, shares)
         self.subsets: dict[Subset, PreparedDataset] = {}
+        self._position = (0, 0)
         self._check()
 
     @cached_property
@@ -213,10 +217,23 @@ class FundusDataModule(LightningDataModule):
             "name the source to leave them out of with --data.drop_duplicates_from",
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the data a training stands, for its checkpoints."""
+        return {"position": position(self.trainer)} if self.trainer is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let a training that resumes go on with the data it has not seen in its epoch."""
+        if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._position = state_dict["position"]
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled and augmented batches; an incomplete last one is dropped."""
         dataset = self._subset("train")
-        sampler = SourceSampler(dataset.sample_sources, self.weights, self.seed, self.samples_per_epoch)
+        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer is not None else (1, 0)
+        shares = (self.samples_per_epoch, replicas, rank)
+        sampler = SourceSampler(dataset.sample_sources, self.weights, self.seed, *shares)
+        (epoch, batches), self._position = self._position, (0, 0)
+        sampler.resume(epoch, batches * self.batch_size)
         if len(sampler) < self.batch_size:
             raise ConfigurationError(
                 f"{len(sampler)} training samples for batches of {self.batch_size}",
@@ -261,6 +278,7 @@ class FundusDataModule(LightningDataModule):
             persistent_workers=workers > 0,
             pin_memory=device == "cuda",
             worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(self.seed),  # the loader's own: no draw from the network's chance
             **options,
         )
 
@@ -283,5 +301,6 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
 
 
 def _start_worker(worker: int) -> None:
-    """A worker's arithmetic stays on its own core."""
+    """A worker's arithmetic stays on its own core; a signal to all processes of a job leaves it to the main one."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
