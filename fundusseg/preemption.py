@@ -33,13 +33,13 @@ _KEY = "preemption"
 class Preemption(Callback):
     """Stops a training on SIGTERM with a checkpoint that holds all that decides how it goes on.
 
-    It stops after a step that leaves no gradient half accumulated, after a validation, or after an epoch, whichever
-    comes first; all processes after the same one. The checkpoint lies in the run's folder and carries the digest of the
+    It stops after the next step that leaves no gradient half accumulated and that no validation follows, or after the
+    epoch; all processes at the same place. The checkpoint lies in the run's folder and carries the digest of the
     run's resolved configuration in its name: only the same command finds it. A finished training leaves one too, until
     its test is done.
 
     Beside what Lightning restores (weights, optimiser, schedule, callbacks, counters) and the data module's position,
-    every checkpoint holds the random state, and the metrics that were being filled.
+    every checkpoint holds the random state, the metrics that were being filled, and the figures that callbacks watch.
 
     Attributes:
         saved: The last checkpoint that was written or found.
@@ -48,7 +48,7 @@ class Preemption(Callback):
     def __init__(self) -> None:
         self.saved: Path | None = None
         self._asked = False
-        self._finished = False
+        self._saving = False
         self._restored: dict[str, Any] = {}
 
     @classmethod
@@ -76,15 +76,15 @@ class Preemption(Callback):
             self.saved.unlink(missing_ok=True)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A training that was done, by early stopping too, is not taken up again."""
-        self._asked = self._finished = False
-        trainer.should_stop = bool(self._restored.get("finished"))
+        """A training that was to stop early is not taken up again."""
+        trainer.should_stop = bool(self._restored.get("should_stop"))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up chance and metrics where they were; from now on, listen."""
         if self._restored:
             _set_random_state(self._restored["random"])
             _set_metrics(pl_module, self._restored["metrics"], trainer.is_global_zero)
+            trainer._logger_connector._callback_metrics.update(self._restored["figures"])
         self._restored = {}
         self._asked = trainer.received_sigterm
         _tell(trainer, False)
@@ -100,14 +100,9 @@ class Preemption(Callback):
             self._decide(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A validation that has begun is finished."""
+        """A validation that has begun is finished; within an epoch, Lightning would count its step twice."""
         if trainer.state.fn == TrainerFn.FITTING:
             _tell(trainer, False)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here?"""
-        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            self._decide(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop here?"""
@@ -129,21 +124,27 @@ class Preemption(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, so that a run that is stopped in its test is only tested again."""
-        self._finished = True
         self._save(trainer, pl_module)
 
     def _save(self, trainer: Trainer, task: Any) -> None:
         """Write the checkpoint beside its place and rename it: the time to do so is short, and half of it is none."""
         self.saved = Path(trainer.log_dir or trainer.default_root_dir) / _name(task)
         partial = self.saved.with_suffix(".partial")
+        self._saving = True
         trainer.save_checkpoint(partial)
+        self._saving = False
         if trainer.is_global_zero:
             os.replace(partial, self.saved)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what decides how the training goes on, in plain types."""
-        metrics = _metrics(pl_module)
-        checkpoint[_KEY] = {"finished": self._finished, "random": _random_state(), "metrics": metrics}
+        checkpoint[_KEY] = {
+            "random": _random_state(),
+            "metrics": _metrics(pl_module),
+            "figures": {name: figure.cpu() for name, figure in trainer.callback_metrics.items()},
+            # A best or last checkpoint may be resumed with more patience.
+            "should_stop": self._saving and trainer.should_stop,
+        }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep it until the training starts."""

@@ -136,3 +136,79 @@ def test_stopped_anywhere_the_same_command_continues_to_the_same_weights(whole, 
     assert run_here(tmp_path, command(cache)) == 0
     assert "Continues the run in runs/version_0" in capsys.readouterr().out
     assert_same_run(whole, tmp_path)
+
+
+def test_a_stopped_process_with_workers_and_the_same_command_again(whole, cache, tmp_path):
+    # The signal goes to the whole group, worker processes included.
+    arguments = command(cache, "--data.num_workers=2", group=True)
+    stopped = run_alone(tmp_path, arguments, "train:8")
+    assert (stopped.returncode, stopped.stderr.count("Traceback")) == (EXIT_CODE, 0), stopped.stderr
+    assert stopped.stdout.splitlines()[-1].startswith("Stopped by SIGTERM and saved in runs/version_0/preempted-")
+    continued = run_alone(tmp_path, arguments)
+    assert continued.returncode == 0, continued.stderr
+    for name in ("best.ckpt", "last.ckpt"):
+        parts = [
+            {key: content(folder, name)[key] for key in ("state_dict", "current_model_state", "optimizer_states")}
+            for folder in (whole, tmp_path)
+        ]
+        assert not differences(*parts)
+    assert logged(whole) == logged(tmp_path)
+
+
+MANNERS = {
+    "accumulated gradients": (["--trainer.accumulate_grad_batches=2"], ["train:1", "train:2"]),
+    "validation within an epoch": (["--trainer.val_check_interval=2"], ["train:2", "val:1", "train:3"]),
+    "steps counted": (["--trainer.max_steps=12", "--trainer.max_epochs=-1"], ["train:2", "train:3", "val:1"]),
+    "early stopping": (["--early_stopping.patience=1", "--early_stopping.min_delta=1"], ["train:7", "val:1", "test:1"]),
+    "plateau": (["--model.schedule=fundusseg.schedules.Plateau", "--model.schedule.patience=0"], ["val:1", "val:1"]),
+}
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_in_any_manner_of_training(manner, cache, tmp_path):
+    arguments, moments = MANNERS[manner]
+    assert run_here(tmp_path / "whole", command(cache, *arguments)) == 0
+    for moment in moments:
+        assert run_here(tmp_path / "stopped", command(cache, *arguments), moment) == EXIT_CODE, moment
+    assert run_here(tmp_path / "stopped", command(cache, *arguments)) == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_only_the_same_configuration_continues(cache, tmp_path):
+    assert run_here(tmp_path, command(cache), "train:2") == EXIT_CODE
+    assert run_here(tmp_path, command(cache, "--trainer.max_epochs=2")) == 0
+    runs = tmp_path / "runs"
+    assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
+    assert run_here(tmp_path, [f"--config={runs / 'version_0' / 'config.yaml'}"]) == 0, "the saved one is the same"
+    assert (runs / "version_0" / "test.json").is_file() and not list(tmp_path.rglob("preempted*"))
+    assert run_here(tmp_path, command(cache)) == 0, "a third time starts afresh"
+    assert (runs / "version_2" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_given_checkpoint_comes_first(cache, tmp_path, capsys):
+    assert run_here(tmp_path, command(cache), "train:7") == EXIT_CODE
+    last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
+    resuming = command(cache, f"--resume={last}")
+    capsys.readouterr()
+    assert run_here(tmp_path, resuming, "train:3") == EXIT_CODE
+    assert "Continues" not in capsys.readouterr().out
+    assert run_here(tmp_path, resuming) == 0, "its own goes on where it was stopped"
+    assert "Continues the run in runs/version_1" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("preempted*"))) == 1, "the first command's is still there"
+
+
+def test_a_sampler_goes_on_behind_what_was_taken():
+    whole, resumed = (SourceSampler([0] * 9 + [1] * 3, [1, 1], seed=3, length=20) for _ in range(2))
+    resumed.resume(1, 5)
+    whole.set_epoch(1)
+    assert list(resumed) == list(whole)[5:] and len(resumed) == 20
+    for sampler in (whole, resumed):
+        sampler.set_epoch(2)
+    assert list(resumed) == list(whole)
+
+
+def test_processes_share_an_epoch():
+    whole, *shares = (SourceSampler(range(11), None, 3, None, *share) for share in ((1, 0), (2, 0), (2, 1)))
+    assert [draw for pair in zip(*shares, strict=True) for draw in pair] == list(whole)[:10]
+    shares[1].resume(0, 2)
+    assert list(shares[1]) == list(whole)[1:10:2][2:]
