@@ -35,6 +35,7 @@ from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError, FundusSegError, nearest
 from fundusseg.finetuning import TwoStage
 from fundusseg.losses import needs_weights
+from fundusseg.preemption import Preemption
 from fundusseg.task import SegmentationTask
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
@@ -53,6 +54,8 @@ TRAINING = {
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
+    ".*your dataloader is not resumable.*",  # its sampler is
+    ".*exists and is not empty.*",  # a run that goes on in its folder
 )
 
 
@@ -336,6 +339,7 @@ class FundusCLI(LightningCLI):
             callbacks.append(
                 ModelCheckpoint(filename="last", auto_insert_metric_name=False, enable_version_counter=False)
             )
+            callbacks.append(Preemption())
         if settings.enable_progress_bar is not False:
             callbacks.append(RichProgressBar(leave=False))
         where = hardware(

@@ -1,6 +1,7 @@
 """Merges datasets, splits them by patient, and gives batches of one fixed shape."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, SequentialSampler
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from fundusseg.augment import Augmentation
 from fundusseg.border import BorderWeights
@@ -18,10 +20,11 @@ from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.duplicates import Duplicate, drop_or_refuse, find_duplicates
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.preemption import position
 from fundusseg.preparation import Preparation, RoiPolicy
 from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
-from fundusseg.sampling import Share, SourceSampler
+from fundusseg.sampling import SourceSampler
 from fundusseg.splits import SUBSETS, Split, draw_split
 from fundusseg.variants import Variants
 
@@ -105,6 +108,7 @@ class FundusDataModule(LightningDataModule):
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, shares)
         self.subsets: dict[Subset, PreparedDataset] = {}
+        self._position = (0, 0)
         self._check()
 
     @cached_property
@@ -219,11 +223,24 @@ class FundusDataModule(LightningDataModule):
             "name the source to leave them out of with --data.drop_duplicates_from",
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the data a training stands, for its checkpoints."""
+        return {"position": position(self.trainer)} if self.trainer is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let a training that resumes go on with the data it has not seen in its epoch."""
+        if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._position = state_dict["position"]
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled and augmented batches; an incomplete last one is dropped."""
         dataset = self._subset("train")
-        sampler = SourceSampler(dataset.sample_sources, self.weights, self.seed, self.samples_per_epoch)
-        if len(sampler) < self.batch_size:
+        rank, processes, batch = self._process()
+        drawn = (self.seed, self.samples_per_epoch, processes, rank)
+        sampler = SourceSampler(dataset.sample_sources, self.weights, *drawn)
+        (epoch, batches), self._position = self._position, (0, 0)
+        sampler.resume(epoch, batches * batch)
+        if len(sampler) < batch:
             raise ConfigurationError(
                 f"{len(sampler)} training samples for batches of {self.batch_size}",
                 "at least one whole batch in an epoch",
@@ -240,7 +257,9 @@ class FundusDataModule(LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, subset: Subset) -> DataLoader[Any]:
-        return self._loader(PaddedDataset(self._subset(subset), self.batch_size * self._world_size()))
+        rank, processes, batch = self._process()
+        dataset = PaddedDataset(self._subset(subset), batch * processes)
+        return self._loader(dataset, sampler=DistributedSampler(dataset, processes, rank, shuffle=False))
 
     def _subset(self, subset: Subset) -> "PreparedDataset":
         dataset = self.subsets[subset]
@@ -252,8 +271,14 @@ class FundusDataModule(LightningDataModule):
             )
         return dataset
 
-    def _world_size(self) -> int:
-        return self.trainer.world_size if self.trainer is not None else 1
+    def _process(self) -> tuple[int, int, int]:
+        """Which process this is, of how many, and the samples that it reads for each batch."""
+        if self.trainer is None:
+            return 0, 1, self.batch_size
+        if share := getattr(self.trainer.strategy, "share", None):
+            # One program over several hosts: each reads its share of the one global batch.
+            return share[0], share[1], self.batch_size // share[1]
+        return self.trainer.global_rank, self.trainer.world_size, self.batch_size
 
     def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
         workers = self.num_workers
@@ -261,17 +286,14 @@ class FundusDataModule(LightningDataModule):
         if workers is None:
             on_host = device == "cpu" or (device == "xla" and os.environ.get("PJRT_DEVICE") == "CPU")
             workers = 0 if on_host else min(8, max(1, (os.cpu_count() or 2) - 1))
-        # One program over several hosts: each reads its share of the one global batch.
-        number, count = getattr(self.trainer.strategy, "share", (0, 1)) if self.trainer is not None else (0, 1)
-        if count > 1:
-            options["sampler"] = Share(options.pop("sampler", None) or SequentialSampler(dataset), number, count)  # type: ignore[arg-type]
         return DataLoader(
             dataset,
-            batch_size=self.batch_size // count,
+            batch_size=self._process()[2],
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=device == "cuda",
             worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(self.seed),  # the loader's own: no draw from the network's chance
             **options,
         )
 
@@ -294,5 +316,6 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
 
 
 def _start_worker(worker: int) -> None:
-    """A worker's arithmetic stays on its own core."""
+    """A worker's arithmetic stays on its own core; a signal to all processes of a job leaves it to the main one."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -5,14 +5,18 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
 
-Without arguments it needs no data: it trains on synthetic photographs.
+Without arguments it needs no data: it trains on synthetic photographs. SIGTERM stops it with a checkpoint from which
+the same command continues.
 """
 
 from dataclasses import asdict
 from pathlib import Path
 
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
+from fundusseg.preemption import EXIT_CODE, Preemption
 from fundusseg.report import score_table, write_scores
 from fundusseg.splits import SUBSETS
 
@@ -22,7 +26,24 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     cli = FundusCLI(arguments)
     _say_what_is_trained(cli)
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.resume)
+    preemption = Preemption.of(cli.trainer)
+    saved = preemption.find(cli.trainer, cli.model) if preemption else None
+    if saved:
+        console.print(f"Continues the run in {saved.parent}, which was stopped.", soft_wrap=True)
+    try:
+        code = _fit_and_test(cli, saved or cli.config.resume)
+    except SIGTERMException:
+        where = f" and saved in {preemption.saved}: the same command continues from there" if preemption else ""
+        console.print(f"Stopped by SIGTERM{where}.", soft_wrap=True)
+        return EXIT_CODE
+    if preemption and code == 0:
+        preemption.forget(cli.trainer)
+    return code
+
+
+def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
+    """Train, from a checkpoint where one is given, and test once; returns the exit code."""
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
     if cli.trainer.interrupted:
         return 130
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")

@@ -2,27 +2,30 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import Sampler
+from torch.utils.data import DistributedSampler
 
 Draw = tuple[int, int]
 """A sample's index, and the seed of its augmentation."""
 
 
-class SourceSampler(Sampler[Draw]):
+class SourceSampler(DistributedSampler[Draw]):
     """Draws samples so that each source has its share of an epoch.
 
     Within a source every sample is taken once before any is taken again. The shares follow the weights; without
-    weights every sample has its one turn.
+    weights every sample has its one turn. Of several processes each takes every n-th draw; Lightning leaves a sampler
+    of this kind as it is.
 
     Args:
         sources: Source of every sample, as an index.
         weights: Weight of each source; only their proportions count. None: each sample once an epoch.
         seed: Of the run.
         length: Draws in an epoch; as many as there are samples where None.
+        replicas: Processes that train together.
+        rank: Which of them this is.
     """
 
     def __init__(
@@ -31,18 +34,26 @@ class SourceSampler(Sampler[Draw]):
         weights: Sequence[float] | None,
         seed: int,
         length: int | None = None,
+        replicas: int = 1,
+        rank: int = 0,
     ) -> None:
+        super().__init__(cast(Any, sources), replicas, rank, seed=seed, drop_last=True)
         self.sources = np.asarray(sources, dtype=np.int64)
         self.weights = None if weights is None else np.asarray(weights, dtype=np.float64)
-        self.seed, self.epoch = seed, 0
         self.length = len(self.sources) if length is None else length
+        self._resumed = (0, 0)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning's loops call this before each epoch."""
-        self.epoch = epoch
+    def resume(self, epoch: int, taken: int) -> None:
+        """Go on in an epoch: its first draws are left out, undecoded; the length stays the whole epoch's.
+
+        Args:
+            epoch: To go on in.
+            taken: Draws that this process has trained on in it.
+        """
+        self.epoch, self._resumed = epoch, (epoch, taken)
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // self.num_replicas
 
     def __iter__(self) -> Iterator[Draw]:
         generator = np.random.default_rng((self.seed, self.epoch))
@@ -53,40 +64,15 @@ class SourceSampler(Sampler[Draw]):
         ]
         order = generator.permutation(np.concatenate(picks))
         seeds = generator.integers(0, 2**31, size=self.length)
-        return iter(zip(order.tolist(), seeds.tolist(), strict=True))
+        draws = zip(order.tolist(), seeds.tolist(), strict=True)
+        share = islice(draws, self.rank, len(self) * self.num_replicas, self.num_replicas)
+        return islice(share, self._resumed[1] if self.epoch == self._resumed[0] else 0, None)
 
     def _present(self) -> list[int]:
         return sorted(set(self.sources.tolist()))
 
     def _groups(self) -> list[npt.NDArray[np.int64]]:
         return [np.flatnonzero(self.sources == source) for source in self._present()]
-
-
-class Share(Sampler[Any]):
-    """One process's part of what a sampler draws, where several read one global batch together: every n-th draw.
-
-    So the samples of each global batch do not depend on how many processes there are.
-
-    Args:
-        sampler: Draws the same in every process.
-        number: Of this process, from 0.
-        count: Of processes.
-    """
-
-    def __init__(self, sampler: Sampler[Any], number: int, count: int) -> None:
-        self.sampler, self.number, self.count = sampler, number, count
-
-    def set_epoch(self, epoch: int) -> None:
-        """Hand on."""
-        if isinstance(self.sampler, SourceSampler):
-            self.sampler.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.sampler) // self.count  # type: ignore[arg-type]
-
-    def __iter__(self) -> Iterator[Any]:
-        # No process may have one batch more than another: they would wait for each other for ever.
-        return islice(islice(self.sampler, self.number, None, self.count), len(self))
 
 
 def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:

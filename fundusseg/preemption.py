@@ -1,0 +1,205 @@
+"""A training that a scheduler stops, and that the same command continues to the same weights."""
+
+import hashlib
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torchmetrics import Metric
+
+EXIT_CODE = 128 + signal.SIGTERM
+"""What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
+
+Schedulers know it for "told to stop", not "failed": Kubernetes restarts it under every policy but ``Never``, AWS Batch
+and Google Batch retry it by an ``onExitCode`` rule, Slurm requeues by itself. 0 would say that the run is done, and 2
+is a user's mistake, which no retry mends.
+"""
+
+AGREE_EVERY = 10
+"""Optimiser steps after which several processes ask each other whether one of them was told to stop: each waits then."""
+
+_KEY = "preemption"
+
+
+class Preemption(Callback):
+    """Stops a training on SIGTERM with a checkpoint that holds all that decides how it goes on.
+
+    It stops after the next step that leaves no gradient half accumulated and that no validation follows, or after the
+    epoch; all processes at the same place. The checkpoint lies in the run's folder and carries the digest of the
+    run's resolved configuration in its name: only the same command finds it. A finished training leaves one too, until
+    its test is done.
+
+    Beside what Lightning restores (weights, optimiser, schedule, callbacks, counters) and the data module's position,
+    every checkpoint holds the random state, the metrics that were being filled, and the figures that callbacks watch.
+
+    Attributes:
+        saved: The last checkpoint that was written or found.
+    """
+
+    def __init__(self) -> None:
+        self.saved: Path | None = None
+        self._asked = False
+        self._saving = False
+        self._restored: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> "Preemption | None":
+        """A trainer's, or None where it has none: a trial run, or checkpoints switched off."""
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        return next((callback for callback in callbacks if isinstance(callback, cls)), None)
+
+    def find(self, trainer: Trainer, task: Any) -> Path | None:
+        """The checkpoint of a stopped run of the same configuration; the logger then goes on in its folder."""
+        logger: Any = trainer.logger
+        if not hasattr(logger, "root_dir"):
+            folder = Path(getattr(logger, "save_dir", None) or trainer.default_root_dir)
+            self.saved = next(folder.glob(_name(task)), None)
+            return self.saved
+        found = sorted(Path(logger.root_dir).glob(f"*/{_name(task)}"), key=lambda path: path.stat().st_mtime)
+        if found:
+            self.saved = found[-1]
+            logger._version = found[-1].parent.name  # its constructor's argument, which a configuration must not hold
+        return self.saved
+
+    def forget(self, trainer: Trainer) -> None:
+        """Remove the checkpoint: the run is done, and the same command starts afresh."""
+        if self.saved is not None and trainer.is_global_zero:
+            self.saved.unlink(missing_ok=True)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A training that was to stop early is not taken up again."""
+        trainer.should_stop = bool(self._restored.get("should_stop"))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up chance and metrics where they were; from now on, listen."""
+        if self._restored:
+            _set_random_state(self._restored["random"])
+            _set_metrics(pl_module, self._restored["metrics"], trainer.is_global_zero)
+            trainer._logger_connector._callback_metrics.update(self._restored["figures"])
+        self._restored = {}
+        self._asked = trainer.received_sigterm
+        _tell(trainer, False)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._listen)  # in place of Lightning's, which would cut validations short
+
+    def _listen(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Stop here?"""
+        if trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0:
+            self._decide(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A validation that has begun is finished; within an epoch, Lightning would count its step twice."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            _tell(trainer, False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here?"""
+        self._decide(trainer)
+
+    def _decide(self, trainer: Trainer) -> None:
+        """Let Lightning stop at the end of this step or epoch, once its own work for it is done."""
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        last = trainer.is_last_batch
+        accumulating = batches % trainer.accumulate_grad_batches != 0 and not last
+        # Where steps are counted, not epochs, Lightning takes up no training between two epochs.
+        if not accumulating and not (last and trainer.max_steps != -1):
+            _tell(trainer, trainer.strategy.reduce_boolean_decision(self._asked, all=False))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save: Lightning stops now, all counters are those of a whole step or epoch."""
+        if isinstance(exception, SIGTERMException) and trainer.state.fn == TrainerFn.FITTING:
+            self._save(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, so that a run that is stopped in its test is only tested again."""
+        self._save(trainer, pl_module)
+
+    def _save(self, trainer: Trainer, task: Any) -> None:
+        """Write the checkpoint beside its place and rename it: the time to do so is short, and half of it is none."""
+        self.saved = Path(trainer.log_dir or trainer.default_root_dir) / _name(task)
+        partial = self.saved.with_suffix(".partial")
+        self._saving = True
+        trainer.save_checkpoint(partial)
+        self._saving = False
+        if trainer.is_global_zero:
+            os.replace(partial, self.saved)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what decides how the training goes on, in plain types."""
+        checkpoint[_KEY] = {
+            "random": _random_state(),
+            "metrics": _metrics(pl_module),
+            "figures": {name: figure.cpu() for name, figure in trainer.callback_metrics.items()},
+            # A best or last checkpoint may be resumed with more patience.
+            "should_stop": self._saving and trainer.should_stop,
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep it until the training starts."""
+        self._restored = checkpoint.get(_KEY, {})
+
+
+def position(trainer: Trainer) -> tuple[int, int]:
+    """The epoch that a training takes its next batch from, and the batches that it has trained on in it."""
+    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    if batches.is_last_batch:
+        return epochs.started, 0
+    return max(0, epochs.started - 1), batches.current.processed
+
+
+def _name(task: Any) -> str:
+    return f"preempted-{hashlib.sha256(task.configuration.encode()).hexdigest()[:16]}.ckpt"
+
+
+def _tell(trainer: Trainer, stop: bool) -> None:
+    """Set what Lightning's loops look at where they can be left."""
+    trainer._signal_connector.received_sigterm = stop
+
+
+def _random_state() -> dict[str, Any]:
+    kind, key, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, np.asarray(key).tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _metrics(task: LightningModule) -> dict[str, dict[str, torch.Tensor]]:
+    """States of the metrics that have been updated since they were last read, summed over the processes."""
+    states = {}
+    for name, metric in task.named_modules():
+        if isinstance(metric, Metric) and metric.update_called:
+            with metric.sync_context():
+                states[name] = {key: torch.as_tensor(value).cpu() for key, value in metric.metric_state.items()}
+    return states
+
+
+def _set_metrics(task: LightningModule, states: dict[str, dict[str, torch.Tensor]], mine: bool) -> None:
+    """Give the first process all that was summed; the others start from nothing."""
+    for name, state in states.items():
+        metric: Any = task.get_submodule(name)
+        metric._update_count = 1
+        for key, value in state.items() if mine else ():
+            setattr(metric, key, value.to(metric.device))

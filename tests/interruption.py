@@ -1,0 +1,34 @@
+"""Sends this process, or its whole group, SIGTERM at a chosen moment of a training, as a scheduler would."""
+
+import os
+import signal
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+MOMENT = "FUNDUSSEG_TEST_SIGTERM"
+"""Environment variable: ``train:7`` (in the seventh batch of this process), ``val:3``, ``test:1``. Unset: never.
+
+The moment is no argument, so that the stopped and the continuing command are the same.
+"""
+
+
+class Interruption(Callback):
+    """Counts batches and sends the signal when the moment has come."""
+
+    def __init__(self, group: bool = False) -> None:
+        self.group, self.seen = group, {"train": 0, "val": 0, "test": 0}
+
+    def _count(self, stage: str) -> None:
+        self.seen[stage] += 1
+        if os.environ.get(MOMENT) == f"{stage}:{self.seen[stage]}":
+            os.kill(0 if self.group else os.getpid(), signal.SIGTERM)
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self._count("train")
+
+    def on_validation_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self._count("val")
+
+    def on_test_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        self._count("test")
