@@ -68,11 +68,14 @@ class Moments:
         Returns:
             H x W bool.
         """
-        x = np.arange(shape[1], dtype=np.float64)[None, :] - self.x
-        y = np.arange(shape[0], dtype=np.float64)[:, None] - self.y
+        mask = np.zeros(shape, dtype=bool)
+        columns = _run(self.x, 2 * math.sqrt(self.xx), shape[1])
+        rows = _run(self.y, 2 * math.sqrt(self.yy), shape[0])
+        x = np.arange(shape[1])[None, columns] - self.x
+        y = np.arange(shape[0])[rows, None] - self.y
         spread = self.xx * self.yy - self.xy**2
-        inside: npt.NDArray[np.bool_] = self.yy * x**2 - 2 * self.xy * x * y + self.xx * y**2 <= 4 * spread
-        return inside
+        mask[rows, columns] = self.yy * x**2 - 2 * self.xy * x * y + self.xx * y**2 <= 4 * spread
+        return mask
 
 
 def moments(mask: npt.NDArray[np.bool_]) -> Moments:
@@ -91,3 +94,8 @@ def moments(mask: npt.NDArray[np.bool_]) -> Moments:
     xx, yy = float(np.square(columns - x).mean()), float(np.square(rows - y).mean())
     xy = float(((columns - x) * (rows - y)).mean())
     return Moments(float(rows.size), x, y, xx + _PIXEL, yy + _PIXEL, xy)
+
+
+def _run(middle: float, half: float, size: int) -> slice:
+    """The pixels within ``half`` of the middle, cut to the picture."""
+    return slice(max(0, math.floor(middle - half)), min(size, math.ceil(middle + half) + 1))
