@@ -20,7 +20,8 @@ class Agreement:
     """Size and place of disc and cup against a reference; NaN where there is nothing to compare.
 
     Attributes:
-        disc_radii_ratio: sqrt(min(A, B) / max(A, B)) of the two areas A and B, 0..1: the radii's ratio were both circles.
+        disc_radii_ratio: sqrt(min(A, B) / max(A, B)) of the two areas A and B, 0..1: the ratio of their radii, were
+            both circles.
         cup_radii_ratio: As of the disc.
         disc_centre_distance: Pixels between the two centres (mean row and column).
         cup_centre_distance: As of the disc.

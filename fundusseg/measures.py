@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import get_args
 
 import numpy as np
@@ -108,8 +109,9 @@ def measure(
 
     The ratio is Armaly's, of the 1960s; for its use on outlines see Tsutsumi et al., Investigative Ophthalmology &
     Visual Science 53(3), 2012, doi 10.1167/iovs.11-8533. The order of the rim's quadrants is the ISNT rule, Harizman
-    et al., Archives of Ophthalmology 124(11), 2006, doi 10.1001/archopht.124.11.1579, who judged the rim at 3, 6, 9 and
-    12 o'clock: 79 % of their healthy eyes kept it, and 28 % of those with glaucoma. Here means over quadrants are compared.
+    et al., Archives of Ophthalmology 124(11), 2006, doi 10.1001/archopht.124.11.1579, who judged the rim at 3, 6, 9
+    and 12 o'clock: 79 % of their healthy eyes kept it, and 28 % of those with glaucoma. Here means over quadrants are
+    compared.
 
     Args:
         label_map: H x W uint8; 0 background, 1 rim, 2 cup.
@@ -118,8 +120,9 @@ def measure(
         millimetres_per_pixel: The photograph's scale on the retina, if it is known.
 
     Returns:
-        The measures. No disc: everything is NaN. A disc without cup: ratios, cup sizes are 0, the cup's axes NaN, and the
-        rim is all of the disc's radius; or all these are NaN when no cup was looked for. ``reason`` says so.
+        The measures. No disc: everything is NaN. A disc without cup: ratios and cup sizes are 0, the cup's axes are
+        NaN, and the rim is all of the disc's radius; or all these are NaN when no cup was looked for. ``reason`` says
+        so.
 
     Raises:
         ConfigurationError: The eye is neither OD nor OS, or the scale is not above 0.
@@ -143,7 +146,9 @@ def measure(
 def _check(eye: str | None, scale: float | None) -> None:
     """Refuse what a user may have mistyped."""
     if eye is not None and eye not in get_args(Eye):
-        raise ConfigurationError(f"the eye {eye!r}", "OD for a right eye or OS for a left one", "give OD, OS or nothing")
+        raise ConfigurationError(
+            f"the eye {eye!r}", "OD for a right eye or OS for a left one", "give OD, OS or nothing"
+        )
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ConfigurationError(
             f"a scale of {scale} millimetres per pixel",
@@ -211,7 +216,7 @@ def _rim(found: Measures, label_map: npt.NDArray[np.uint8], eye: Eye | None) -> 
 def _isnt(widths: dict[str, float]) -> tuple[float, str]:
     """Whether inferior >= superior >= nasal >= temporal, and what breaks it."""
     order = ("inferior", "superior", "nasal", "temporal")
-    broken = [f"{a} < {b}" for a, b in zip(order, order[1:], strict=False) if widths[a] < widths[b] - _TIE]
+    broken = [f"{a} < {b}" for a, b in pairwise(order) if widths[a] < widths[b] - _TIE]
     return float(not broken), ", ".join(broken)
 
 

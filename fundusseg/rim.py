@@ -1,9 +1,9 @@
 """The neuroretinal rim: its width by angle, where it is narrowest, how far it is gone.
 
 Angles are those of a right eye's clock: 0 degrees is 12 o'clock (superior), 90 is 3 o'clock (nasal), 180 is 6 o'clock
-(inferior), 270 is 9 o'clock (temporal). On the photograph of a right eye they run clockwise as it is seen. A left eye is
-mirrored first, as on instruments for optical coherence tomography, so that 90 is nasal in both. Of an unknown eye they are
-taken as they are seen, and nothing is called nasal or temporal.
+(inferior), 270 is 9 o'clock (temporal). On the photograph of a right eye they run clockwise as it is seen. A left eye
+is mirrored first, so that 90 is nasal in both. Of an unknown eye angles are taken as they are seen, and nothing is
+called nasal or temporal.
 """
 
 import math
@@ -53,16 +53,20 @@ class Rim:
 
     @property
     def absent(self) -> float:
-        """Degrees without rim, 0..360: where the width is below half a pixel (Spaeth et al. 2002, see ``narrowest``)."""
+        """Degrees without rim, 0..360: where the width is below half a pixel.
+
+        Beyond a rim/disc ratio of 0 the Disc Damage Likelihood Scale goes on by it; see ``narrowest``.
+        """
         return float(np.count_nonzero(self.width < _ABSENT)) if self._defined else math.nan
 
     @property
     def narrowest(self) -> tuple[float, float]:
         """Smallest rim/disc ratio and the angle where it lies.
 
-        The ratio is that of the Disc Damage Likelihood Scale: radial width of the rim over the diameter of the disc along
-        the same axis. Spaeth, Henderer, Liu et al., Transactions of the American Ophthalmological Society 100, 2002,
-        181-186. The scale's stages also need the disc's size in millimetres.
+        The ratio is that of the Disc Damage Likelihood Scale: radial width of the rim over the diameter of the disc
+        along the same axis. Spaeth, Henderer, Liu et al., Transactions of the American Ophthalmological Society 100,
+        2002, 181-186; reviewed by Cheng and Tatham 2021, doi 10.2147/OPTH.S284618. The scale's stages also need the
+        disc's size in millimetres.
 
         Returns:
             The ratio, and degrees: the middle of the longest stretch that is absent, or else smallest. The angle is NaN
@@ -80,9 +84,10 @@ class Rim:
 
 
 def rim_profile(label_map: npt.NDArray[np.uint8], eye: Eye | None = None) -> Rim:
-    """Measure the rim at every degree, to a part of a pixel.
+    """Measure the rim at every degree, to within a pixel.
 
-    Along each ray the masks are interpolated linearly, and the border is where the last half is crossed.
+    Along each ray the masks are interpolated linearly, and the border is where the last half is crossed. A drawn border
+    is a staircase of pixels, so five degrees are averaged, weighted 1 4 6 4 1; where the rim is absent it stays so.
 
     Args:
         label_map: H x W uint8; 0 background, 1 rim, 2 cup.
@@ -101,6 +106,7 @@ def rim_profile(label_map: npt.NDArray[np.uint8], eye: Eye | None = None) -> Rim
     middle = moments(disc)
     disc_radius = _radius(disc, middle.x, middle.y, eye)
     width = disc_radius - (_radius(cup, middle.x, middle.y, eye) if cup.any() else 0.0)
+    disc_radius, width = _smooth(disc_radius), np.where(width < _ABSENT, width, _smooth(width))
     diameter = disc_radius + np.roll(disc_radius, 180)
     share = np.divide(width, diameter, out=np.full(360, np.nan), where=diameter > 0)
     return Rim(width, share, disc_radius, (middle.x + int(columns[0]), middle.y + int(rows[0])), eye)
@@ -165,6 +171,12 @@ def _radius(mask: npt.NDArray[np.bool_], x: float, y: float, eye: Eye | None) ->
     met = inside.any(axis=1)
     part = np.divide(at - 0.5, at - beyond, out=np.zeros(360), where=met & (at > beyond))
     return np.where(met, steps[last] + _STEP * part, 0.0)
+
+
+def _smooth(profile: Profile) -> Profile:
+    """Binomial mean over five degrees."""
+    smooth: Profile = ndimage.correlate1d(profile, np.array([1, 4, 6, 4, 1]) / 16, mode="wrap")
+    return smooth
 
 
 def _mean(profile: Profile, middle: int, half: int) -> float:
