@@ -20,7 +20,7 @@ _NAN = float("nan")
 _TIE = 0.1
 """Pixels: mean rim widths closer than that are equal, for a drawn border tells no more."""
 
-EYE_UNKNOWN = "eye not known: nasal and temporal cannot be told apart"
+EYE_UNKNOWN = "eye not known: no nasal, no temporal side"
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ def _rim(found: Measures, label_map: npt.NDArray[np.uint8], eye: Eye | None) -> 
     ratio, angle = rim.narrowest
     widths = quadrants(rim.width)
     kept, reason = _isnt(widths) if eye else (_NAN, EYE_UNKNOWN)
+    if found.cup_area == 0 or rim.absent == len(rim.width):
+        kept, reason = _NAN, "no cup" if found.cup_area == 0 else "no rim"
     return replace(
         found,
         rim_min_ratio=ratio,
