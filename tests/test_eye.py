@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from fundusseg.annotations import fuse
+from fundusseg.datasets import DrishtiGS, OpticDiscSeg
 from fundusseg.eye import eye_from_name, eye_from_place, infer_eye
-from fundusseg.roi import Box
+from fundusseg.roi import Box, field_of_view
+from fundusseg.sample import DISC
 
 FIELD = Box(0, 100, 800, 800)
 
@@ -68,3 +71,17 @@ def test_the_name_comes_first():
     assert infer_eye("a.png", disc_at(780), FIELD) == ("OD", "place of the disc")
     assert infer_eye("a.png", disc_at(500), FIELD) == (None, "not told")
     assert infer_eye("a.png", disc_at(780)) == (None, "not told")
+
+
+@pytest.mark.realdata
+def test_photographs_centred_on_the_disc_tell_nothing_and_those_on_the_macula_do(realdata):
+    told = {}
+    for dataset in (DrishtiGS(realdata / "Drishti-GS1_files"), OpticDiscSeg(realdata / "optic_disc_seg")):
+        eyes = []
+        for position in range(0, len(dataset), len(dataset) // 10):
+            sample = dataset[position]
+            labels = (fuse(sample.of(DISC), "majority") > 127).astype(np.uint8)
+            eyes.append(eye_from_place(labels, field_of_view(sample.image)))
+        told[dataset.source] = sum(eye is not None for eye in eyes) / len(eyes)
+    assert told["drishti_gs"] == 0
+    assert told["optic_disc_seg"] >= 0.6
