@@ -1,13 +1,17 @@
 """From probabilities to a nested label map: one disc, one cup inside it, no holes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fundusseg.errors import ConfigurationError
+from fundusseg.errors import ConfigurationError, nearest
+from fundusseg.moments import moments
 from fundusseg.sample import CUP, DISC, PARENT, Region
+
+Smoothing: TypeAlias = Literal["none", "ellipse", "convex"]
 
 _ANATOMY = {DISC: 1, CUP: 2}
 """Codes with a fixed meaning: 1 is the rim (disc without cup), 2 the cup."""
@@ -35,25 +39,31 @@ def label_map(
     probabilities: npt.NDArray[np.float32],
     regions: Sequence[Region],
     thresholds: Mapping[Region, float] | float = 0.5,
+    smoothing: Smoothing = "none",
 ) -> npt.NDArray[np.uint8]:
     """Turn each region's probabilities into one area, and all areas into one map.
 
-    A region is where its probability exceeds its threshold, cut to its parent (a cup to its disc) when that
-    is predicted as well. Of that the largest connected part remains, with holes filled. So a cup never leaves
-    its disc.
+    The disc is where its probability exceeds its threshold, of that the largest connected part, with holes filled,
+    then smoothed. The cup is looked for among the finished disc's pixels only, in the same way. So a cup never leaves
+    its disc. Any other region is the largest part of its own, never smoothed.
 
     Args:
         probabilities: R x H x W, 0..1.
         regions: The R regions' names in channel order.
         thresholds: One for all regions, or one for each by name.
+        smoothing: ``none``; ``convex``: the smallest convex area around disc and cup each; ``ellipse``: the ellipse of
+            the area's own centre and second moments, of the cup what lies inside the disc.
 
     Returns:
         H x W uint8: 0 background, otherwise ``codes(regions)``. Where regions overlap that are not nested by
         anatomy, the later one is shown.
 
     Raises:
-        ConfigurationError: Regions, channels and thresholds do not fit each other.
+        ConfigurationError: Regions, channels and thresholds do not fit each other, or the smoothing is unknown.
     """
+    if smoothing not in get_args(Smoothing):
+        choices = get_args(Smoothing)
+        raise ConfigurationError(f"smoothing {smoothing!r}", f"{nearest(smoothing, choices)}", "take one of these")
     if probabilities.ndim != 3 or probabilities.shape[0] != len(regions):
         raise ConfigurationError(
             f"probabilities of shape {probabilities.shape} for the regions {', '.join(regions)}",
@@ -65,9 +75,11 @@ def label_map(
     numbers = codes(regions)
     # A child needs its parent's finished area, and is drawn over it.
     for region in sorted(regions, key=lambda region: region in PARENT):
-        area = probabilities[regions.index(region)] > _threshold(thresholds, region)
+        area = probabilities[regions.index(region)] > threshold(thresholds, region)
         parent = areas.get(PARENT.get(region, ""))
         areas[region] = _one_area(area if parent is None else area & parent)
+        if region in _ANATOMY and smoothing != "none":
+            areas[region] = _smooth(areas[region], parent, smoothing)
         labels[areas[region]] = numbers[region]
     return labels
 
@@ -102,8 +114,12 @@ def region_mask(
     return mask
 
 
-def _threshold(thresholds: Mapping[Region, float] | float, region: Region) -> float:
-    """The threshold of one region."""
+def threshold(thresholds: Mapping[Region, float] | float, region: Region) -> float:
+    """The threshold of one region.
+
+    Raises:
+        ConfigurationError: Thresholds are given by name, and not for this region.
+    """
     if not isinstance(thresholds, Mapping):
         return thresholds
     if region not in thresholds:
@@ -113,6 +129,40 @@ def _threshold(thresholds: Mapping[Region, float] | float, region: Region) -> fl
             f"add a threshold for {region!r}, or give one number for all",
         )
     return thresholds[region]
+
+
+def _smooth(
+    mask: npt.NDArray[np.bool_], parent: npt.NDArray[np.bool_] | None, smoothing: Smoothing
+) -> npt.NDArray[np.bool_]:
+    """A smoother area instead of one area, still one inside its parent; empty stays empty."""
+    if not mask.any():
+        return mask
+    smooth = _convex(mask) if smoothing == "convex" else moments(mask).ellipse(mask.shape)
+    # What is cut off at the parent's border may be a part of its own.
+    return _one_area(smooth if parent is None else smooth & parent)
+
+
+def _convex(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels whose centre lies in the convex hull of an area's pixel centres; the area is one part."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.arange(mask.shape[1])
+    around = mask[rows[0] : rows[-1] + 1]
+    last = _concave(mask.shape[1] - 1 - around[:, ::-1].argmax(axis=1))
+    first = -_concave(-around.argmax(axis=1))
+    hull = np.zeros_like(mask)
+    hull[rows[0] : rows[-1] + 1] = (columns >= first[:, None] - 1e-9) & (columns <= last[:, None] + 1e-9)
+    return hull
+
+
+def _concave(heights: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """The lowest concave line nowhere below the heights (Andrew 1979, doi 10.1016/0020-0190(79)90072-3)."""
+    chain: list[int] = []
+    for i, height in enumerate(heights):
+        while len(chain) > 1 and (heights[chain[-1]] - heights[chain[-2]]) * (i - chain[-2]) <= (
+            height - heights[chain[-2]]
+        ) * (chain[-1] - chain[-2]):
+            chain.pop()
+        chain.append(i)
+    return np.interp(np.arange(len(heights)), chain, heights[chain])
 
 
 def _one_area(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

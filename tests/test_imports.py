@@ -28,6 +28,12 @@ FORBIDDEN = {
     "plot": {"torch"},
     "quality": {"torch"},
     "trust": {"torch"},
+    "chart": {"torch", "matplotlib.pyplot"},
+    "contours": {"torch"},
+    "moments": {"torch"},
+    "rim": {"torch"},
+    "agreement": {"torch"},
+    "eye": {"torch"},
     "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
     "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
 }
@@ -81,7 +87,9 @@ def test_the_arrows_make_no_circle():
     assert done == set(inside)
 
 
-@pytest.mark.parametrize("module", ["", ".measures", ".masks", ".roi", ".plot", ".report"])
+@pytest.mark.parametrize(
+    "module", ["", ".measures", ".masks", ".roi", ".plot", ".chart", ".eye", ".agreement", ".report"]
+)
 def test_numpy_side_loads_no_torch(module):
     code = f"import sys, fundusseg{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
