@@ -1,6 +1,7 @@
 """The picture of one eye that a clinician reads: photograph with contours, vertical diameters, rim profile, numbers."""
 
 import math
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -85,7 +86,9 @@ def chart(
             _draw_diameters(axes, label_map, rim)
             _draw_sides(axes, box, rim)
             large = side > _MUCH_LARGER * box.height
-            _draw_profile(figure, rim, 924 if large else 790)
+            if measures.cup_area > 0:  # of a disc alone every radius is rim, which tells nothing
+                _draw_narrowest(axes, rim)
+                _draw_profile(figure, rim, 924 if large else 790)
             if large:
                 _draw_whole(figure, image, box)
         _write(figure, measures, rim, title, caption)
@@ -124,7 +127,7 @@ def _draw_outlines(axes: Axes, outlines: Mapping[Region, Points]) -> None:
 
 
 def _draw_diameters(axes: Axes, label_map: npt.NDArray[np.uint8], rim: Rim) -> None:
-    """The vertical extents whose ratio is taken, side by side at the disc's centre, and the narrowest rim."""
+    """The vertical extents whose ratio is taken, side by side at the disc's centre."""
     apart = 0.03 * (axes.get_xlim()[1] - axes.get_xlim()[0])
     for region, colour, aside in ((DISC, DISC_COLOUR, -apart / 2), (CUP, CUP_COLOUR, apart / 2)):
         rows = np.flatnonzero(region_mask(label_map, region).any(axis=1))
@@ -134,6 +137,10 @@ def _draw_diameters(axes: Axes, label_map: npt.NDArray[np.uint8], rim: Rim) -> N
             axes.plot([x, x], ends, linewidth=1.4, linestyle=(0, (5, 2)), **style)
             for end in ends:
                 axes.plot([x - apart, x + apart], [end, end], linewidth=1.6, **style)
+
+
+def _draw_narrowest(axes: Axes, rim: Rim) -> None:
+    """The narrowest rim, from the cup's border to the disc's; a dot where it is absent."""
     angle = rim.narrowest[1]
     if not math.isnan(angle):
         degree = round(angle) % 360
@@ -227,9 +234,13 @@ def _rows(measures: Measures, rim: Rim) -> list[tuple[str, str]]:
         return rows
     where = place(measures.rim_min_angle, rim.eye)
     ratios = f"{measures.horizontal_cdr:.2f} horizontal, {measures.area_cdr:.2f} by area"
-    isnt = {1.0: "kept", 0.0: f"not kept: {measures.isnt_reason}"}.get(measures.isnt_kept, measures.isnt_reason)
+    rows = [("Cup/disc ratio", ratios), *rows]
+    if measures.cup_area == 0:
+        return rows
+    # Initials, so that three broken steps fit the line.
+    broken = re.sub(r"([a-z])[a-z]+", lambda word: word[1].upper(), measures.isnt_reason)
+    isnt = {1.0: "kept", 0.0: f"not kept: {broken}"}.get(measures.isnt_kept, measures.isnt_reason)
     return [
-        ("Cup/disc ratio", ratios),
         *rows,
         ("Narrowest rim/disc", f"{measures.rim_min_ratio:.2f}" + (f", {where}" if where else "")),
         ("Rim absent", f"{measures.rim_absent:.0f}\N{DEGREE SIGN}"),

@@ -70,6 +70,15 @@ def test_the_rim_s_profile_lies_as_on_the_photograph_in_either_eye():
         assert columns[~profile].min() > 300 and abs(rows[~profile].mean() - 300) < 12
 
 
+def test_a_disc_alone_has_no_rim_to_show():
+    codes, mark = labels(cup=False), (255, 138, 61)
+    assert near(draw(labels()), mark).any()
+    for regions in (("disc",), ("disc", "cup")):
+        picture = chart(photograph(), codes, measure(codes, regions), rim_profile(codes))
+        assert not near(picture, mark, 15).any()
+        assert near(picture[:, :HEIGHT], DISC_COLOUR).any()
+
+
 def test_sides_are_named_only_of_a_known_eye_and_swap_with_it():
     none, right, left = (draw(labels(), eye)[280:320, :30] for eye in (None, "OD", "OS"))
     assert not near(none, (242, 244, 246)).any()
