@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fundusseg.masks import label_map, region_mask
+from fundusseg.contours import Points, contours
+from fundusseg.masks import Smoothing, label_map, region_mask
 from fundusseg.measures import measure
 from fundusseg.roi import Box, disc_box, restore
 from fundusseg.sample import DISC, Image, Region
@@ -20,6 +21,7 @@ class Look:
         box: The square.
         found: V x R x S x S probabilities of each network, V views of the square.
         thresholds: Of each of the R regions, in their order.
+        smoothing: Of disc and cup, see `masks.label_map`.
 
     Attributes:
         labels: H x W uint8, the label map at native size; 0 outside the square.
@@ -27,20 +29,24 @@ class Look:
     """
 
     def __init__(
-        self, image: Image, box: Box, found: Sequence[npt.NDArray[np.float32]], thresholds: Mapping[Region, float]
+        self,
+        image: Image,
+        box: Box,
+        found: Sequence[npt.NDArray[np.float32]],
+        thresholds: Mapping[Region, float],
+        smoothing: Smoothing = "none",
     ) -> None:
-        self.box, self.found, self.thresholds = box, found, thresholds
+        self.box, self.found, self.thresholds, self.smoothing = box, found, thresholds, smoothing
         self.regions = tuple(thresholds)
         height, width = image.shape[:2]
-        top, left = max(0, box.top), max(0, box.left)
-        bottom, right = min(height, box.top + box.height), min(width, box.left + box.width)
+        # Only the square is brought to native size: a photograph is many times larger.
+        top, left = min(max(0, box.top), height - 1), min(max(0, box.left), width - 1)
+        bottom, right = max(top + 1, min(height, box.top + box.height)), max(left + 1, min(width, box.left + box.width))
+        moved, shape = Box(box.top - top, box.left - left, box.height, box.width), (bottom - top, right - left)
+        self._probabilities = np.mean([restore(views.mean(axis=0), moved, shape) for views in found], axis=0)
+        self._inside = (slice(top, bottom), slice(left, right))
         self.labels: Image = np.zeros((height, width), np.uint8)
-        if top < bottom and left < right:
-            # Only the square is brought to native size: a photograph is many times larger.
-            moved = Box(box.top - top, box.left - left, box.height, box.width)
-            shape = (bottom - top, right - left)
-            probabilities = np.mean([restore(views.mean(axis=0), moved, shape) for views in found], axis=0)
-            self.labels[top:bottom, left:right] = label_map(probabilities, self.regions, thresholds)
+        self.labels[self._inside] = label_map(self._probabilities, self.regions, thresholds, smoothing)
         self.disc: npt.NDArray[np.bool_] = (
             region_mask(self.labels, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
         )
@@ -48,6 +54,13 @@ class Look:
     def centred(self, scale: float) -> Box:
         """The square that training would have cut around this disc."""
         return disc_box(self.disc, scale)
+
+    def outlines(self) -> dict[Region, Points]:
+        """Outline of each region in pixels of the photograph, to a part of a pixel where nothing is smoothed."""
+        values = self._probabilities if self.smoothing == "none" else None
+        found = contours(self.labels[self._inside], values, self.regions, self.thresholds)
+        rows, columns = self._inside
+        return {region: points + np.array([columns.start, rows.start]) for region, points in found.items()}
 
     def circle(self) -> tuple[float, float, float]:
         """Row and column of the disc's centre, and its longer side."""

@@ -45,7 +45,8 @@ def label_map(
 
     The disc is where its probability exceeds its threshold, of that the largest connected part, with holes filled,
     then smoothed. The cup is looked for among the finished disc's pixels only, in the same way. So a cup never leaves
-    its disc. Any other region is the largest part of its own, never smoothed.
+    its disc. Any other region is all that exceeds its threshold: a membrane is a wall around holes, a sclera has two
+    parts.
 
     Args:
         probabilities: R x H x W, 0..1.
@@ -77,10 +78,12 @@ def label_map(
     for region in sorted(regions, key=lambda region: region in PARENT):
         area = probabilities[regions.index(region)] > threshold(thresholds, region)
         parent = areas.get(PARENT.get(region, ""))
-        areas[region] = _one_area(area if parent is None else area & parent)
-        if region in _ANATOMY and smoothing != "none":
-            areas[region] = _smooth(areas[region], parent, smoothing)
-        labels[areas[region]] = numbers[region]
+        if region in _ANATOMY:
+            area = _one_area(area if parent is None else area & parent)
+            if smoothing != "none":
+                area = _smooth(area, parent, smoothing)
+        areas[region] = area
+        labels[area] = numbers[region]
     return labels
 
 

@@ -4,18 +4,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
+from fundusseg.contours import Points
+from fundusseg.eye import infer_eye
 from fundusseg.localiser import Place, localise
 from fundusseg.look import Look
+from fundusseg.masks import Smoothing
 from fundusseg.measures import Measures, measure
 from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, sharpness
-from fundusseg.roi import Box, restore
-from fundusseg.sample import CUP, DISC, Image
+from fundusseg.roi import Box, field_of_view, restore
+from fundusseg.sample import CUP, DISC, Eye, Image, Region
 from fundusseg.trust import WIDE, Verdict, judge
 
 NOT_LOCALISED = "the localiser found no disc: all of the picture was searched"
@@ -30,22 +34,30 @@ class Prediction:
         measures: Cup/disc ratios and sizes; undefined, with the reason, where the photograph is rejected.
         box: The square of the photograph that the network saw.
         how: How that square was found, in words.
+        eye: Right (OD) or left (OS), as given or told; None where neither.
+        eye_from: How the eye was told, in words.
         spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one look only.
-        interval: Of the vertical ratio; NaN where the bundle is not calibrated.
-        seen: R x S x S probabilities of each network, on the box.
+        vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated.
+        vertical_cdr_high: Upper end.
         verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
         reasons: Why not ``accept``.
+        seen: R x S x S probabilities of each network, on the box.
+        outlines: Of each region, (N, 2) x and y in pixels of the photograph.
     """
 
     label_map: Image
     measures: Measures
     box: Box
     how: str
+    eye: Eye | None = None
+    eye_from: str = ""
     spread: float = math.nan
-    interval: tuple[float, float] = (math.nan, math.nan)
-    seen: tuple[npt.NDArray[np.float32], ...] = field(default=(), repr=False)
+    vertical_cdr_low: float = math.nan
+    vertical_cdr_high: float = math.nan
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
+    seen: tuple[npt.NDArray[np.float32], ...] = field(default=(), repr=False)
+    outlines: dict[Region, Points] = field(default_factory=dict, repr=False)
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -61,36 +73,48 @@ class Predictor:
         bundle: Localiser, segmenters and calibration.
         views: How many of `segmenter.VIEWS` each photograph is looked at in; None takes as many as the calibration
             did, or one.
+        smoothing: Of disc and cup, see `masks.label_map`.
+        millimetres_per_pixel: Scale of the photographs; without it no area is given in square millimetres.
     """
 
-    def __init__(self, bundle: Bundle, views: int | None = None) -> None:
-        self.bundle = bundle
+    def __init__(
+        self,
+        bundle: Bundle,
+        views: int | None = None,
+        smoothing: Smoothing = "none",
+        millimetres_per_pixel: float | None = None,
+    ) -> None:
+        self.bundle, self.smoothing, self.scale = bundle, smoothing, millimetres_per_pixel
         self.views = views or (bundle.calibration.views if bundle.calibration else 1)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu", views: int | None = None) -> "Predictor":
-        """Load a checkpoint or a bundle; nothing but the file is needed.
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Predictor":
+        """Load a checkpoint or a bundle; nothing but the file is needed. Options are those of the constructor.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
-        return cls(Bundle.load(path, device), views)
+        return cls(Bundle.load(path, device), **options)
 
     @property
     def description(self) -> Description:
         """Of the first segmenter; all have its regions."""
         return self.bundle.segmenters[0].description
 
-    def __call__(self, image: Image) -> Prediction:
+    def __call__(self, image: Image, eye: Eye | None = None, name: str = "") -> Prediction:
         """Segment one photograph.
 
         Args:
             image: H x W x 3 uint8 RGB. Without a localiser, a network trained on disc-centred crops takes such a crop.
                 It looks twice: the second time at the square that training would have cut around the disc it found.
+            eye: Right (OD) or left (OS); where None, it is told by the name or the disc's place, if they say it.
+            name: The photograph's file name.
         """
-        return self.batch([image])[0]
+        return self.batch([image], [eye], [name])[0]
 
-    def batch(self, images: Sequence[Image]) -> list[Prediction]:
+    def batch(
+        self, images: Sequence[Image], eyes: Sequence[Eye | None] = (), names: Sequence[str] = ()
+    ) -> list[Prediction]:
         """Segment several photographs, of any sizes, each network looking at all of them at once."""
         looking_for_disc = DISC in self.description.preparation.regions
         qualities = [assess(image) if looking_for_disc else None for image in images]
@@ -100,11 +124,14 @@ class Predictor:
             for position, place in zip(good, localise(self.bundle.localiser, [images[i] for i in good]), strict=True):
                 places[position] = place
         looks = dict(zip(good, self._look([images[i] for i in good], [places[i] for i in good]), strict=True))
+        eyes, names = eyes or [None] * len(images), names or [""] * len(images)
         return [
-            _rejected(image, quality)
-            if position not in looks
-            else self._conclude(image, quality, place, looks[position])
-            for position, (image, quality, place) in enumerate(zip(images, qualities, places, strict=True))
+            self._conclude(image, quality, place, looks[position], eye, name)
+            if position in looks
+            else _rejected(image, quality)
+            for position, (image, quality, place, eye, name) in enumerate(
+                zip(images, qualities, places, eyes, names, strict=True)
+            )
         ]
 
     def _look(self, images: Sequence[Image], places: Sequence[Place | None]) -> list[Look]:
@@ -136,18 +163,32 @@ class Predictor:
         thresholds = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
         mean = {region: float(np.mean([t[region] for t in thresholds])) for region in thresholds[0]}
         return [
-            Look(image, box, [views[:, position] for views in found], mean)
+            Look(image, box, [views[:, position] for views in found], mean, self.smoothing)
             for position, (image, box) in enumerate(zip(images, boxes, strict=True))
         ]
 
-    def _conclude(self, image: Image, quality: Quality | None, place: Place | None, look: Look) -> Prediction:
-        measures = measure(look.labels, look.regions)
-        calibration, spread = self.bundle.calibration, look.spread()
-        interval = calibration.interval(measures.vertical_cdr, spread) if calibration else (math.nan, math.nan)
+    def _conclude(
+        self, image: Image, quality: Quality | None, place: Place | None, look: Look, eye: Eye | None, name: str
+    ) -> Prediction:
+        eye, told = (eye, "given") if eye else infer_eye(name, look.labels, field_of_view(image))
+        measures = measure(look.labels, look.regions, eye=eye, millimetres_per_pixel=self.scale)
         searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
-        seen = tuple(views.mean(axis=0) for views in look.found)
+        spread = look.spread()
+        low, high = (math.nan, math.nan)
+        if self.bundle.calibration is not None:
+            low, high = self.bundle.calibration.interval(measures.vertical_cdr, spread)
         prediction = Prediction(
-            look.labels, measures, look.box, place.how if place else searched, spread, interval, seen
+            look.labels,
+            measures,
+            look.box,
+            place.how if place else searched,
+            eye,
+            told,
+            spread,
+            low,
+            high,
+            seen=tuple(views.mean(axis=0) for views in look.found),
+            outlines=look.outlines(),
         )
         if quality is None:
             return prediction
@@ -163,7 +204,7 @@ class Predictor:
             return ["no disc found"], []
         row, column, diameter = look.circle()
         sharp = sharpness(image, row, column, diameter)
-        low, high = prediction.interval
+        low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
         apart = math.hypot(row - place.row, column - place.column) if place else 0.0
         faults = {f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS}
         flaws = {

@@ -51,7 +51,7 @@ def test_a_bundle_measures_with_an_interval(checkpoints, tmp_path):
     samples = [*Phantom(count=20, size=128, seed=77)]
     covered = []
     for sample, found in zip(samples, Predictor(made).batch([sample.image for sample in samples]), strict=True):
-        low, high = found.interval
+        low, high = found.vertical_cdr_low, found.vertical_cdr_high
         assert found.verdict in ("accept", "review", "reject")
         if found.measures.disc_area > 0:
             assert low <= found.measures.vertical_cdr <= high
@@ -67,7 +67,7 @@ def test_a_bundle_holds_nothing_that_only_training_needs(checkpoints, tmp_path):
     assert set(content["segmenters"][0]) == {checkpoint.KEY, "state_dict"} and content["localiser"] is None
     image = Phantom(count=1, size=128)[0].image
     mine, plain = Predictor.from_checkpoint(output)(image), Predictor.from_checkpoint(checkpoints["segmenter"])(image)
-    assert mine.measures == plain.measures and math.isnan(mine.interval[0])
+    assert mine.measures == plain.measures and math.isnan(mine.vertical_cdr_low)
 
 
 def test_several_segmenters_are_averaged(checkpoints, tmp_path):

@@ -183,3 +183,10 @@ def test_only_disc_and_cup_are_smoothed():
 def test_an_unknown_smoothing_is_an_error():
     with pytest.raises(ConfigurationError, match="'ellipse'"):
         label_map(np.zeros((1, 6, 6), np.float32), ("disc",), smoothing="elipse")
+
+
+def test_other_regions_keep_their_parts_and_holes():
+    wall = np.zeros((1, 40, 40), np.float32)
+    wall[0, ::8] = wall[0, :, ::8] = 0.9
+    wall[0, 39, 20] = 0.9
+    assert np.array_equal(label_map(wall, ["membrane"]) == 1, wall[0] > 0.5)
