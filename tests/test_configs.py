@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from fundusseg import evaluate, fit, predict
-from tests.data import drions_db, drishti_gs, folder, isbi_membrane, rim_one_r3, sclera
+from tests.data import drions_db, drishti_gs, folder, isbi_membrane, optic_disc_seg, rim_one_r3, sclera
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -40,6 +40,7 @@ def data(tmp_path_factory) -> Path:
     drions_db.build(root, count=5, first_seed=100)
     rim_one_r3.build(root / "RIM-ONE r3")
     isbi_membrane.build(root / "ISBI-membrane")
+    optic_disc_seg.build(root / "optic_disc_seg")
     sclera.build(root / "sclera-MASD", [(f"{person:04}", 1) for person in range(1, 6)])
     folder.build(root / "REFUGE-crops", code="255/128/0", first_seed=200)
     folder.build(root / "ORIGA-crops", code="0/1/2", first_seed=300)
