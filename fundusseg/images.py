@@ -4,9 +4,11 @@ Pillow decodes: it raises on a truncated file where OpenCV returns a half-grey p
 image, and knows how the camera was held (EXIF).
 """
 
+import io
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
@@ -21,12 +23,18 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 # What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size.
 _FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, Pillow.DecompressionBombError)
 
+_DEEP = "deep colour"
+_ORIENTATION, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_LAYOUT = 0x0112, 258, 277, 284
+
 
 def read_photograph(path: str | Path, page: int = 0) -> Image:
     """Read a photograph as the camera gave it, upright.
 
+    More than 8 bits are scaled by the range of the smallest of 10, 12, 14 and 16 bits that holds the brightest value:
+    cameras of 12 bits save theirs unscaled in files of 16, which would be black otherwise. Alpha is left out.
+
     Args:
-        path: JPEG, PNG, TIFF or BMP; grey, palette, RGB or RGBA; 8 or 16 bit.
+        path: JPEG, PNG, TIFF or BMP; grey, palette, RGB or RGBA; 8 or 16 bit; up to 178 megapixels.
         page: Page of a TIFF file of several.
 
     Returns:
@@ -35,9 +43,14 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    picture = ImageOps.exif_transpose(_decode(path, page))
+    picture = _decode(path, page)
+    if picture.info.get(_DEEP):
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+        picture = Pillow.fromarray(_eight_bits(_deep_colour(Path(path), page), path))
+        picture.getexif()[_ORIENTATION] = orientation
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-        return _eight_bits(np.asarray(picture), path)
+        return np.repeat(_eight_bits(np.asarray(picture), path)[..., None], 3, axis=2)
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
@@ -61,7 +74,7 @@ def read_mask(path: str | Path, page: int = 0) -> Image:
     if codes.dtype != np.uint8:
         # Small codes in a deeper file are codes all the same; only what does not fit is a scaled picture.
         fits = np.issubdtype(codes.dtype, np.integer) and codes.max(initial=0) <= 255
-        codes = codes.astype(np.uint8) if fits else _eight_bits(codes, path)[..., 0]
+        codes = codes.astype(np.uint8) if fits else _eight_bits(codes, path)
     return np.ascontiguousarray(codes if codes.ndim == 2 else codes[..., 0])
 
 
@@ -84,8 +97,28 @@ def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
     """Write H x W or H x W x 3 (RGB) uint8 as PNG, atomically: a killed run leaves no half-written file."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    Pillow.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+    partial.write_bytes(encode_png(pixels))
     partial.replace(path)
+
+
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """H x W or H x W x 3 (RGB) uint8 as a PNG file's content."""
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).save(stream, format="PNG", compress_level=3)
+    return stream.getvalue()
+
+
+def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
+    """H x W x 3 (RGB) uint8 as a JPEG file's content; for pictures that are looked at, not measured.
+
+    Args:
+        pixels: Up to 65,500 a side, the format's own limit.
+        quality: 1..95.
+    """
+    stream = io.BytesIO()
+    # Colours at full resolution: thin coloured contours would be washed out.
+    Pillow.fromarray(pixels).save(stream, format="JPEG", quality=quality, subsampling=0)
+    return stream.getvalue()
 
 
 def as_pillow(pixels: npt.NDArray[np.uint8]) -> Pillow.Image:
@@ -101,7 +134,9 @@ def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
         with Pillow.open(path) as picture:
             if page:
                 picture.seek(page)
+            deep = _is_deep_colour(picture)
             picture.load()
+            picture.info[_DEEP] = deep
             return picture
     except _FAILURES as error:
         raise _undecodable(path, error) from error
@@ -122,11 +157,41 @@ def _undecodable(path: Path, error: BaseException) -> ImageError:
     )
 
 
-def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> Image:
-    """Scale 16-bit grey to 0..255 by the range of its type, as three equal channels."""
+def _is_deep_colour(picture: Pillow.Image) -> bool:
+    """Whether the file's colours have more than 8 bits, of which Pillow keeps the upper 8."""
+    tags = getattr(picture, "tag_v2", None)
+    if tags is not None:
+        return bool(max(tags.get(_TIFF_BITS, (1,))) > 8 and tags.get(_TIFF_SAMPLES, 1) >= 3)
+    return any(str(tile[3]).startswith("RGB") and ";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
+
+
+def _deep_colour(path: Path, page: int) -> npt.NDArray[np.generic]:
+    """Read colours of more than 8 bits as they are stored, H x W x 3 RGB; Pillow has found the file whole."""
+    with Pillow.open(path) as picture:
+        picture.seek(page)
+        if getattr(picture, "tag_v2", {}).get(_TIFF_LAYOUT, 1) != 1:
+            raise ImageError(
+                f"16-bit colours in separate planes: {path}", "colours stored pixel by pixel", "save it as such"
+            )
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    if page:
+        _, pages = cv2.imdecodemulti(content, flags, range=(page, page + 1))
+        pixels = pages[0] if pages else None
+    else:
+        pixels = cv2.imdecode(content, flags)
+    if pixels is None or pixels.ndim != 3:
+        raise _undecodable(path, OSError("colours of more than 8 bits in an unusual form"))
+    return pixels[..., 2::-1]
+
+
+def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> npt.NDArray[np.uint8]:
+    """Scale 16-bit numbers to 0..255 by the range of the smallest of the usual depths that holds them."""
     if not np.issubdtype(pixels.dtype, np.integer):
         raise ImageError(
             f"a picture of {pixels.dtype} numbers: {path}", "whole numbers of 8 or 16 bits", "save it as one of these"
         )
-    grey = (np.clip(pixels.astype(np.int64), 0, 65535) * 255 // 65535).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    deep = np.clip(pixels, 0, 65535).astype(np.uint16)
+    bits = max((int(deep.max(initial=0)).bit_length() + 1) // 2 * 2, 8)
+    # A table of every value: a photograph of 60 megapixels is not blown up to wider numbers.
+    return (np.arange(65536) * 255 // (2**bits - 1)).clip(0, 255).astype(np.uint8)[deep]

@@ -1,13 +1,15 @@
 """Picture files of every kind, whole and broken."""
 
 import io
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from fundusseg.errors import ImageError
-from fundusseg.images import count_pages, read_mask, read_photograph, write_png
+from fundusseg.images import count_pages, encode_jpeg, read_mask, read_photograph, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 
@@ -47,6 +49,58 @@ def test_grey_palette_and_rgba_become_rgb(tmp_path):
 def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
     assert read_photograph(tmp_path / "a.png")[0, :, 0].tolist() == [0, 127, 255]
+
+
+@pytest.mark.parametrize(("brightest", "full"), [(255, 255), (1000, 1023), (4000, 4095), (16000, 16383), (65535, 65535)])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_deep_pictures_are_scaled_by_the_depth_that_holds_them(tmp_path, brightest, full, suffix, channels):
+    deep = np.random.default_rng(1).integers(0, brightest, (9, 11, channels), dtype=np.uint16)
+    deep[0, 0] = brightest
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), deep)  # blue first, as OpenCV has it
+    expected = deep[..., 2::-1] if channels > 1 else np.repeat(deep, 3, 2)
+    read = read_photograph(tmp_path / f"a.{suffix}")
+    assert read.dtype == np.uint8 and np.array_equal(read, expected.astype(int) * 255 // full)
+
+
+def test_a_deep_colour_photograph_is_turned_upright(tmp_path):
+    deep = np.random.default_rng(1).integers(0, 65536, (9, 11, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    chunk = b"eXIf" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    block = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:33] + block + whole[33:])
+    assert np.array_equal(read_photograph(tmp_path / "b.png"), np.rot90(read_photograph(tmp_path / "a.png"), -1))
+
+
+def test_a_page_of_deep_colours(tmp_path):
+    pages = [np.full((5, 6, 3), value, np.uint16) for value in (1000, 40000)]
+    cv2.imwritemulti(str(tmp_path / "a.tif"), pages)
+    assert [int(read_photograph(tmp_path / "a.tif", page)[0, 0, 0]) for page in (0, 1)] == [249, 155]
+
+
+def test_deep_colours_in_planes_are_refused(tmp_path):
+    # Pillow gives other pixels without a word.
+    Image.fromarray(RGB).save(tmp_path / "a.tif", tiffinfo={284: 1})
+    cv2.imwrite(str(tmp_path / "deep.tif"), RGB.astype(np.uint16) * 200, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    content = (tmp_path / "deep.tif").read_bytes()
+    layout = b"\x1c\x01\x03\x00\x01\x00\x00\x00"
+    assert content.count(layout + b"\x01") == 1
+    (tmp_path / "deep.tif").write_bytes(content.replace(layout + b"\x01", layout + b"\x02"))
+    with pytest.raises(ImageError, match=r"deep\.tif"):
+        read_photograph(tmp_path / "deep.tif")
+
+
+def test_jpeg_keeps_the_colour_of_a_thin_line():
+    pixels = np.full((64, 64, 3), (150, 60, 20), np.uint8)
+    pixels[:, 32] = (0, 170, 255)
+    read = np.asarray(Image.open(io.BytesIO(encode_jpeg(pixels))))
+    assert np.abs(read[:, 32].astype(int) - (0, 170, 255)).max() < 30
+
+
+def test_a_large_photograph_is_read(tmp_path):
+    Image.new("RGB", (10000, 6000), (120, 60, 20)).save(tmp_path / "a.jpg")
+    assert read_photograph(tmp_path / "a.jpg").shape == (6000, 10000, 3)
 
 
 def test_a_photograph_is_turned_upright(tmp_path):
