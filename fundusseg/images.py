@@ -182,7 +182,7 @@ def _deep_colour(path: Path, page: int) -> npt.NDArray[np.generic]:
         pixels = cv2.imdecode(content, flags)
     if pixels is None or pixels.ndim != 3:
         raise _undecodable(path, OSError("colours of more than 8 bits in an unusual form"))
-    return pixels[..., 2::-1]
+    return np.asarray(pixels)[..., 2::-1]
 
 
 def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> npt.NDArray[np.uint8]:
@@ -194,4 +194,5 @@ def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> npt.NDArra
     deep = np.clip(pixels, 0, 65535).astype(np.uint16)
     bits = max((int(deep.max(initial=0)).bit_length() + 1) // 2 * 2, 8)
     # A table of every value: a photograph of 60 megapixels is not blown up to wider numbers.
-    return (np.arange(65536) * 255 // (2**bits - 1)).clip(0, 255).astype(np.uint8)[deep]
+    table: npt.NDArray[np.uint8] = (np.arange(65536) * 255 // (2**bits - 1)).clip(0, 255).astype(np.uint8)
+    return np.asarray(table[deep])

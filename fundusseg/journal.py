@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,9 @@ from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.photographs import Photograph
 
 FOLDER = "journal"
+NAME = "checkpoint file"
+"""What in a run's description makes no difference to its results."""
+
 _ROWS = re.compile(r"rows-(\d+)-of-(\d+)\.jsonl")
 
 
@@ -101,22 +105,32 @@ class Journal:
     def _check(self, run: dict[str, Any]) -> None:
         """Compare with what made the folder's results."""
         before = provenance(self.output)
-        if before is not None and (other := sorted(key for key in {*before, *run} if before.get(key) != run.get(key))):
+        if before is None:
+            self.write(self.folder / "run.json", json.dumps(run, indent=2).encode())
+        elif other := difference(before, run):
             self._partial.rmdir()
             raise ConfigurationError(
-                f"an output folder whose results come from another {', '.join(other)}: {self.output}",
+                f"an output folder whose results come from another {other}: {self.output}",
                 "one checkpoint's results in a folder",
                 "give another --output, or --overwrite to begin anew",
             )
-        if before is None:
-            self.write(self.folder / "run.json", json.dumps(run, indent=2).encode())
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write a file of the output folder atomically: a killed run leaves it whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._partial / path.name
-        partial.write_bytes(content)
-        partial.replace(path)
+        """Write a file of the output folder atomically, from any thread."""
+        write_whole(path, content, self._partial / str(get_ident()))
+
+    def keep(self, now: Entry, file: str) -> bool:
+        """Whether a photograph is done already; its place in the list and its spelling are those of today.
+
+        Args:
+            now: The photograph's entry with an empty row.
+            file: How its path is spelt.
+        """
+        entry = self.entries.get(now.name)
+        if entry is None or not entry.holds(now):
+            return False
+        self.entries[now.name] = replace(entry, position=now.position, row={**entry.row, "file": file})
+        return True
 
     def add(self, entry: Entry) -> None:
         """Note a photograph whose files are written."""
@@ -124,11 +138,16 @@ class Journal:
         self._file.write(_line(entry))
         self._file.flush()
 
-    def close(self, order: Iterable[str] = ()) -> None:
-        """End the run; with the names in order when all is done, the lines of this run come first and in it."""
+    def order(self, names: Sequence[str]) -> list[Entry]:
+        """End a run that is done: write the journal anew, what is named first and in that order, and return it."""
         self._file.close()
-        if wanted := {name: self.entries[name] for name in order}:
-            self._compact({**wanted, **self.entries}.values())
+        wanted = {name: self.entries[name] for name in names}
+        self._compact((wanted | self.entries).values())
+        return list(wanted.values())
+
+    def close(self) -> None:
+        """End the run; it can be taken up again."""
+        self._file.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def _compact(self, entries: Iterable[Entry]) -> None:
@@ -140,6 +159,20 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
+    """Write a file atomically: a killed run leaves it whole or not at all.
+
+    Args:
+        path: The file; its folder is made when it is missing.
+        content: What it will hold.
+        partial: Where it is written first, on the same disk; by default beside the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial or path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def _line(entry: Entry) -> str:
@@ -170,6 +203,11 @@ def provenance(output: Path) -> dict[str, Any] | None:
             f"a damaged journal in {output} ({type(error).__name__})", "what predict wrote", "use --overwrite"
         ) from error
     return content
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The first thing that two runs do not share, or nothing; a checkpoint may be called as one likes."""
+    return next((key for key in (*one, *other) if key != NAME and one.get(key) != other.get(key)), "")
 
 
 def shards(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:

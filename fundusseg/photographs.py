@@ -14,10 +14,13 @@ from zlib import crc32
 
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.images import SUFFIXES
+from fundusseg.sample import Eye
 
 STDIN = "-"
 PATH_COLUMNS = ("file", "path", "image")
 """Columns of a CSV that may hold the paths, the first that is there; else its first column does."""
+
+_EYES: dict[str, Eye] = {"od": "OD", "right": "OD", "r": "OD", "os": "OS", "left": "OS", "l": "OS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,17 @@ class Photograph:
     path: Path
     name: str = ""
     eye: str = ""
+
+    def side(self) -> Eye | None:
+        """The eye, where the list says it.
+
+        Raises:
+            ImageError: The list says something else.
+        """
+        eye = self.eye.strip().lower()
+        if eye and eye not in _EYES:
+            raise ImageError(f"eye {self.eye!r} of {self.path}", "OD, right or R, OS, left or L, or nothing", "mend it")
+        return _EYES.get(eye)
 
 
 def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | None = None) -> list[Photograph]:
@@ -66,14 +80,18 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
             groups.append(_flat(_csv(path)))
         elif path.is_file():
             single.append(Photograph(path))
-            groups.append(single)
+            groups.append(single[-1:])
         elif re.search(r"[*?\[]", argument):
-            files = _pictures(map(Path, glob.iglob(argument, recursive=True)), output, argument)
+            # A pattern may begin at the root, which Path.glob does not take.
+            files = _pictures(map(Path, glob.iglob(argument, recursive=True)), output, argument)  # noqa: PTH207
             groups.append(_flat(Photograph(file) for file in files))
         else:
             raise ImageError(f"no file or folder at {path}", "a photograph, a folder or a list of them", "check it")
-    single[:] = _flat(single)
-    return _named(_once(photograph for group in groups for photograph in group))
+    names = {photograph.path: photograph.name for photograph in _flat(single)}
+    listed = _once(photograph for group in groups for photograph in group)
+    return _named(
+        [photograph if photograph.name else replace(photograph, name=names[photograph.path]) for photograph in listed]
+    )
 
 
 def shard_of(photographs: Iterable[Photograph], index: int, count: int) -> list[tuple[int, Photograph]]:

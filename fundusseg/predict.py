@@ -1,140 +1,155 @@
 """Segment photographs and measure their cup/disc ratios.
 
-    python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH --output predictions
-    python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions
+    python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH FOLDER "2024-*/*.jpg" LIST.csv --output predictions
+    find /photographs -name "*.jpg" | python -m fundusseg.predict --checkpoint best.ckpt - --output predictions
+    python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions --shard 3/8
+    python -m fundusseg.predict --merge predictions
 
-Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.png, and one row
-in measures.csv. A file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1.
+Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.jpg, and for all
+of them measures.csv and report.html. A file that cannot be read is listed with its reason, and the rest is done; the
+exit code is then 1. A run that was stopped goes on where it was when the same command is given again.
 """
 
-import csv
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import re
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
+from fundusseg import __version__
 from fundusseg.cli import Parser, console, prepare_process, run
-from fundusseg.errors import ImageError
-from fundusseg.images import SUFFIXES, read_photograph, write_png
-from fundusseg.measures import Measures
-from fundusseg.plot import overlay
+from fundusseg.errors import ConfigurationError
+from fundusseg.images import read_photograph
+from fundusseg.journal import NAME, Entry, Journal
+from fundusseg.photographs import Photograph, find_photographs, shard_of
+from fundusseg.pipeline import pipeline
 from fundusseg.predictor import Predictor
+from fundusseg.progress import progress
+from fundusseg.results import Found, failed, found, write
+from fundusseg.sample import Image
+from fundusseg.summary import merge, summarise, summarise_part
 
 
 def parser() -> Parser:
     """The command's arguments."""
     parser = Parser(prog="fundusseg predict", description="Segment photographs and measure their cup/disc ratios.")
-    parser.add_argument("photographs", nargs="+", type=str, help="Photographs, or folders of them.")
-    parser.add_argument("--checkpoint", required=True, type=str, help="What fit wrote.")
-    parser.add_argument("--output", default="predictions", type=str, help="Folder for the results.")
+    parser.add_argument(
+        "photographs", nargs="+", type=str, help="Files, folders, quoted patterns, CSV lists, or - for standard input."
+    )
+    parser.add_argument("--checkpoint", default=None, type=str | None, help="What fit wrote.")
+    parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
+    parser.add_argument("--shard", default="1/1", type=str, help="I/N: do the I-th of N parts, on each machine one.")
+    parser.add_argument("--overwrite", action="store_true", help="Begin anew in a folder of other results.")
+    parser.add_argument("--merge", action="store_true", help="Join the shards in the output folders that are named.")
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Predict; returns the exit code: 0, or 1 when a file could not be done."""
+    """Predict; returns the exit code: 0, 1 when a file could not be done, 130 when stopped."""
     prepare_process()
     settings = parser().parse_args(arguments)
+    if settings.merge:
+        folders = [Path(folder) for folder in settings.photographs]
+        return merge(folders, Path(settings.output or folders[0]))
+    if settings.checkpoint is None:
+        raise ConfigurationError("no checkpoint", "--checkpoint on the command line", "give it")
+    if settings.workers < 1:
+        raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
+    shard = _shard(settings.shard)
     predictor = Predictor.from_checkpoint(settings.checkpoint, settings.device)
-    output = Path(settings.output)
-    photographs = find_photographs(settings.photographs, output)
-    rows = []
-    columns = (*Progress.get_default_columns()[:1], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with table(output / "measures.csv") as add, Progress(*columns, console=console, transient=True) as progress:
-        for path, name in progress.track(photographs.items(), description="Photographs"):
-            rows.append(predict_file(predictor, path, output / name))
-            add(rows[-1])
-    return _report(rows, output)
+    output = Path(settings.output or "predictions")
+    photographs = shard_of(find_photographs(settings.photographs, output), *shard)
+    made_by = provenance(predictor, Path(settings.checkpoint))
+    with Journal(output, made_by, shard, settings.overwrite) as journal, _stoppable():
+        try:
+            predict(predictor, photographs, journal, settings.workers)
+        except KeyboardInterrupt:
+            console.print("stopped; the same command goes on where this one was", style="yellow")
+            return 130
+        entries = journal.order([photograph.name for _, photograph in photographs])
+        if shard == (1, 1):
+            return summarise([(entry, output) for entry in entries], made_by, output)
+        return summarise_part(entries, shard, output)
 
 
-def predict_file(predictor: Predictor, path: Path, output: Path) -> dict[str, Any]:
-    """Segment one file and write its pictures; a failure is a row of its own.
+def predict(
+    predictor: Predictor, photographs: Sequence[tuple[int, Photograph]], journal: Journal, workers: int = 1
+) -> None:
+    """Do what the journal does not hold yet; each photograph is noted once its files are written.
 
     Args:
         predictor: The network.
-        path: A photograph.
-        output: Results' path without ``_labels.png``.
-
-    Returns:
-        A row of measures.csv.
+        photographs: Each with its position in the whole list.
+        journal: Of the output folder.
+        workers: Threads that decode, and that write.
     """
-    try:
-        image = read_photograph(path)
-        prediction = predictor(image)
-        picture = overlay(image, prediction.label_map, regions=predictor.description.preparation.regions)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_png(output.with_name(f"{output.name}_labels.png"), prediction.label_map)
-        write_png(output.with_name(f"{output.name}_overlay.png"), picture)
-    except Exception as error:  # whatever is wrong with one file, the others are done
-        return {"file": str(path), "error": str(error) or type(error).__name__, **asdict(Measures())}
-    return {"file": str(path), "error": "", **asdict(prediction.measures)}
+    regions = predictor.description.preparation.regions
+    fresh = [(photograph, Entry.of(photograph, position, {})) for position, photograph in photographs]
+    left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
+    positions = {photograph.name: position for position, photograph in photographs}
+
+    def work(photograph: Photograph, image: Image) -> Found:
+        photograph.side()
+        return found(photograph, image, predictor(image))
+
+    def store(photograph: Photograph, result: Found) -> dict[str, Any]:
+        write(journal, photograph, result, regions)
+        return result.row
+
+    stages = pipeline(left, lambda photograph: read_photograph(photograph.path), work, store, workers)
+    with progress(len(photographs), len(photographs) - len(left), console) as advance:
+        for photograph, future in stages:
+            error = future.exception()
+            row = future.result() if error is None else failed(photograph, error)
+            journal.add(Entry.of(photograph, positions[photograph.name], row))
+            advance()
+
+
+def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
+    """What makes the results, in plain types; a folder holds those of one checkpoint and version only."""
+    description = predictor.description
+    preparation = description.preparation
+    with checkpoint.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "checkpoint": f"sha256 {digest}",
+        NAME: checkpoint.name,
+        "fundusseg": __version__,
+        "trained by": f"fundusseg {description.version}",
+        "trained on": {source: f"({licence})" for source, licence in description.sources.items()},
+        "protocol": "no ground truth; each photograph once, by the checkpoint alone",
+        "regions": list(preparation.regions),
+        "region of interest": preparation.roi,
+        "image size": preparation.image_size,
+        "thresholds": dict(description.thresholds),
+    }
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """``"3/8"`` as ``(3, 8)``."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= index <= count:
+        raise ConfigurationError(f"shard {text!r}", "I/N with I from 1 to N", "give --shard 1/8, for example")
+    return index, count
 
 
 @contextmanager
-def table(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A CSV file that takes row by row, so that a killed run keeps what it has measured."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["file", "error", *(field.name for field in fields(Measures))])
-        writer.writeheader()
-
-        def add(row: dict[str, Any]) -> None:
-            writer.writerow({key: "" if value != value else value for key, value in row.items()})  # NaN is left empty
-            file.flush()
-
-        yield add
-
-
-def find_photographs(arguments: Sequence[str], output: Path) -> dict[Path, str]:
-    """The files to do, each with the name of its results below the output folder.
-
-    Folders keep their inner structure; what lies in the output folder is passed over. Names that would fall together
-    keep their ending as well.
-
-    Raises:
-        ImageError: A path does not exist, a folder holds no photograph, or two photographs have one name.
-    """
-    found: dict[Path, Path] = {}
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and p.name[0] != "."]
-            inside = [file for file in inside if output.resolve() not in file.resolve().parents]
-            if not inside:
-                raise ImageError(f"no photograph below {path}", f"files ending in {sorted(SUFFIXES)}", "check the path")
-            found |= {file: file.relative_to(path) for file in inside}
-        elif path.is_file():
-            found[path] = Path(path.name)
-        else:
-            raise ImageError(f"no file or folder at {path}", "a photograph or a folder of them", "check the path")
-    stems = Counter(name.with_suffix("") for name in found.values())
-    names = {path: str(n if stems[n.with_suffix("")] > 1 else n.with_suffix("")) for path, n in found.items()}
-    owner: dict[str, Path] = {}
-    for path, name in names.items():
-        if owner.setdefault(name, path) != path:
-            raise ImageError(
-                f"two photographs of one name: {owner[name]} and {path}",
-                "names that differ, as the results are named after them",
-                "run their folders one after the other, each with its own --output",
-            )
-    return names
-
-
-def _report(rows: Sequence[dict[str, Any]], output: Path) -> int:
-    """Print what was done and what was not."""
-    failed = [row for row in rows if row["error"]]
-    for row in failed:
-        console.print(f"not done: {row['file']}: {row['error']}", style="red", soft_wrap=True, markup=False)
-    for row in rows:
-        if row["reason"]:
-            console.print(f"look at: {row['file']}: {row['reason']}", style="yellow", soft_wrap=True, markup=False)
-    done = len(rows) - len(failed)
-    console.print(f"{done} of {len(rows)} photographs done; measures in {output / 'measures.csv'}", soft_wrap=True)
-    return 1 if failed else 0
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM, which ends a job of a cluster, stop the run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     assert read_photograph(tmp_path / "a.png")[0, :, 0].tolist() == [0, 127, 255]
 
 
-@pytest.mark.parametrize(("brightest", "full"), [(255, 255), (1000, 1023), (4000, 4095), (16000, 16383), (65535, 65535)])
+@pytest.mark.parametrize(
+    ("brightest", "full"), [(255, 255), (1000, 1023), (4000, 4095), (16000, 16383), (65535, 65535)]
+)
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_deep_pictures_are_scaled_by_the_depth_that_holds_them(tmp_path, brightest, full, suffix, channels):

@@ -1,0 +1,57 @@
+"""How far a long run is: a bar with rate and time left, or a line a minute where the output goes to a file."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+class _Rate(ProgressColumn):
+    """Photographs per second."""
+
+    def render(self, task: Task) -> Text:
+        """For example ``3.1 per second``."""
+        return Text("" if task.speed is None else f"{task.speed:.1f} per second", style="progress.data.speed")
+
+
+@contextmanager
+def progress(total: int, done: int, console: Console) -> Iterator[Callable[[], None]]:
+    """Show the progress of a run.
+
+    Args:
+        total: Photographs, those of an earlier run included.
+        done: By an earlier run.
+        console: Where to print.
+
+    Yields:
+        What to call after each photograph.
+    """
+    if not console.is_terminal:
+        yield _lines(total, done, console)
+        return
+    columns = (TextColumn("Photographs"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+def _lines(total: int, done: int, console: Console) -> Callable[[], None]:
+    begun = said = time.monotonic()
+    now = done
+
+    def advance() -> None:
+        nonlocal now, said
+        now += 1
+        clock = time.monotonic()
+        if clock - said >= _SECONDS_BETWEEN_LINES:
+            said = clock
+            rate = (now - done) / (clock - begun)
+            left = (total - now) / rate / 60
+            console.print(f"{now} of {total} photographs, {rate:.1f} per second, {left:.0f} minutes left")
+
+    return advance

@@ -1,0 +1,105 @@
+"""What a photograph leaves in the output folder: label map, overlay, thumbnail, and its row of the table."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fundusseg.images import encode_jpeg, encode_png
+from fundusseg.journal import FOLDER, Journal
+from fundusseg.measures import Measures
+from fundusseg.photographs import Photograph
+from fundusseg.plot import overlay
+from fundusseg.predictor import Prediction
+from fundusseg.sample import Image, Region
+from fundusseg.thumbnails import thumbnail
+
+_FIRST = ("file", "error", "eye")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is kept of a prediction until it is written; its probabilities are too large to wait.
+
+    Attributes:
+        image: The photograph.
+        label_map: H x W uint8.
+        row: Of the table.
+    """
+
+    image: Image
+    label_map: Image
+    row: dict[str, Any]
+
+
+def found(photograph: Photograph, image: Image, prediction: Prediction) -> Found:
+    """Keep what the files are made from."""
+    eye = photograph.side()
+    row: dict[str, Any] = {"file": str(photograph.path), "error": "", **({"eye": eye} if eye else {})}
+    return Found(image, prediction.label_map, row | _flat(prediction))
+
+
+def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
+    """The row of a photograph that could not be done."""
+    return {"file": str(photograph.path), "error": " ".join(str(error).split()) or type(error).__name__}
+
+
+def write(journal: Journal, photograph: Photograph, found: Found, regions: Sequence[Region]) -> None:
+    """Write one photograph's files, each whole or not at all.
+
+    The overlay is a JPEG, which takes a fiftieth of a PNG's time: it is looked at, not measured.
+    """
+    picture = overlay(found.image, found.label_map, regions=regions)
+    journal.write(label_map_path(journal.output, photograph.name), encode_png(found.label_map))
+    journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
+    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, found.label_map, regions))
+
+
+def label_map_path(output: Path, name: str) -> Path:
+    """Native size; 0 background, 1 rim, 2 cup."""
+    return output / f"{name}_labels.png"
+
+
+def overlay_path(output: Path, name: str) -> Path:
+    """Native size, with contours."""
+    return output / f"{name}_overlay.jpg"
+
+
+def thumbnail_path(output: Path, name: str) -> Path:
+    """Small, for the report."""
+    return output / FOLDER / "thumbnails" / f"{name}.jpg"
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """The rows as the content of a CSV file; None is left empty.
+
+    Columns are those of all rows; without a measured one, those of `Measures`.
+    """
+    rows = list(rows)
+    measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
+    columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
+    first = [key for key in _FIRST if key in columns or key != "eye"]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, dict.fromkeys((*first, *columns)), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _flat(content: Any) -> dict[str, Any]:
+    """A prediction's plain fields by name, those of its inner dataclasses beside them; lists in words, no pixels."""
+    row: dict[str, Any] = {}
+    for field in fields(content):
+        value = getattr(content, field.name)
+        value = value.item() if isinstance(value, np.generic) else value
+        if is_dataclass(value) and field.name != "box":
+            row |= _flat(value)
+        elif isinstance(value, list | tuple):
+            row[field.name] = "; ".join(map(str, value))
+        elif isinstance(value, str | float | int):
+            row[field.name] = value
+    return row
