@@ -138,8 +138,8 @@ def _histogram(ratios: Sequence[float]) -> dict[str, Any]:
     """Bars of 0.05 from 0 to 1, in the drawing's units; empty without ratios."""
     if not ratios:
         return {}
-    # Ratios are fractions of pixels: a value on a border belongs to the bar that it opens.
-    counts, _ = np.histogram(np.asarray(ratios) + 1e-9, bins=20, range=(0, 1 + 1e-6))
+    # A value on a border belongs to the bar that it opens, but for rounding; 1 to the last.
+    counts = np.bincount(np.minimum(np.asarray(ratios) * 20 + 1e-9, 19).astype(int), minlength=20)
     bars = []
     for number, count in enumerate(counts.tolist()):
         height = round(125 * count / max(counts.max(), 1), 1)
@@ -152,7 +152,7 @@ def _histogram(ratios: Sequence[float]) -> dict[str, Any]:
         "bars": bars,
         "ticks": [{"x": 20 + 60 * step, "label": f"{step / 10:.1f}"} for step in range(11)],
         "median_x": round(20 + 600 * float(median), 1),
-        "caption": f"{len(ratios):,} defined; median {median:.2f}, the middle half from {lower:.2f} to {upper:.2f}.",
+        "caption": f"{len(ratios):,} defined; median {median:.2f} (dashed), middle half {lower:.2f} to {upper:.2f}.",
     }
 
 

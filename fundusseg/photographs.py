@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import hashlib
 import os
 import re
 import sys
@@ -10,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
-from zlib import crc32
 
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.images import SUFFIXES
@@ -105,8 +105,12 @@ def shard_of(photographs: Iterable[Photograph], index: int, count: int) -> list[
         count: Number of machines.
     """
     numbered = enumerate(photographs)
-    # A cyclic redundancy check is the same in every process, which hash() is not.
-    return [(n, p) for n, p in numbered if crc32(os.fsencode(p.name)) % count == index - 1]
+    return [(n, p) for n, p in numbered if _number(p.name) % count == index - 1]
+
+
+def _number(name: str) -> int:
+    """The same for a name on every machine and in every process, which hash() is not."""
+    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "big")
 
 
 def _pictures(paths: Iterable[Path], output: Path, where: Path | str) -> list[Path]:

@@ -29,13 +29,25 @@ def thumbnail(image: Image, label_map: npt.NDArray[np.uint8], regions: Sequence[
     Returns:
         A JPEG file of 160 x 160 pixels.
     """
-    height, width = label_map.shape
-    found = label_map > 0
-    box = disc_box(found, _SCALE) if found.any() else square(Box(0, 0, height, width))
+    box = _around(label_map)
     # Drawn at twice the size: smooth lines of one pixel.
     side = 2 * SIDE
     drawn = overlay(crop(image, box, side), _nearest(label_map, box, side), regions=regions)
     return encode_jpeg(np.asarray(cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8), quality=80)
+
+
+def _around(label_map: npt.NDArray[np.uint8]) -> Box:
+    """The square to show, moved into the picture as far as it fits."""
+    height, width = label_map.shape
+    whole = square(Box(0, 0, height, width))
+    found = label_map > 0
+    if not found.any() or (box := disc_box(found, _SCALE)).height >= whole.height:
+        return whole
+    top, left = (
+        min(max(first, 0), side - box.height) if box.height <= side else -((box.height - side) // 2)
+        for first, side in ((box.top, height), (box.left, width))
+    )
+    return Box(top, left, box.height, box.width)
 
 
 def _nearest(label_map: npt.NDArray[np.uint8], box: Box, side: int) -> npt.NDArray[np.uint8]:
