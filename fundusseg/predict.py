@@ -5,9 +5,10 @@
     python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions --shard 3/8
     python -m fundusseg.predict --merge predictions
 
-Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.jpg, and for all
-of them measures.csv and report.html. A file that cannot be read is listed with its reason, and the rest is done; the
-exit code is then 1. A run that was stopped goes on where it was when the same command is given again.
+Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
+pixel) and NAME_overlay.jpg, and for all of them measures.csv and report.html. A file that cannot be read is listed with
+its reason, and the rest is done; the exit code is then 1. A run that was stopped goes on where it was when the same
+command is given again.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from fundusseg.predictor import Predictor
 from fundusseg.progress import progress
 from fundusseg.results import Found, failed, found, write
 from fundusseg.sample import Image
-from fundusseg.summary import merge, summarise, summarise_part
+from fundusseg.summary import merge, part, summarise, summarise_part
 
 
 def parser() -> Parser:
@@ -91,11 +92,14 @@ def predict(
     regions = predictor.description.preparation.regions
     fresh = [(photograph, Entry.of(photograph, position, {})) for position, photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
+    if left:
+        # A table stands for a run that came to its end.
+        part(journal.output, journal.shard).unlink(missing_ok=True)
     positions = {photograph.name: position for position, photograph in photographs}
 
     def work(photograph: Photograph, image: Image) -> Found:
         photograph.side()
-        return found(photograph, image, predictor(image))
+        return found(photograph, image, predictor(image), predictor.description)
 
     def store(photograph: Photograph, result: Found) -> dict[str, Any]:
         write(journal, photograph, result, regions)
