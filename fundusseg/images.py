@@ -48,10 +48,11 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
         orientation = picture.getexif().get(_ORIENTATION, 1)
         picture = Pillow.fromarray(_eight_bits(_deep_colour(Path(path), page), path))
         picture.getexif()[_ORIENTATION] = orientation
-    picture = ImageOps.exif_transpose(picture)
+    # In place, and not converted without need: a copy of 60 megapixels is 180 MB.
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
         return np.repeat(_eight_bits(np.asarray(picture), path)[..., None], 3, axis=2)
-    return np.array(picture.convert("RGB"), dtype=np.uint8)
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8)
 
 
 def read_mask(path: str | Path, page: int = 0) -> Image:

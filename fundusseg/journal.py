@@ -82,7 +82,7 @@ class Journal:
     def __init__(
         self, output: Path, run: Mapping[str, Any], shard: tuple[int, int] = (1, 1), overwrite: bool = False
     ) -> None:
-        self.output, self.folder = output, output / FOLDER
+        self.output, self.folder, self.shard = output, output / FOLDER, shard
         self._partial = self.folder / "partial-{}-of-{}".format(*shard)
         self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
         if overwrite:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,12 @@ _COLUMNS = {
     "area_cdr": ("Area", "Area cup/disc ratio"),
     "rim_min_ratio": ("Minimal rim", "Smallest rim/disc ratio"),
     "rim_min_clock_hour": ("Clock hour", "Where the rim is smallest"),
-    "isnt_kept": ("ISNT", "1 where the rim is inferior, superior, nasal, temporal in falling width"),
+    "isnt_kept": ("ISNT", "Whether the rim is widest inferior, then superior, nasal, temporal"),
 }
-_WHOLE = {"rim_min_clock_hour", "isnt_kept"}
+_FORMATS: dict[str, Callable[[float], str]] = {
+    "rim_min_clock_hour": lambda hour: f"{hour:.0f}",
+    "isnt_kept": lambda kept: "kept" if kept else "not kept",
+}
 _TEMPLATES = Path(__file__).with_name("templates")
 _LOW, _HIGH = "{}_low", "{}_high"
 
@@ -129,7 +132,7 @@ def _cell(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     value, low, high = (row.get(key) for key in (name, _LOW.format(name), _HIGH.format(name)))
     if value is None:
         return {"sort": "", "text": "", "interval": ""}
-    text = f"{value:.0f}" if name in _WHOLE else f"{value:.2f}"
+    text = _FORMATS.get(name, "{:.2f}".format)(value)
     interval = "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
     return {"sort": value, "text": text, "interval": interval}
 

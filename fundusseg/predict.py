@@ -5,9 +5,10 @@
     python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions --shard 3/8
     python -m fundusseg.predict --merge predictions
 
-Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup) and NAME_overlay.jpg, and for all
-of them measures.csv and report.html. A file that cannot be read is listed with its reason, and the rest is done; the
-exit code is then 1. A run that was stopped goes on where it was when the same command is given again.
+Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
+pixel) and NAME_overlay.jpg, and for all of them measures.csv and report.html. A file that cannot be read is listed with
+its reason, and the rest is done; the exit code is then 1. A run that was stopped goes on where it was when the same
+command is given again.
 """
 
 import hashlib
@@ -24,13 +25,14 @@ from fundusseg.cli import Parser, console, prepare_process, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.images import read_photograph
 from fundusseg.journal import NAME, Entry, Journal
+from fundusseg.masks import Smoothing
 from fundusseg.photographs import Photograph, find_photographs, shard_of
 from fundusseg.pipeline import pipeline
 from fundusseg.predictor import Predictor
 from fundusseg.progress import progress
 from fundusseg.results import Found, failed, found, write
 from fundusseg.sample import Image
-from fundusseg.summary import merge, summarise, summarise_part
+from fundusseg.summary import merge, part, summarise, summarise_part
 
 
 def parser() -> Parser:
@@ -42,6 +44,9 @@ def parser() -> Parser:
     parser.add_argument("--checkpoint", default=None, type=str | None, help="What fit wrote.")
     parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
+    parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
+    parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
+    parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
     parser.add_argument("--shard", default="1/1", type=str, help="I/N: do the I-th of N parts, on each machine one.")
     parser.add_argument("--overwrite", action="store_true", help="Begin anew in a folder of other results.")
@@ -62,7 +67,8 @@ def main(arguments: list[str]) -> int:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     shard = _shard(settings.shard)
     device = str(xla.device()) if settings.device in ("tpu", "xla") else settings.device
-    predictor = Predictor.from_checkpoint(settings.checkpoint, device)
+    how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
+    predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")
     photographs = shard_of(find_photographs(settings.photographs, output), *shard)
     made_by = provenance(predictor, Path(settings.checkpoint))
@@ -92,11 +98,13 @@ def predict(
     regions = predictor.description.preparation.regions
     fresh = [(photograph, Entry.of(photograph, position, {})) for position, photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
+    if left:
+        # A table stands for a run that came to its end.
+        part(journal.output, journal.shard).unlink(missing_ok=True)
     positions = {photograph.name: position for position, photograph in photographs}
 
     def work(photograph: Photograph, image: Image) -> Found:
-        photograph.side()
-        return found(photograph, image, predictor(image))
+        return found(photograph, image, predictor(image, photograph.side(), photograph.path.name))
 
     def store(photograph: Photograph, result: Found) -> dict[str, Any]:
         write(journal, photograph, result, regions)
@@ -128,6 +136,9 @@ def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
         "region of interest": preparation.roi,
         "image size": preparation.image_size,
         "thresholds": dict(description.thresholds),
+        "views": predictor.views,
+        "smoothing": predictor.smoothing,
+        "millimetres per pixel": predictor.scale,
     }
 
 

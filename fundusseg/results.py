@@ -1,7 +1,8 @@
-"""What a photograph leaves in the output folder: label map, overlay, thumbnail, and its row of the table."""
+"""What a photograph leaves in the output folder: label map, contours, overlay, thumbnail, and its row of the table."""
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fundusseg.contours import Points, as_json
 from fundusseg.images import encode_jpeg, encode_png
 from fundusseg.journal import FOLDER, Journal
 from fundusseg.measures import Measures
@@ -18,7 +20,7 @@ from fundusseg.predictor import Prediction
 from fundusseg.sample import Image, Region
 from fundusseg.thumbnails import thumbnail
 
-_FIRST = ("file", "error", "eye")
+_FIRST = ("file", "error", "verdict", "reasons", "eye")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +30,20 @@ class Found:
     Attributes:
         image: The photograph.
         label_map: H x W uint8.
+        outlines: Of each region, to a part of a pixel.
         row: Of the table.
     """
 
     image: Image
     label_map: Image
+    outlines: Mapping[Region, Points]
     row: dict[str, Any]
 
 
 def found(photograph: Photograph, image: Image, prediction: Prediction) -> Found:
     """Keep what the files are made from."""
-    eye = photograph.side()
-    row: dict[str, Any] = {"file": str(photograph.path), "error": "", **({"eye": eye} if eye else {})}
-    return Found(image, prediction.label_map, row | _flat(prediction))
+    row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
+    return Found(image, prediction.label_map, prediction.outlines, row | _flat(prediction))
 
 
 def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
@@ -55,8 +58,16 @@ def write(journal: Journal, photograph: Photograph, found: Found, regions: Seque
     """
     picture = overlay(found.image, found.label_map, regions=regions)
     journal.write(label_map_path(journal.output, photograph.name), encode_png(found.label_map))
+    journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, found))
     journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
     journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, found.label_map, regions))
+
+
+def _contours_file(photograph: Photograph, found: Found) -> bytes:
+    """The outlines with the size that they belong to; x to the right, y down, whole numbers at pixel centres."""
+    height, width = found.label_map.shape
+    size = {"photograph": photograph.path.name, "width": width, "height": height}
+    return (json.dumps(size | {"contours": as_json(found.outlines)}) + "\n").encode()
 
 
 def label_map_path(output: Path, name: str) -> Path:
@@ -82,7 +93,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> bytes:
     rows = list(rows)
     measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
     columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
-    first = [key for key in _FIRST if key in columns or key != "eye"]
+    first = [key for key in _FIRST if key in columns or key in ("file", "error")]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, dict.fromkeys((*first, *columns)), restval="", lineterminator="\n")
     writer.writeheader()
@@ -93,7 +104,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> bytes:
 def _flat(content: Any) -> dict[str, Any]:
     """A prediction's plain fields by name, those of its inner dataclasses beside them; lists in words, no pixels."""
     row: dict[str, Any] = {}
-    for field in fields(content):
+    for field in (field for field in fields(content) if field.repr):
         value = getattr(content, field.name)
         value = value.item() if isinstance(value, np.generic) else value
         if is_dataclass(value) and field.name != "box":

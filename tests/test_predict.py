@@ -122,6 +122,10 @@ def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
         height, width = (4000, 4300) if name == "large" else (400, 430)
         assert read_mask(output / f"{name}_labels.png").shape == (height, width)
         assert cv2.imdecode(np.fromfile(output / f"{name}_overlay.jpg", np.uint8), 1).shape == (height, width, 3)
+    outlines = json.loads((output / "turned_contours.json").read_text())
+    assert (outlines["photograph"], outlines["width"], outlines["height"]) == ("turned.jpg", 430, 400)
+    x, y = np.array(outlines["contours"]["disc"]).T
+    assert np.ptp(y) == pytest.approx(2 * DISC.half_height, abs=3) and x.mean() == pytest.approx(DISC.x, abs=2)
     report = (output / "report.html").read_text("utf-8")
     assert "Œil droit (été) 1.png" in report and report.count("data:image/jpeg;base64,") == 15
     assert report.index("text.jpg") < report.index("black.png") < report.index("plain.png")
