@@ -14,6 +14,9 @@ _SIDE = 256
 _LIT = 20
 """Brightest channel above which a pixel belongs to the field."""
 
+_GREY = 2.0
+"""Largest difference of the channels' means in a picture without colour, of 255."""
+
 DARK, VERY_DARK = 45.0, 25.0
 """Mean of the brightest channel below which a field is poorly lit, and too dark to see anything.
 
@@ -70,7 +73,9 @@ def assess(image: Image) -> Quality:
     brightness, white = float(lit.max(axis=1).mean()), float((lit.min(axis=1) > 240).mean())
     flaws: list[str] = []
     faults: list[str] = []
-    if red < LEAST_RED or blue > MOST_BLUE:
+    if np.ptp(lit.mean(axis=0)) < _GREY:
+        flaws.append("grey: its colours cannot tell whether it is a fundus photograph")
+    elif red < LEAST_RED or blue > MOST_BLUE:
         faults.append(f"not the colours of a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
     if brightness < DARK:
         (faults if brightness < VERY_DARK else flaws).append(f"poorly lit (brightness {brightness:.0f} of 255)")

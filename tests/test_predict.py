@@ -115,7 +115,11 @@ def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
     assert set(table.index) == {*expected, *bad, "black.png"}
     assert set(table.index[table.error != ""]) == bad
     assert all(name in table.error[name] and table.vertical_cdr[name] == "" for name in bad)
-    assert table.reason["black.png"] == "no disc found" and table.vertical_cdr["black.png"] == ""
+    assert (
+        table.verdict["black.png"] == "reject"
+        and "nothing is lit" in table.reason["black.png"]
+        and table.vertical_cdr["black.png"] == ""
+    )
     said = capsys.readouterr().out
     assert all(f"in/{name}: got a" in said for name in bad) and "15 of 21 photographs done" in said
     for name in ("Œil droit (été) 1", "plain.png", "plain.tif", "large", "turned"):
@@ -179,7 +183,7 @@ def test_a_photograph_that_changed_is_done_again(checkpoint, tmp_path):
     arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
     Image.new("RGB", (400, 300)).save(tmp_path / "in" / "a.png")
     assert predict.main(arguments) == 0
-    assert list(rows(tmp_path / "out").reason) == ["no disc found"]
+    assert list(rows(tmp_path / "out").verdict) == ["reject"]
     Image.fromarray(photograph()).save(tmp_path / "in" / "a.png")
     Image.fromarray(photograph()).save(tmp_path / "in" / "0.png")
     assert predict.main(arguments) == 0
@@ -258,7 +262,7 @@ def test_lists_from_a_file_and_from_standard_input(checkpoint, many, tmp_path, m
     assert predict.main(["--checkpoint", checkpoint, str(tmp_path / "list.csv"), "-", "--output", str(output)]) == 1
     table = rows(output)
     assert [Path(name).name for name in table.index] == ["05.png", "gone.png", "01.png", "07.png", "nowhere.jpg"]
-    assert list(table.eye) == ["OS", "", "", "", ""]
+    assert list(table.eye) == ["OS", "", "", "OS", ""]  # the fourth by its disc's place
     assert [bool(error) for error in table.error] == [False, True, True, False, True]
     assert "no file at" in table.error.iloc[1] and "eye 'x'" in table.error.iloc[2]
 

@@ -13,8 +13,10 @@ from fundusseg.sample import DISC
 
 def test_a_retina_is_taken_and_what_is_none_is_not():
     assert not assess(data.retina()).faults
-    for other in (data.rocket(), data.camera()[..., None].repeat(3, 2), data.microaneurysms()[..., None].repeat(3, 2)):
+    for other in (data.rocket(), data.immunohistochemistry()[..., ::-1]):
         assert "colours" in assess(other).faults[0]
+    grey = assess(data.retina()[..., 1:2].repeat(3, 2))
+    assert not grey.faults and "grey" in grey.flaws[0]
 
 
 def test_light():
