@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -73,7 +74,7 @@ class Journal:
         output: The output folder.
         run: What makes the results: plain types. It is compared with what the folder's results were made by.
         shard: ``(i, n)``, 1-based.
-        overwrite: Begin anew where the folder was made by something else.
+        overwrite: Begin anew, also where the folder was made by something else.
 
     Raises:
         ConfigurationError: The folder's results were made by something else, or it cannot be written to.
@@ -86,7 +87,7 @@ class Journal:
         self._partial = self.folder / "partial-{}-of-{}".format(*shard)
         self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
         if overwrite:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._forget(run)
         try:
             # What a killed run was writing when it ended.
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -101,6 +102,17 @@ class Journal:
                 "a folder of your own, on a disk with space",
                 "give another with --output",
             ) from error
+
+    def _forget(self, run: Mapping[str, Any]) -> None:
+        """Clear away what something else made; of the same maker this shard alone, as others may be at theirs."""
+        try:
+            before = provenance(self.output)
+        except ConfigurationError:
+            before = {}
+        if before is not None and difference(before, run):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self._path.unlink(missing_ok=True)
 
     def _check(self, run: dict[str, Any]) -> None:
         """Compare with what made the folder's results."""
@@ -183,12 +195,16 @@ def _line(entry: Entry) -> str:
 def read(path: Path) -> list[Entry]:
     """A journal's entries, the last one of each name; what is torn or foreign is passed over."""
     entries = {}
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
-        try:
-            entry = Entry(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        entries[entry.name] = entry
+    if path.is_file():
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = Entry(**json.loads(line))
+                    # The columns' names, of which a hundred thousand rows would each hold their own.
+                    row = {sys.intern(key): value for key, value in entry.row.items()}
+                except (ValueError, TypeError, AttributeError):
+                    continue
+                entries[entry.name] = replace(entry, row=row)
     return list(entries.values())
 
 
@@ -228,6 +244,6 @@ def shards(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:
         raise FundusSegError(
             f"parts of different divisions, into {' and into '.join(map(str, counts))}",
             "the shards of one run",
-            "merge folders of one division only",
+            "give each division its own --output",
         )
     return found

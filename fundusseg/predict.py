@@ -49,7 +49,9 @@ def parser() -> Parser:
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
     parser.add_argument("--shard", default="1/1", type=str, help="I/N: do the I-th of N parts, on each machine one.")
-    parser.add_argument("--overwrite", action="store_true", help="Begin anew in a folder of other results.")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
+    )
     parser.add_argument("--merge", action="store_true", help="Join the shards in the output folders that are named.")
     return parser
 

@@ -211,6 +211,24 @@ def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
     assert "b.ckpt" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, many, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(predict, "read_photograph", lambda path: asked.append(path.name) or read_photograph(path))
+    base = ["--checkpoint", checkpoint, str(many / "0*.png"), "--output", str(tmp_path / "out")]
+    for index in (1, 2):
+        predict.main([*base, "--shard", f"{index}/2"])
+    assert len(asked) == 11
+    predict.main([*base, "--shard", "1/2", "--overwrite"])
+    again = set(asked[11:])
+    assert 0 < len(again) < 11
+    assert predict.main(["--merge", str(tmp_path / "out")]) == 1
+    assert len(rows(tmp_path / "out")) == 11
+    (tmp_path / "out" / "journal" / "run.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"damaged journal.*--overwrite"):
+        predict.main(base)
+    assert predict.main([*base, "--overwrite"]) == 1
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_shards_make_the_same_table_as_one_run(checkpoint, many, whole, tmp_path, capsys, together):
     outputs = [tmp_path / ("out" if together else f"machine {index}") for index in (1, 2, 3)]
