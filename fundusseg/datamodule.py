@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -301,6 +302,15 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
 
 
 def _start_worker(worker: int) -> None:
-    """A worker's arithmetic stays on its own core; a signal to all processes of a job leaves it to the main one."""
+    """A worker's arithmetic stays on its own core; SIGTERM to all processes of a job is the main one's to act on."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_heed_parent, daemon=True).start()
+
+
+def _heed_parent() -> None:
+    """Leave only when the main process says so."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
