@@ -241,7 +241,8 @@ def _to_bfloat16(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: tor
 def _on_device(optimizer: Any) -> Iterator[None]:
     """Let the optimiser take its rate and count its steps on the device, not as Python numbers.
 
-    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's optimiser goes on anywhere.
+    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's
+    optimiser goes on anywhere.
     """
     groups = [group for group in optimizer.param_groups if group.get("capturable") is False]
     rates = [group["lr"] for group in groups]
