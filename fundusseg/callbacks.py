@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import default_collate
 
+from fundusseg.checkpoint import from_spec, network_spec
 from fundusseg.masks import label_map
 from fundusseg.models.layers import crop_centre
 from fundusseg.plot import enlarge, overlay, panel
@@ -44,7 +45,12 @@ class ContourPanel(Callback):
         positions = np.linspace(0, len(dataset) - 1, count).round().astype(int)
         batch = default_collate([dataset[int(position)] for position in positions])
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            logits = task(batch["image"].to(task.device)).float().cpu()
+            if task.device.type == "xla":  # a batch of another size would be compiled for itself: the host computes it
+                network = from_spec(network_spec(task.model, task.configuration)).eval()
+                network.load_state_dict(task.model.state_dict())
+                logits = network(batch["image"]).float()
+            else:
+                logits = task(batch["image"].to(task.device)).float().cpu()
         probabilities = logits.sigmoid().numpy()
         images = crop_centre(batch["image"], logits).permute(0, 2, 3, 1).numpy()
         targets = crop_centre(batch["target"], logits).float().div(255).numpy()

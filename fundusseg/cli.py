@@ -27,7 +27,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.trainer import Trainer
 from rich.console import Console
 
+from fundusseg import xla
+from fundusseg.cache import default_folder
 from fundusseg.callbacks import ContourPanel
+from fundusseg.compilations import CompileMonitor
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import ConfigurationError, FundusSegError, nearest
 from fundusseg.finetuning import TwoStage
@@ -68,6 +71,36 @@ def _sentence(error: Exception) -> str:
         return " ".join(str(error).split())
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[-1].strip()} (--debug shows where)"
+
+
+def hardware(
+    accelerator: Any,
+    devices: Any,
+    batch_size: int,
+    *,
+    strategy: Any = "auto",
+    precision: Any = None,
+    cache_dir: str | None = "auto",
+) -> dict[str, Any]:
+    """A Trainer's arguments of where and how to compute; for a TPU our own, unless another strategy is named.
+
+    Args:
+        accelerator: As the Trainer takes it; ``tpu``, or ``auto`` where there is one, is ours.
+        devices: How many.
+        batch_size: The data's.
+        strategy: As the Trainer takes it.
+        precision: As the Trainer takes it.
+        cache_dir: Folder of compiled programs; ``auto`` is in the user's cache folder, None keeps none.
+
+    Raises:
+        ConfigurationError: There is no such device, or a setting does not suit it.
+    """
+    if accelerator == "tpu":
+        xla.require_devices()
+    if strategy == "auto" and (accelerator == "tpu" or (accelerator == "auto" and xla.has_tpu())):
+        folder = str(default_folder() / "xla") if cache_dir == "auto" else cache_dir
+        return xla.trainer_arguments(devices, batch_size, precision, folder)
+    return {"accelerator": accelerator, "devices": devices, "strategy": strategy}
 
 
 def prepare_process() -> None:
@@ -216,6 +249,13 @@ class FundusCLI(LightningCLI):
         parser.add_argument(
             "--accelerator", choices=ACCELERATORS, default=None, help="Short form of --trainer.accelerator."
         )
+        parser.add_argument("--devices", type=str | None, default=None, help="Short form of --trainer.devices.")
+        parser.add_argument(
+            "--xla.cache_dir",
+            type=str | None,
+            default="auto",
+            help="Where programs compiled for a TPU are kept; null keeps none.",
+        )
         parser.add_argument("--resume", type=str | None, default=None, help="Checkpoint of a run to continue.")
         parser.link_arguments("data.preparation", "model.preparation", apply_on="instantiate")
         parser.link_arguments("data.sources", "model.sources", apply_on="instantiate")
@@ -249,6 +289,10 @@ class FundusCLI(LightningCLI):
         if self.config.accelerator is not None:
             self.config.trainer.accelerator = self.config.accelerator
             self.config.accelerator = None
+        if self.config.devices is not None:
+            devices = self.config.devices
+            self.config.trainer.devices = int(devices) if devices.lstrip("-").isdigit() else devices
+            self.config.devices = None
 
     def after_instantiate_classes(self) -> None:
         """Let the task carry the whole configuration, for its checkpoints and the logger; check before data is read."""
@@ -276,5 +320,19 @@ class FundusCLI(LightningCLI):
             callbacks.append(Preemption())
         if settings.enable_progress_bar is not False:
             callbacks.append(RichProgressBar(leave=False))
+        where = hardware(
+            settings.accelerator,
+            settings.devices,
+            self.datamodule.batch_size,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            cache_dir=self.config_init.xla.cache_dir,
+        )
+        given = settings.callbacks or []
+        watched = any(isinstance(c, CompileMonitor) for c in (given if isinstance(given, list) else [given]))
+        if isinstance(where["strategy"], xla.SPMDStrategy) and not watched:
+            callbacks.append(CompileMonitor())
+        if where.get("plugins"):
+            where["plugins"] += settings.plugins or []
         self.trainer_defaults = {"callbacks": callbacks}
-        return super().instantiate_trainer(**kwargs)
+        return super().instantiate_trainer(**where, **kwargs)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
 from fundusseg.augment import Augmentation
 from fundusseg.cache import Cache, Visitor
@@ -25,7 +25,7 @@ from fundusseg.preparation import Preparation, RoiPolicy
 from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
 from fundusseg.resident import ResidentDataset, ResidentSet, check_augmentation
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
-from fundusseg.sampling import SourceSampler
+from fundusseg.sampling import Share, SourceSampler
 from fundusseg.splits import SUBSETS, Split, draw_split
 from fundusseg.variants import Variants
 
@@ -298,10 +298,15 @@ class FundusDataModule(LightningDataModule):
         workers = self.num_workers if workers is None else workers
         device = self.trainer.strategy.root_device.type if self.trainer is not None else "cpu"
         if workers is None:
-            workers = 0 if device == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
+            on_host = device == "cpu" or (device == "xla" and os.environ.get("PJRT_DEVICE") == "CPU")
+            workers = 0 if on_host else min(8, max(1, (os.cpu_count() or 2) - 1))
+        # One program over several hosts: each reads its share of the one global batch.
+        number, count = getattr(self.trainer.strategy, "share", (0, 1)) if self.trainer is not None else (0, 1)
+        if count > 1:
+            options["sampler"] = Share(options.pop("sampler", None) or SequentialSampler(dataset), number, count)  # type: ignore[arg-type]
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size // count,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=device == "cuda",

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from fundusseg import checkpoint
 from fundusseg.checkpoint import Description
-from fundusseg.cli import ACCELERATORS, Parser, console, data_section, prepare_process, run
+from fundusseg.cli import ACCELERATORS, Parser, console, data_section, hardware, prepare_process, run
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError
 from fundusseg.report import score_table, write_scores
@@ -40,6 +40,7 @@ def parser() -> Parser:
     parser.add_argument("--config", type=str | None, help="YAML whose data section is scored.")
     parser.add_argument("--output", type=str | None, help="Folder for the table; evaluation/ beside the checkpoint.")
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="Where to compute.")
+    parser.add_argument("--devices", default="auto", type=int | str, help="How many of them.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
     return parser
 
@@ -59,7 +60,8 @@ def main(arguments: list[str]) -> int:
     datamodule = _unseen_data(command.instantiate(settings).data.as_dict(), description)
     task = SegmentationTask.from_checkpoint(settings.checkpoint, datamodule.sources)
     callbacks: list[Callback] = [RichProgressBar(leave=False)]
-    trainer = Trainer(accelerator=settings.accelerator, logger=False, callbacks=callbacks, enable_model_summary=False)
+    where = hardware(settings.accelerator, settings.devices, datamodule.batch_size)
+    trainer = Trainer(**where, logger=False, callbacks=callbacks, enable_model_summary=False)
     trainer.test(task, datamodule=datamodule, verbose=False)
     folder = f"evaluation-{Path(settings.config).stem}" if settings.config else "evaluation"
     output = Path(settings.output or Path(settings.checkpoint).parent / folder)

@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from fundusseg import xla
 from fundusseg.cli import Parser, console, prepare_process, run
 from fundusseg.errors import ImageError
 from fundusseg.images import SUFFIXES, read_photograph, write_png
@@ -31,7 +32,7 @@ def parser() -> Parser:
     parser.add_argument("photographs", nargs="+", type=str, help="Photographs, or folders of them.")
     parser.add_argument("--checkpoint", required=True, type=str, help="What fit wrote.")
     parser.add_argument("--output", default="predictions", type=str, help="Folder for the results.")
-    parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     return parser
 
 
@@ -39,7 +40,8 @@ def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, or 1 when a file could not be done."""
     prepare_process()
     settings = parser().parse_args(arguments)
-    predictor = Predictor.from_checkpoint(settings.checkpoint, settings.device)
+    device = str(xla.device()) if settings.device in ("tpu", "xla") else settings.device
+    predictor = Predictor.from_checkpoint(settings.checkpoint, device)
     output = Path(settings.output)
     photographs = find_photographs(settings.photographs, output)
     rows = []

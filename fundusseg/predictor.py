@@ -90,7 +90,7 @@ class Predictor:
         probabilities = restore(self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2])
         return probabilities, label_map(probabilities, preparation.regions, self.description.thresholds)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:
         """S x S x 3 uint8 to R x S x S float32."""
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)

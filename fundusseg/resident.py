@@ -1,4 +1,4 @@
-"""A prepared subset in the device's memory: batches are drawn and flipped there, and the host sends only what to draw."""
+"""A prepared subset in the device's memory: drawn and flipped there, while the host only says what to draw."""
 
 import os
 from typing import Any, cast

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, Sampler
 
 Draw = tuple[int, int]
 """A sample's index, and the seed of its augmentation."""
@@ -73,6 +73,33 @@ class SourceSampler(DistributedSampler[Draw]):
 
     def _groups(self) -> list[npt.NDArray[np.int64]]:
         return [np.flatnonzero(self.sources == source) for source in self._present()]
+
+
+class Share(Sampler[Any]):
+    """One process's part of what a sampler draws, where several read one global batch together: every n-th draw.
+
+    So the samples of each global batch do not depend on how many processes there are.
+
+    Args:
+        sampler: Draws the same in every process.
+        number: Of this process, from 0.
+        count: Of processes.
+    """
+
+    def __init__(self, sampler: Sampler[Any], number: int, count: int) -> None:
+        self.sampler, self.number, self.count = sampler, number, count
+
+    def set_epoch(self, epoch: int) -> None:
+        """Hand on."""
+        if isinstance(self.sampler, SourceSampler):
+            self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.count  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        # No process may have one batch more than another: they would wait for each other for ever.
+        return islice(islice(self.sampler, self.number, None, self.count), len(self))
 
 
 def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:

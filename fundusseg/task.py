@@ -1,6 +1,7 @@
 """What is learnt and how: network, loss, scores and optimiser, on any device."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -9,7 +10,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 
 from fundusseg import checkpoint
 from fundusseg.errors import ConfigurationError
@@ -106,18 +107,15 @@ class SegmentationTask(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch."""
-        return self._step(batch, "train")
+        return self._score(batch, "train")["loss"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
         """Loss and scores of one batch; callbacks get ``logits``, ``target`` and ``valid`` as they were scored."""
         return self._score(batch, "val")
 
-    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss and scores of one batch."""
-        return self._step(batch, "test")
-
-    def _step(self, batch: dict[str, Tensor], stage: Stage) -> Tensor:
-        return self._score(batch, stage)["loss"]
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Loss and scores of one batch; all that validation gives, so that XLA compiles one program for both."""
+        return self._score(batch, "test")
 
     def _score(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         logits = self(batch["image"])
@@ -145,22 +143,33 @@ class SegmentationTask(LightningModule):
         self._log_scores("test")
 
     def _log_loss(self, stage: Stage) -> None:
-        self.log(f"{stage}/loss", self.losses[stage].compute(), prog_bar=stage != "test")
-        self.losses[stage].reset()
+        with self._read(self.losses[stage]):
+            loss = self.losses[stage].compute()
+        self.log(f"{stage}/loss", loss.cpu(), prog_bar=stage != "test")
 
     def _log_scores(self, stage: Stage) -> None:
         """Log every defined cell, and what chooses the checkpoint: the mean over regions of all pictures' Dice."""
         self._log_loss(stage)
-        metric = self.scores[stage]
-        self.results[stage] = scores = metric.scores()
-        metric.reset()
+        with self._read(self.scores[stage]):
+            self.results[stage] = scores = self.scores[stage].scores()
         for score in scores:
             name = f"{score.region}_{score.metric}" if "+" not in score.region else score.metric
             place = stage if score.source == ALL else f"{stage}_{score.source}"
             if score.n:
-                self.log(f"{place}/{name}", score.value)
+                self.log(f"{place}/{name}", torch.tensor(score.value))  # a float would travel to the device first
         cells = [s.value for s in scores if s.metric == "dice" and s.source == ALL and s.n]
-        self.log(f"{stage}/dice", sum(cells) / len(cells) if cells else 0.0, prog_bar=stage == "val")
+        chooses = torch.tensor(sum(cells) / len(cells) if cells else 0.0)
+        self.log(f"{stage}/dice", chooses, prog_bar=stage == "val")
+
+    @contextmanager
+    def _read(self, metric: Metric) -> Iterator[None]:
+        """Read a metric and begin it anew; on XLA its state is fetched first, so that reading compiles nothing."""
+        device = self.device
+        if device.type == "xla":
+            metric.cpu()
+        yield
+        metric.reset()
+        metric.to(device)
 
     def configure_optimizers(self) -> Any:
         """Optimiser, and schedule over the run's whole length."""

@@ -82,7 +82,8 @@ class ThresholdSearch(Callback):
         averaged thresholds.
         """
         if _searching(trainer) and batch_idx == 0:
-            pl_module.thresholds.fill_(MIDDLE)
+            # Copied, not filled: on XLA a copy is sent, and the step stays the same program in every batch.
+            pl_module.thresholds.copy_(torch.full((len(pl_module.regions),), MIDDLE))
             self.scores = ThresholdScores(len(pl_module.regions)).to(pl_module.device)
 
     def on_validation_batch_end(

@@ -80,7 +80,7 @@ def test_evaluation_is_the_usual_one(tmp_path, options):
 
 
 def test_what_the_host_would_compute_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="train_augmentation of HorizontalFlip, .* beside device_resident"):
+    with pytest.raises(ConfigurationError, match=r"train_augmentation of HorizontalFlip, .* beside device_resident"):
         module(tmp_path, device_resident=True, train_augmentation=Augmentation.standard())
 
 

@@ -105,7 +105,9 @@ class Network(nn.Module):
         pixels = image.to(precise)
         if self.in_channels == 1 and image.shape[1] == 3:
             pixels = pixels.mean(dim=1, keepdim=True)
-        return ((pixels / 255 - mean) / std).to(self.mean.dtype)
+        # The kernels' own: in bfloat16 mean and std may have stayed in float32.
+        precision = next((weight.dtype for weight in self.parameters() if weight.ndim > 1), self.mean.dtype)
+        return ((pixels / 255 - mean) / std).to(precision)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the logits (B x R x ``output_size``) of B x C x H x W pixels, uint8, or float in 0..255."""
