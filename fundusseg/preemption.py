@@ -156,7 +156,7 @@ class Preemption(Callback):
 def position(trainer: Trainer) -> tuple[int, int]:
     """The epoch that a training takes its next batch from, and the batches that it has trained on in it."""
     epochs: Any = trainer.fit_loop.epoch_progress.current
-    batches = trainer.fit_loop.epoch_loop.batch_progress
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress
     if batches.is_last_batch:
         return epochs.started, 0
     return max(0, epochs.started - 1), batches.current.processed
