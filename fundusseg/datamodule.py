@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.preemption import position
 from fundusseg.preparation import Preparation, RoiPolicy
 from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
+from fundusseg.resident import ResidentDataset, ResidentSet, check_augmentation
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
 from fundusseg.sampling import SourceSampler
 from fundusseg.splits import SUBSETS, Split, draw_split
@@ -61,6 +63,8 @@ class FundusDataModule(LightningDataModule):
         seed: Of the split and of every random choice in the data.
         num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
         cache_dir: Where prepared samples are kept; None takes the user's cache folder.
+        device_resident: Put the prepared set into the device's memory once; the host then only says what to draw.
+            Training pictures are flipped there, unless ``train_augmentation`` is an empty one.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class FundusDataModule(LightningDataModule):
         seed: int = 0,
         num_workers: int | None = None,
         cache_dir: str | None = None,
+        device_resident: bool = False,
     ) -> None:
         super().__init__()
         self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
@@ -98,6 +103,11 @@ class FundusDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.samples_per_epoch = samples_per_epoch
         self.variants = variants or Variants()
+        self.flips = train_augmentation is None
+        self.device_resident = device_resident
+        if device_resident:
+            check_augmentation(train_augmentation)
+            train_augmentation = Augmentation()
         self.train_augmentation = train_augmentation or Augmentation.standard()
         self.eval_augmentation = eval_augmentation or Augmentation()
         self.seed = seed
@@ -108,6 +118,7 @@ class FundusDataModule(LightningDataModule):
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, shares)
         self.subsets: dict[Subset, PreparedDataset] = {}
+        self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)
         self._check()
 
@@ -246,6 +257,8 @@ class FundusDataModule(LightningDataModule):
                 "at least one whole batch in an epoch",
                 "lower --data.batch_size or raise --data.samples_per_epoch",
             )
+        if self.device_resident:
+            return self._resident_loader("train", ResidentDataset(dataset, self.flips), sampler=sampler, drop_last=True)
         return self._loader(dataset, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -258,8 +271,25 @@ class FundusDataModule(LightningDataModule):
 
     def _evaluation_loader(self, subset: Subset) -> DataLoader[Any]:
         rank, processes, batch = self._process()
+        if self.device_resident:
+            draws = ResidentDataset(self._subset(subset), multiple=batch * processes)
+            return self._resident_loader(
+                subset, draws, sampler=DistributedSampler(draws, processes, rank, shuffle=False)
+            )
         dataset = PaddedDataset(self._subset(subset), batch * processes)
         return self._loader(dataset, sampler=DistributedSampler(dataset, processes, rank, shuffle=False))
+
+    def _resident_loader(self, subset: Subset, draws: ResidentDataset, **options: Any) -> DataLoader[Any]:
+        """Batches of one entry, ``{subset: draws}``, that `on_after_batch_transfer` makes whole."""
+        if subset not in self._resident:
+            device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+            self._resident[subset] = ResidentSet(draws, device)
+        return self._loader(draws, workers=0, collate_fn=lambda rows: {subset: torch.stack(rows)}, **options)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Draw from what lies on the device, where the batch only says what."""
+        (name, draws), *more = batch.items()
+        return batch if more else self._resident[name].batch(draws)
 
     def _subset(self, subset: Subset) -> "PreparedDataset":
         dataset = self.subsets[subset]
@@ -280,8 +310,8 @@ class FundusDataModule(LightningDataModule):
             return share[0], share[1], self.batch_size // share[1]
         return self.trainer.global_rank, self.trainer.world_size, self.batch_size
 
-    def _loader(self, dataset: Dataset[Any], **options: Any) -> DataLoader[Any]:
-        workers = self.num_workers
+    def _loader(self, dataset: Dataset[Any], workers: int | None = None, **options: Any) -> DataLoader[Any]:
+        workers = self.num_workers if workers is None else workers
         device = self.trainer.strategy.root_device.type if self.trainer is not None else "cpu"
         if workers is None:
             on_host = device == "cpu" or (device == "xla" and os.environ.get("PJRT_DEVICE") == "CPU")
@@ -316,6 +346,15 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
 
 
 def _start_worker(worker: int) -> None:
-    """A worker's arithmetic stays on its own core; a signal to all processes of a job leaves it to the main one."""
+    """A worker's arithmetic stays on its own core; SIGTERM to all processes of a job is the main one's to act on."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_heed_parent, daemon=True).start()
+
+
+def _heed_parent() -> None:
+    """Leave only when the main process says so."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

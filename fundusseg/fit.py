@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> int:
         code = _fit_and_test(cli, saved or cli.config.resume)
     except SIGTERMException:
         where = f" and saved in {preemption.saved}: the same command continues from there" if preemption else ""
-        console.print(f"Stopped by SIGTERM{where}.", soft_wrap=True)
+        if cli.trainer.is_global_zero:
+            console.print(f"Stopped by SIGTERM{where}.", soft_wrap=True)
         return EXIT_CODE
     if preemption and code == 0:
         preemption.forget(cli.trainer)

@@ -1,7 +1,6 @@
 """A training that a scheduler stops, and that the same command continues to the same weights."""
 
 import hashlib
-import os
 import random
 import signal
 import threading
@@ -16,6 +15,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torchmetrics import Metric
 
+from fundusseg import xla
+
 EXIT_CODE = 128 + signal.SIGTERM
 """What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
 
@@ -25,7 +26,7 @@ is a user's mistake, which no retry mends.
 """
 
 AGREE_EVERY = 10
-"""Optimiser steps after which several processes ask each other whether one of them was told to stop: each waits then."""
+"""Optimiser steps after which several processes ask whether one of them was told to stop: each waits then."""
 
 _KEY = "preemption"
 
@@ -82,7 +83,7 @@ class Preemption(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up chance and metrics where they were; from now on, listen."""
         if self._restored:
-            _set_random_state(self._restored["random"])
+            _set_random_state(self._restored["random"], pl_module.device)
             _set_metrics(pl_module, self._restored["metrics"], trainer.is_global_zero)
             trainer._logger_connector._callback_metrics.update(self._restored["figures"])
         self._restored = {}
@@ -96,7 +97,8 @@ class Preemption(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop here?"""
-        if trainer.world_size == 1 or trainer.global_step % AGREE_EVERY == 0:
+        processes = max(trainer.world_size, getattr(trainer.strategy, "share", (0, 1))[1])
+        if processes == 1 or trainer.global_step % AGREE_EVERY == 0:
             self._decide(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -134,12 +136,12 @@ class Preemption(Callback):
         trainer.save_checkpoint(partial)
         self._saving = False
         if trainer.is_global_zero:
-            os.replace(partial, self.saved)
+            partial.replace(self.saved)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what decides how the training goes on, in plain types."""
         checkpoint[_KEY] = {
-            "random": _random_state(),
+            "random": _random_state(pl_module.device),
             "metrics": _metrics(pl_module),
             "figures": {name: figure.cpu() for name, figure in trainer.callback_metrics.items()},
             # A best or last checkpoint may be resumed with more patience.
@@ -153,7 +155,8 @@ class Preemption(Callback):
 
 def position(trainer: Trainer) -> tuple[int, int]:
     """The epoch that a training takes its next batch from, and the batches that it has trained on in it."""
-    epochs, batches = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.batch_progress
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress
     if batches.is_last_batch:
         return epochs.started, 0
     return max(0, epochs.started - 1), batches.current.processed
@@ -168,22 +171,26 @@ def _tell(trainer: Trainer, stop: bool) -> None:
     trainer._signal_connector.received_sigterm = stop
 
 
-def _random_state() -> dict[str, Any]:
-    kind, key, *rest = np.random.get_state()
+def _random_state(device: torch.device) -> dict[str, Any]:
+    kind, key, *rest = np.random.get_state()  # noqa: NPY002 (a third party's augmentation may draw from it)
     return {
         "python": random.getstate(),
         "numpy": (kind, np.asarray(key).tolist(), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "xla": xla.random_state() if device.type == "xla" else None,
     }
 
 
-def _set_random_state(state: dict[str, Any]) -> None:
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
+def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))  # XLA's checkpoints make lists of tuples
+    np.random.set_state(tuple(state["numpy"]))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
+    if device.type == "xla" and state["xla"] is not None:
+        xla.set_random_state(state["xla"])
 
 
 def _metrics(task: LightningModule) -> dict[str, dict[str, torch.Tensor]]:

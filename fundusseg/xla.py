@@ -32,8 +32,8 @@ from fundusseg.errors import ConfigurationError
 _REQUESTED = os.environ.get("PJRT_DEVICE")
 """What the user chose; torch_xla sets the variable itself when it is imported."""
 
-_RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1}
-"""Dimensions of a batch's tensors; the first is divided among the devices."""
+_RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1, "train": 2, "val": 2, "test": 2}
+"""Dimensions of a batch's tensors, or of a resident subset's draws; the first is divided among the devices."""
 
 
 def on_virtual_devices() -> bool:
@@ -241,7 +241,8 @@ def _to_bfloat16(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: tor
 def _on_device(optimizer: Any) -> Iterator[None]:
     """Let the optimiser take its rate and count its steps on the device, not as Python numbers.
 
-    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's optimiser goes on anywhere.
+    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's
+    optimiser goes on anywhere.
     """
     groups = [group for group in optimizer.param_groups if group.get("capturable") is False]
     rates = [group["lr"] for group in groups]
@@ -390,6 +391,20 @@ class DeviceLoader:
             yield from self.loader
         except Exception as error:
             self._error = error
+
+
+def random_state() -> int:
+    """Seed of what the devices draw next."""
+    from torch_xla.core import xla_model
+
+    return int(xla_model.get_rng_state())
+
+
+def set_random_state(state: int) -> None:
+    """Let the devices draw on from there."""
+    from torch_xla.core import xla_model
+
+    xla_model.set_rng_state(state)
 
 
 def counters() -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -13,6 +14,11 @@ The moment is no argument, so that the stopped and the continuing command are th
 """
 
 
+def _deaf() -> None:
+    """Who sends the signal belongs to the group too."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 class Interruption(Callback):
     """Counts batches and sends the signal when the moment has come."""
 
@@ -22,7 +28,10 @@ class Interruption(Callback):
     def _count(self, stage: str) -> None:
         self.seen[stage] += 1
         if os.environ.get(MOMENT) == f"{stage}:{self.seen[stage]}":
-            os.kill(0 if self.group else os.getpid(), signal.SIGTERM)
+            if self.group:
+                subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], check=False, preexec_fn=_deaf)
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._count("train")

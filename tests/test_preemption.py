@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,21 @@ def test_processes_share_an_epoch():
     assert [draw for pair in zip(*shares, strict=True) for draw in pair] == list(whole)[:10]
     shares[1].resume(0, 2)
     assert list(shares[1]) == list(whole)[1:10:2][2:]
+
+
+@pytest.mark.skipif(find_spec("torch_xla") is None, reason="no torch_xla here (pip install torch_xla)")
+@pytest.mark.parametrize("resident", [False, True])
+def test_on_virtual_xla_devices_too(resident, cache, tmp_path):
+    arguments = command(cache, "--accelerator=tpu", "--data.batch_size=4", f"--data.device_resident={resident}")
+    arguments += ["--model.model.depth=1", "--trainer.callbacks=[{class_path: tests.interruption.Interruption}]"]
+    devices = {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "2"}
+    runs = [("whole", "", 0), ("stopped", "train:6", EXIT_CODE), ("stopped", "", 0)]
+    for name, moment, code in runs:
+        run = run_alone(tmp_path / name, arguments, moment, **devices)
+        assert run.returncode == code, run.stdout + run.stderr
+    for name in ("best.ckpt", "last.ckpt"):
+        parts = [
+            {key: content(tmp_path / folder, name)[key] for key in ("state_dict", "optimizer_states")}
+            for folder in ("whole", "stopped")
+        ]
+        assert not differences(*parts, tolerance=1e-5)

@@ -115,3 +115,21 @@ def test_turns_are_interleaved_and_ratios_are_of_one_round(tool, capsys):
     assert {name: len(values) for name, values in rates.items()} == {"a": 3, "b": 3}
     tool.report({tool.RAW: [1.0, 2.0, 4.0], tool.OURS: [50.0, 70.0, 400.0]})
     assert "35.0     50.0    100.0   50.0 35.0 100.0   aim 40: reached" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="torch_xla is built for it alone")
+def test_the_budget_of_xla_is_printed():
+    budget = TOOL.with_name("xla_budget.py")
+    environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
+    run = subprocess.run(
+        [sys.executable, str(budget), "OriginalUNet"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(
+        r"^OriginalUNet\n  XLA, by epoch: graphs compiled \d 0 0, in [\d.]+ s; waits .* 0 0 0$", run.stdout, re.M
+    )
+    assert "computed on the host: none" in run.stdout
+    wrong = subprocess.run(
+        [sys.executable, str(budget), "Unet"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2 and "Unet" in wrong.stderr and "MobileUNet" in wrong.stderr
