@@ -10,9 +10,8 @@ global batch, batch norm sees all of it, and a loss is the same on 1 device and 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities import find_shared_parameters, set_shared_parameters
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
+from fundusseg.bfloat16 import to_bfloat16
 from fundusseg.errors import ConfigurationError
 
 _REQUESTED = os.environ.get("PJRT_DEVICE")
@@ -34,11 +33,6 @@ _REQUESTED = os.environ.get("PJRT_DEVICE")
 
 _RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1}
 """Dimensions of a batch's tensors; the first is divided among the devices."""
-
-
-def on_virtual_devices() -> bool:
-    """Whether the XLA devices are the host's own cores."""
-    return os.environ.get("PJRT_DEVICE") == "CPU"
 
 
 def has_tpu() -> bool:
@@ -109,7 +103,7 @@ def trainer_arguments(
 
     runtime.use_spmd()
     # Programs for virtual devices can be stored, but not loaded again (torch_xla 2.9).
-    if cache_dir and not on_virtual_devices() and not _XLAC._xla_computation_cache_is_initialized():
+    if cache_dir and runtime.device_type() != "CPU" and not _XLAC._xla_computation_cache_is_initialized():
         Path(cache_dir).mkdir(parents=True, exist_ok=True)
         runtime.initialize_cache(cache_dir)
     XLAAccelerator.parse_devices(devices)
@@ -212,29 +206,14 @@ class XLAPrecision(Precision):
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Round the network's weights where bfloat16 was chosen; once, however often it is called."""
-        network = getattr(module, "model", module)
-        for layer in network.modules() if self.precision == "bf16-true" else ():
-            if not isinstance(layer, _BatchNorm):
-                for parameter in layer.parameters(recurse=False):
-                    parameter.data = parameter.data.to(torch.bfloat16)
-            elif _to_float not in layer._forward_pre_hooks.values():
-                layer.register_forward_pre_hook(_to_float)
-                layer.register_forward_hook(_to_bfloat16)
+        if self.precision == "bf16-true":
+            to_bfloat16(getattr(module, "model", module))
         return module
 
-    def optimizer_step(self, optimizer: Any, model: Any, closure: Callable[[], Any], **kwargs: Any) -> Any:
+    def optimizer_step(self, optimizer: Any, **kwargs: Any) -> Any:
         """One step, closed as one program."""
         with _on_device(optimizer):
-            closure = partial(self._wrap_closure, model, optimizer, closure)
-            return _closed(optimizer.step(closure=closure, **kwargs))
-
-
-def _to_float(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor.float() for tensor in inputs)
-
-
-def _to_bfloat16(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    return output.to(torch.bfloat16)
+            return _closed(super().optimizer_step(optimizer, **kwargs))
 
 
 @contextmanager
@@ -251,9 +230,6 @@ def _on_device(optimizer: Any) -> Iterator[None]:
         device = group["params"][0].device
         if isinstance(optimizer, torch.optim.Adam):  # others take a number
             group["lr"] = torch.tensor(rate, dtype=torch.float32).to(device)
-        for parameter in group["params"]:
-            if "step" in (state := optimizer.state.get(parameter, {})):
-                state["step"] = state["step"].to(device)
     try:
         yield
     finally:
@@ -281,7 +257,8 @@ class SPMDStrategy(SingleDeviceStrategy):
         count = runtime.global_runtime_device_count()
         self.mesh = spmd.Mesh(np.arange(count), (count,), ("data",))
         self.share = (int(runtime.process_index()), int(runtime.process_count()))
-        self.global_rank = rank_zero_only.rank = self.share[0]
+        self.global_rank = self.share[0]
+        rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
 
     @property
     def is_global_zero(self) -> bool:
@@ -323,9 +300,13 @@ class SPMDStrategy(SingleDeviceStrategy):
         assert self.model is not None
         tensors = [*self.model.parameters(), *self.model.buffers()]
         for module in self.model.modules():
-            tensors += module.metric_state.values() if isinstance(module, Metric) else ()
+            if isinstance(module, Metric):
+                tensors += (state for state in module.metric_state.values() if isinstance(state, torch.Tensor))
         for optimizer in self.optimizers:
-            tensors += (tensor for state in optimizer.state.values() for tensor in state.values())
+            for state in optimizer.state.values():
+                if "step" in state and "capturable" in optimizer.defaults:  # a resumed one has counted on the host
+                    state["step"] = state["step"].to(self.root_device)
+                tensors += (value for value in state.values() if isinstance(value, torch.Tensor))
         for tensor in tensors:
             if tensor.device.type == "xla" and not _XLAC._get_xla_sharding_spec(tensor):
                 spmd.mark_sharding(tensor, self.mesh, (None,) * tensor.ndim)
