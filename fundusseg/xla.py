@@ -210,10 +210,10 @@ class XLAPrecision(Precision):
             to_bfloat16(getattr(module, "model", module))
         return module
 
-    def optimizer_step(self, optimizer: Any, **kwargs: Any) -> Any:
+    def optimizer_step(self, optimizer: Any, model: Any, closure: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """One step, closed as one program."""
         with _on_device(optimizer):
-            return _closed(super().optimizer_step(optimizer, **kwargs))
+            return _closed(super().optimizer_step(optimizer, model, closure, **kwargs))
 
 
 @contextmanager
