@@ -90,13 +90,14 @@ class Predictor:
         probabilities = restore(self._probabilities(crop(image, box, preparation.image_size)), box, image.shape[:2])
         return probabilities, label_map(probabilities, preparation.regions, self.description.thresholds)
 
-    @torch.no_grad()
     def _probabilities(self, picture: Image) -> npt.NDArray[np.float32]:
         """S x S x 3 uint8 to R x S x S float32."""
-        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)
-        side = picture.shape[0]
-        if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
-            tiled: npt.NDArray[np.float32] = predict_tiled(self.network, pixels[0], side).cpu().numpy()
-            return tiled
-        probabilities: npt.NDArray[np.float32] = self.network(pixels).float().sigmoid()[0].cpu().numpy()
+        with torch.inference_mode(self.device.type != "xla"), torch.no_grad():  # XLA takes no views in inference mode
+            pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self.device)
+            side = picture.shape[0]
+            if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
+                found = predict_tiled(self.network, pixels[0], side)
+            else:
+                found = self.network(pixels).float().sigmoid()[0]
+            probabilities: npt.NDArray[np.float32] = found.cpu().numpy()
         return probabilities
