@@ -45,10 +45,10 @@ class CompileMonitor(Callback):
             RecompilationError: Where ``strict`` is set and there is cause for a warning.
         """
         now = counters()
-        epoch = Counter({name: value - self._before.get(name, 0) for name, value in now.items()})  # type: ignore[misc]
+        epoch = Counter({name: value - self._before.get(name, 0) for name, value in now.items()})
         self._before = now
         self.epochs.append(epoch)
-        figures = {f"xla/{_plain(name)}": value for name, value in epoch.items()}
+        figures: dict[str, float] = {f"xla/{_plain(name)}": value for name, value in epoch.items()}
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.global_step)
         trained = sum(parameter.requires_grad for parameter in pl_module.parameters())

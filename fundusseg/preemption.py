@@ -190,7 +190,7 @@ def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
     if device.type == "xla" and state["xla"] is not None:
-        xla.set_random_state(state["xla"])
+        xla.random_state(state["xla"])
 
 
 def _metrics(task: LightningModule) -> dict[str, dict[str, torch.Tensor]]:

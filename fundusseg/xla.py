@@ -10,41 +10,36 @@ global batch, batch norm sees all of it, and a loss is the same on 1 device and 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from lightning.pytorch.utilities import find_shared_parameters, set_shared_parameters
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
+from fundusseg.bfloat16 import to_bfloat16
 from fundusseg.errors import ConfigurationError
 
 _REQUESTED = os.environ.get("PJRT_DEVICE")
 """What the user chose; torch_xla sets the variable itself when it is imported."""
 
-_RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1, "train": 2, "val": 2, "test": 2}
+_RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1, "pixel_weight": 4}
+_RANKS |= {"train": 2, "val": 2, "test": 2}
 """Dimensions of a batch's tensors, or of a resident subset's draws; the first is divided among the devices."""
-
-
-def on_virtual_devices() -> bool:
-    """Whether the XLA devices are the host's own cores."""
-    return os.environ.get("PJRT_DEVICE") == "CPU"
 
 
 def has_tpu() -> bool:
     """Whether a TPU could be used; without importing torch_xla where there is no libtpu."""
-    from importlib.util import find_spec
-
     return find_spec("libtpu") is not None and not _missing()
 
 
@@ -109,7 +104,7 @@ def trainer_arguments(
 
     runtime.use_spmd()
     # Programs for virtual devices can be stored, but not loaded again (torch_xla 2.9).
-    if cache_dir and not on_virtual_devices() and not _XLAC._xla_computation_cache_is_initialized():
+    if cache_dir and runtime.device_type() != "CPU" and not _XLAC._xla_computation_cache_is_initialized():
         Path(cache_dir).mkdir(parents=True, exist_ok=True)
         runtime.initialize_cache(cache_dir)
     XLAAccelerator.parse_devices(devices)
@@ -136,20 +131,16 @@ def _check_batch(batch_size: int, devices: int) -> None:
 class XLAAccelerator(Accelerator):
     """XLA devices as torch_xla's runtime sees them: TPU, or virtual ones."""
 
-    def setup_device(self, device: torch.device) -> None:
-        """Nothing: the runtime has done it."""
+    def setup_device(self, device: torch.device) -> None: ...  # noqa: D102 - the runtime has done it
 
-    def teardown(self) -> None:
-        """Nothing is held."""
+    def teardown(self) -> None: ...  # noqa: D102 - nothing is held
 
     @staticmethod
-    def name() -> str:
-        """As the command line calls it."""
+    def name() -> str:  # noqa: D102
         return "tpu"
 
     @staticmethod
-    def is_available() -> bool:
-        """Whether there is a TPU, or virtual devices that were asked for."""
+    def is_available() -> bool:  # noqa: D102
         return not _missing()
 
     @staticmethod
@@ -212,29 +203,14 @@ class XLAPrecision(Precision):
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Round the network's weights where bfloat16 was chosen; once, however often it is called."""
-        network = getattr(module, "model", module)
-        for layer in network.modules() if self.precision == "bf16-true" else ():
-            if not isinstance(layer, _BatchNorm):
-                for parameter in layer.parameters(recurse=False):
-                    parameter.data = parameter.data.to(torch.bfloat16)
-            elif _to_float not in layer._forward_pre_hooks.values():
-                layer.register_forward_pre_hook(_to_float)
-                layer.register_forward_hook(_to_bfloat16)
+        if self.precision == "bf16-true":
+            to_bfloat16(getattr(module, "model", module))
         return module
 
-    def optimizer_step(self, optimizer: Any, model: Any, closure: Callable[[], Any], **kwargs: Any) -> Any:
+    def optimizer_step(self, optimizer: Any, model: Any, closure: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """One step, closed as one program."""
         with _on_device(optimizer):
-            closure = partial(self._wrap_closure, model, optimizer, closure)
-            return _closed(optimizer.step(closure=closure, **kwargs))
-
-
-def _to_float(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return tuple(tensor.float() for tensor in inputs)
-
-
-def _to_bfloat16(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    return output.to(torch.bfloat16)
+            return _closed(super().optimizer_step(optimizer, model, closure, **kwargs))
 
 
 @contextmanager
@@ -251,9 +227,6 @@ def _on_device(optimizer: Any) -> Iterator[None]:
         device = group["params"][0].device
         if isinstance(optimizer, torch.optim.Adam):  # others take a number
             group["lr"] = torch.tensor(rate, dtype=torch.float32).to(device)
-        for parameter in group["params"]:
-            if "step" in (state := optimizer.state.get(parameter, {})):
-                state["step"] = state["step"].to(device)
     try:
         yield
     finally:
@@ -272,7 +245,6 @@ class SPMDStrategy(SingleDeviceStrategy):
     strategy_name = "xla_spmd"
 
     def __init__(self) -> None:
-        import numpy as np
         import torch_xla
         from torch_xla import runtime
         from torch_xla.distributed import spmd
@@ -281,11 +253,11 @@ class SPMDStrategy(SingleDeviceStrategy):
         count = runtime.global_runtime_device_count()
         self.mesh = spmd.Mesh(np.arange(count), (count,), ("data",))
         self.share = (int(runtime.process_index()), int(runtime.process_count()))
-        self.global_rank = rank_zero_only.rank = self.share[0]
+        self.global_rank = self.share[0]
+        rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
 
     @property
-    def is_global_zero(self) -> bool:
-        """Whether this process writes files."""
+    def is_global_zero(self) -> bool:  # noqa: D102
         return self.global_rank == 0
 
     def setup_environment(self) -> None:
@@ -300,12 +272,10 @@ class SPMDStrategy(SingleDeviceStrategy):
         self.model_to_device()
         set_shared_parameters(self.model, shared)
 
-    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One batch, closed as one program."""
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
         return _closed(super().validation_step(*args, **kwargs))
 
-    def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One batch, closed as one program."""
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
         return _closed(super().test_step(*args, **kwargs))
 
     def reduce(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -323,9 +293,13 @@ class SPMDStrategy(SingleDeviceStrategy):
         assert self.model is not None
         tensors = [*self.model.parameters(), *self.model.buffers()]
         for module in self.model.modules():
-            tensors += module.metric_state.values() if isinstance(module, Metric) else ()
+            if isinstance(module, Metric):
+                tensors += (state for state in module.metric_state.values() if isinstance(state, torch.Tensor))
         for optimizer in self.optimizers:
-            tensors += (tensor for state in optimizer.state.values() for tensor in state.values())
+            for state in optimizer.state.values():
+                if "step" in state and "capturable" in optimizer.defaults:  # a resumed one has counted on the host
+                    state["step"] = state["step"].to(self.root_device)
+                tensors += (value for value in state.values() if isinstance(value, torch.Tensor))
         for tensor in tensors:
             if tensor.device.type == "xla" and not _XLAC._get_xla_sharding_spec(tensor):
                 spmd.mark_sharding(tensor, self.mesh, (None,) * tensor.ndim)
@@ -393,26 +367,20 @@ class DeviceLoader:
             self._error = error
 
 
-def random_state() -> int:
-    """Seed of what the devices draw next."""
+def random_state(state: int | None = None) -> int:
+    """Seed of what the devices draw next, after setting it where one is given."""
     from torch_xla.core import xla_model
 
+    if state is not None:
+        xla_model.set_rng_state(state)
     return int(xla_model.get_rng_state())
-
-
-def set_random_state(state: int) -> None:
-    """Let the devices draw on from there."""
-    from torch_xla.core import xla_model
-
-    xla_model.set_rng_state(state)
 
 
 def counters() -> dict[str, float]:
     """What torch_xla has counted since the process began.
 
-    Returns:
-        ``compiled`` and ``seconds`` (graphs), ``to_device`` and ``from_device`` (transfers), ``bytes_to_device`` and
-        ``bytes_from_device``, and the calls of each ``aten::`` operator that the host computed.
+    Graphs ``compiled`` and their ``seconds``, transfers ``to_device`` and ``from_device`` and their bytes, and the calls
+    of each ``aten::`` operator that the host computed.
     """
     from torch_xla.debug import metrics
 
