@@ -379,8 +379,8 @@ def random_state(state: int | None = None) -> int:
 def counters() -> dict[str, float]:
     """What torch_xla has counted since the process began.
 
-    Graphs ``compiled`` and their ``seconds``, transfers ``to_device`` and ``from_device`` and their bytes, and the calls
-    of each ``aten::`` operator that the host computed.
+    Graphs ``compiled`` and their ``seconds``, transfers ``to_device`` and ``from_device`` and their bytes, and calls of
+    each ``aten::`` operator that the host computed.
     """
     from torch_xla.debug import metrics
 

@@ -26,6 +26,7 @@ OWN = {
     "merged_mobilenetv2.yaml": ["--model.model.init_args.encoder_weights=null", "--trainer.max_epochs=3"],
     "original_unet.yaml": ["--data.image_size=252", "--model.model.init_args.start_channels=4"],
     "isbi_membrane.yaml": ["--model.model.init_args.start_channels=4"],
+    "tpu.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
     "tpu_unet_cup.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
     "tpu_unet_disc.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
 }
