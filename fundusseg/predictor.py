@@ -142,16 +142,17 @@ class Predictor:
             place.box(preparation.roi_scale) if place and centred else preparation.find_box(image)
             for image, place in zip(images, places, strict=True)
         ]
-        looks = self._segment(images, boxes)
-        if not centred or DISC not in preparation.regions:
+        twice = centred and DISC in preparation.regions
+        looks = self._segment(images, boxes, 1 if twice else self.views)
+        if not twice:
             return looks
         closer = [position for position, look in enumerate(looks) if look.disc.any()]
         boxes = [looks[position].centred(preparation.roi_scale) for position in closer]
-        for position, look in zip(closer, self._segment([images[i] for i in closer], boxes), strict=True):
+        for position, look in zip(closer, self._segment([images[i] for i in closer], boxes, self.views), strict=True):
             looks[position] = look
         return looks
 
-    def _segment(self, images: Sequence[Image], boxes: Sequence[Box]) -> list[Look]:
+    def _segment(self, images: Sequence[Image], boxes: Sequence[Box], views: int) -> list[Look]:
         """Every network at all squares at once."""
         if not images:
             return []
@@ -159,7 +160,7 @@ class Predictor:
         for segmenter in self.bundle.segmenters:
             prepare = segmenter.description.preparation.picture
             pictures = np.stack([prepare(image, box) for image, box in zip(images, boxes, strict=True)])
-            found.append(segmenter(pictures, self.views))
+            found.append(segmenter(pictures, views))
         thresholds = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
         mean = {region: float(np.mean([t[region] for t in thresholds])) for region in thresholds[0]}
         return [

@@ -70,10 +70,11 @@ def field_of_view(image: Image) -> Box:
     height, width = image.shape[:2]
     whole = Box(0, 0, height, width)
     step = max(1.0, max(height, width) / _WORKING_SIDE)
-    # Every colour channel counts: a field lit in red only is as bright as a white one.
-    bright = image if image.ndim == 2 else image.max(axis=2)
     size = (max(1, round(width / step)), max(1, round(height / step)))
-    small = np.asarray(cv2.medianBlur(cv2.resize(bright, size, interpolation=cv2.INTER_AREA), 5), np.uint8)
+    reduced = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # Every colour channel counts: a field lit in red only is as bright as a white one.
+    bright = reduced if image.ndim == 2 else reduced.max(axis=2)
+    small = np.asarray(cv2.medianBlur(bright, 5), np.uint8)
     frame, noise = _frame_level(small)
     if frame > _BLACK:
         return whole
