@@ -13,11 +13,11 @@ from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
 from fundusseg.contours import Points
 from fundusseg.eye import infer_eye
-from fundusseg.localiser import Place, localise
+from fundusseg.localiser import CROP, Place, localise
 from fundusseg.look import Look
 from fundusseg.masks import Smoothing
 from fundusseg.measures import Measures, measure
-from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, sharpness
+from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, framed, sharpness
 from fundusseg.roi import Box, field_of_view, restore
 from fundusseg.sample import CUP, DISC, Eye, Image, Region
 from fundusseg.trust import WIDE, Verdict, judge
@@ -195,6 +195,9 @@ class Predictor:
             return prediction
         faults, flaws = self._doubts(image, place, look, prediction)
         verdict, reasons = judge(faults, (*quality.flaws, *flaws))
+        if verdict == "reject" and not prediction.measures.reason:
+            nothing = Measures(reason=f"rejected: {'; '.join(reasons)}")
+            prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
         return replace(prediction, verdict=verdict, reasons=reasons)
 
     def _doubts(
@@ -207,7 +210,11 @@ class Predictor:
         sharp = sharpness(image, row, column, diameter)
         low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
         apart = math.hypot(row - place.row, column - place.column) if place else 0.0
-        faults = {f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS}
+        whole = diameter < CROP * max(image.shape[:2])
+        faults = {
+            f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS,
+            "neither a whole photograph on its dark frame nor a crop around the disc": whole and not framed(image),
+        }
         flaws = {
             f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and place is None,

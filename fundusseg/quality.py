@@ -14,6 +14,9 @@ _SIDE = 256
 _LIT = 20
 """Brightest channel above which a pixel belongs to the field."""
 
+_FRAME = 40.0
+"""Brightest channel of a corner that shows the frame; 24 at most in DRISHTI-GS, DRIONS-DB and iChallenge-PM."""
+
 _GREY = 2.0
 """Largest difference of the channels' means in a picture without colour, of 255."""
 
@@ -82,6 +85,17 @@ def assess(image: Image) -> Quality:
     if white > OVEREXPOSED:
         flaws.append(f"overexposed ({100 * white:.0f} % white)")
     return Quality(red, blue, brightness, white, tuple(flaws), tuple(faults))
+
+
+def framed(image: Image) -> bool:
+    """Whether the picture's corners are dark, as those of a whole photograph on the camera's frame; one may be lit.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+    """
+    small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA).max(axis=2)
+    corners = (small[:6, :6], small[:6, -6:], small[-6:, :6], small[-6:, -6:])
+    return bool(sorted(float(np.median(corner)) for corner in corners)[2] <= _FRAME)
 
 
 def sharpness(image: Image, row: float, column: float, diameter: float) -> float:

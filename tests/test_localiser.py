@@ -98,3 +98,11 @@ def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
         Bundle((BOTH,), segmenter((1,), ("cup",)))
     with pytest.raises(ConfigurationError, match="one kind"):
         Bundle((BOTH, LOCALISER))
+
+
+def test_what_is_neither_whole_nor_a_crop_is_rejected_without_numbers():
+    lit = photograph()
+    lit[lit.max(axis=2) == 0] = (150, 90, 60)
+    found = Predictor(Bundle((BOTH,), LOCALISER))(lit)
+    assert found.verdict == "reject" and "neither a whole photograph" in found.reasons[0]
+    assert np.isnan(found.measures.vertical_cdr) and "rejected" in found.measures.reason
