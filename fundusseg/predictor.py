@@ -195,9 +195,9 @@ class Predictor:
             return prediction
         faults, flaws = self._doubts(image, place, look, prediction)
         verdict, reasons = judge(faults, (*quality.flaws, *flaws))
-        if verdict == "reject" and not prediction.measures.reason:
-            nothing = Measures(reason=f"rejected: {'; '.join(reasons)}")
-            prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
+        if verdict == "reject" and look.disc.any():
+            no_interval = {"vertical_cdr_low": math.nan, "vertical_cdr_high": math.nan}
+            prediction = replace(prediction, measures=Measures(reason="rejected"), **no_interval)
         return replace(prediction, verdict=verdict, reasons=reasons)
 
     def _doubts(
@@ -230,5 +230,4 @@ def _rejected(image: Image, quality: Quality | None) -> Prediction:
     """A photograph that no network is asked about."""
     verdict, reasons = judge(quality.faults, quality.flaws) if quality else (None, ())
     empty, box = np.zeros(image.shape[:2], np.uint8), Box(0, 0, *image.shape[:2])
-    measures = Measures(reason=f"rejected: {'; '.join(reasons)}")
-    return Prediction(empty, measures, box, "not searched", verdict=verdict, reasons=reasons)
+    return Prediction(empty, Measures(reason="rejected"), box, "not searched", verdict=verdict, reasons=reasons)

@@ -105,4 +105,4 @@ def test_what_is_neither_whole_nor_a_crop_is_rejected_without_numbers():
     lit[lit.max(axis=2) == 0] = (150, 90, 60)
     found = Predictor(Bundle((BOTH,), LOCALISER))(lit)
     assert found.verdict == "reject" and "neither a whole photograph" in found.reasons[0]
-    assert np.isnan(found.measures.vertical_cdr) and "rejected" in found.measures.reason
+    assert np.isnan(found.measures.vertical_cdr) and found.measures.reason == "rejected"

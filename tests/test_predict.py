@@ -119,7 +119,7 @@ def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
     assert all(name in table.error[name] and table.vertical_cdr[name] == "" for name in bad)
     assert (
         table.verdict["black.png"] == "reject"
-        and "nothing is lit" in table.reason["black.png"]
+        and "nothing is lit" in table.reasons["black.png"]
         and table.vertical_cdr["black.png"] == ""
     )
     said = capsys.readouterr().out

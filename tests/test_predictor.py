@@ -81,7 +81,7 @@ def test_no_disc_is_said_and_looked_for_once():
 def test_what_is_black_is_rejected_and_no_network_asked():
     mine = predictor(("disc", "cup"), roi="disc")
     found = mine(np.zeros((90, 70, 3), np.uint8))
-    assert found.verdict == "reject" and "nothing is lit" in found.measures.reason
+    assert found.verdict == "reject" and found.reasons == ("nothing is lit",)
     assert math.isnan(found.measures.vertical_cdr) and not sizes(mine)
 
 
