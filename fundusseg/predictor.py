@@ -196,8 +196,8 @@ class Predictor:
         faults, flaws = self._doubts(image, place, look, prediction)
         verdict, reasons = judge(faults, (*quality.flaws, *flaws))
         if verdict == "reject" and look.disc.any():
-            no_interval = {"vertical_cdr_low": math.nan, "vertical_cdr_high": math.nan}
-            prediction = replace(prediction, measures=Measures(reason="rejected"), **no_interval)
+            nothing = Measures(reason="rejected")
+            prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
         return replace(prediction, verdict=verdict, reasons=reasons)
 
     def _doubts(
