@@ -13,9 +13,12 @@ from fundusseg.localiser import localise
 from fundusseg.predictor import NOT_LOCALISED, Predictor
 from fundusseg.preparation import Preparation
 from fundusseg.segmenter import Segmenter
+from fundusseg.trust import Calibration
 
 DISC = Ellipse(x=300.0, y=220.0, a=40.0, b=45.0, angle=0.0)
 CUP = Ellipse(x=304.0, y=222.0, a=20.0, b=25.0, angle=0.0)
+DISC_AT = (222, 270)
+"""A pixel of the rim."""
 
 
 class Reader(nn.Module):
@@ -98,3 +101,26 @@ def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
         Bundle((BOTH,), segmenter((1,), ("cup",)))
     with pytest.raises(ConfigurationError, match="one kind"):
         Bundle((BOTH, LOCALISER))
+    with pytest.raises(ConfigurationError, match="whole photographs"):
+        Bundle((BOTH,), BOTH)
+
+
+def test_segmenters_of_other_crops_do_not_look_at_one_square():
+    narrow = segmenter((1, 2), ("disc", "cup"), image_size=192, roi="disc", roi_scale=1.6)
+    with pytest.raises(ConfigurationError, match=r"in 1\.6 disc diameters and of disc, cup in 2\.4"):
+        Bundle((BOTH, narrow))
+    coarse = segmenter((1, 2), ("disc", "cup"), image_size=96, roi="disc")
+    found = Predictor(Bundle((BOTH, coarse), LOCALISER))(photograph())
+    assert found.measures.vertical_cdr == pytest.approx(25 / 45, abs=0.03)
+    height, width = found.label_map.shape
+    inside = found.probabilities[0, DISC_AT[0], DISC_AT[1]]
+    assert found.label_map[DISC_AT] == 1 and inside > 0.9 and found.probabilities.shape == (2, height, width)
+
+
+def test_the_interval_is_only_given_as_it_was_calibrated():
+    bundle = Bundle((BOTH,), LOCALISER, Calibration(factor=1.0, coverage=0.9, count=50, views=4))
+    assert Predictor(bundle)(photograph()).vertical_cdr_high <= 1
+    for other in (Predictor(bundle, views=1), Predictor(bundle, views=2), Predictor(bundle, smoothing="ellipse")):
+        found = other(photograph())
+        assert np.isnan([found.vertical_cdr_low, found.vertical_cdr_high]).all()
+        assert not any("uncertain" in reason for reason in found.reasons)

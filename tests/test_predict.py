@@ -304,6 +304,8 @@ def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
         (["--shard", "4/3"], "shard '4/3'"),
         (["--shard", "a"], "shard 'a'"),
         (["--workers", "0"], "0 workers"),
+        (["--views", "9"], "9 views"),
+        (["--millimetres_per_pixel", "-1"], "scale of -1.0"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(checkpoint, many, tmp_path, arguments, words):
