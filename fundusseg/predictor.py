@@ -18,7 +18,7 @@ from fundusseg.localiser import Place, localise
 from fundusseg.look import Look
 from fundusseg.masks import Smoothing
 from fundusseg.measures import Measures, check_scale, measure
-from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, sharpness
+from fundusseg.quality import BLURRED, CUT, FORMLESS, Quality, assess, sharpness, unlit_surroundings
 from fundusseg.roi import Box, field_of_view, restore
 from fundusseg.sample import CUP, DISC, Eye, Image, Region
 from fundusseg.segmenter import VIEWS
@@ -225,7 +225,8 @@ class Predictor:
             f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and place is None,
             "localiser and segmenter find the disc in different places": apart > diameter / 2,
-            "the disc is cut by the picture's edge": look.cut_by_edge(),
+            "the disc is cut by the picture's edge": (cut := look.cut_by_edge()),
+            "the disc is cut by the field of view's edge": not cut and unlit_surroundings(image, look.disc) > CUT,
             "no cup found": CUP in look.regions and prediction.measures.cup_area == 0,
             f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
         }

@@ -1,5 +1,7 @@
 """The disc's place in whole photographs and crops, with a network that reads it off the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,16 @@ def test_without_a_disc_the_fallback_is_said():
     assert found.measures.disc_height == pytest.approx(90, abs=6)
     nothing = Predictor(Bundle((BOTH,), LOCALISER))(faint)
     assert nothing.verdict == "reject" and "no disc found" in nothing.reasons
+
+
+@pytest.mark.parametrize(("aside", "cut"), [(0, False), (230, False), (250, True), (265, True)])
+def test_a_disc_that_the_field_cuts_is_reviewed(aside, cut):
+    disc, cup = replace(DISC, x=350.0 + aside, y=300.0), replace(CUP, x=350.0 + aside, y=300.0)
+    image = photograph(disc=disc, cup=cup)
+    image[~Ellipse(x=350.0, y=300.0, a=280.0, b=280.0, angle=0.0).mask((600, 700))] = 0
+    found = Predictor(Bundle((BOTH,), LOCALISER))(image)
+    assert (found.verdict == "review") == cut
+    assert ("the disc is cut by the field of view's edge" in found.reasons) == cut
 
 
 def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
