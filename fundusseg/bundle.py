@@ -4,7 +4,8 @@
     python -m fundusseg.bundle --segmenters a.ckpt b.ckpt --localiser localiser.ckpt --calibrate true --data.root FOLDER
 
 Calibration takes the validation photographs of the first segmenter, whole as their datasets give them, and finds how
-wide the interval of the vertical cup/disc ratio must be. Nobody whom any segmenter was trained on is among them.
+wide the interval of the vertical cup/disc ratio must be. Nobody whom a segmenter or the localiser was trained on is
+among them; but they chose the segmenter's checkpoint, so that on strangers the interval holds a little less.
 """
 
 import json
@@ -18,11 +19,12 @@ from fundusseg.annotations import fuse
 from fundusseg.bundles import Bundle
 from fundusseg.cli import FIXED, TRAINING, Parser, console, data_section, prepare_process, run
 from fundusseg.datamodule import FundusDataModule
-from fundusseg.errors import CheckpointError, FundusSegError
+from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.measures import measure
 from fundusseg.predictor import Predictor
 from fundusseg.sample import CUP, DISC, Record, Sample
-from fundusseg.trust import Calibration, calibrate
+from fundusseg.segmenter import Segmenter
+from fundusseg.trust import Calibration, calibrate, least
 
 
 def parser() -> Parser:
@@ -31,7 +33,7 @@ def parser() -> Parser:
     parser.add_argument("--segmenters", required=True, nargs="+", type=str, help="Checkpoints; several are averaged.")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint of configs/localiser.yaml.")
     parser.add_argument("--output", default="fundus.bundle", type=str, help="The bundle.")
-    parser.add_argument("--views", default=4, type=int, help="Mirrored views of each photograph, 1 to 4.")
+    parser.add_argument("--views", default=4, type=int, help="Mirrored views that are calibrated, 1 to 4.")
     parser.add_argument("--calibrate", default=False, type=bool, help="Calibrate the vertical ratio's interval.")
     parser.add_argument("--coverage", default=0.9, type=float, help="Share of intervals that hold the truth.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
@@ -43,30 +45,35 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     command = parser()
     first = command.parse_args(arguments)
+    # Built before anything is written: what does not fit together is said now, not by predict.
+    localiser = Segmenter.from_checkpoint(first.localiser) if first.localiser else None
+    made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser)
     calibration = None
     if first.calibrate:
         description, _ = checkpoint.load(first.segmenters[0])
         data = data_section(None, description.configuration)
         data = {key: value for key, value in data.items() if key not in FIXED | TRAINING}
         settings = command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))
-        calibration = _calibrate(FundusDataModule(**settings.data.as_dict()), settings)
+        calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings)
     bundles.save(first.output, first.segmenters, first.localiser, calibration)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )
-    localiser = "with" if first.localiser else "without"
-    console.print(
-        f"{first.output}: segmenters: {len(first.segmenters)}, {localiser} localiser, {found}", soft_wrap=True
-    )
+    beside = "with" if first.localiser else "without"
+    console.print(f"{first.output}: segmenters: {len(first.segmenters)}, {beside} localiser, {found}", soft_wrap=True)
     return 0
 
 
-def _calibrate(data: FundusDataModule, settings: Any) -> Calibration:
+def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibration:
     """Predict the validation photographs end to end and compare the ratios."""
-    bundles.save(settings.output, settings.segmenters, settings.localiser, None)
-    predictor = Predictor(Bundle.load(settings.output), views=settings.views)
+    predictor = Predictor(made, views=settings.views)
+    if predictor.views * len(made.segmenters) == 1:
+        raise ConfigurationError(
+            "one look at each photograph", "several, whose spread makes the interval", "give --views 4"
+        )
+    least(settings.coverage)
     errors, spreads = [], []
-    for sample in unseen_in_training(data, settings.segmenters):
+    for sample in unseen_in_training(data, made):
         prediction = predictor(sample.image)
         truth = {region: fuse(sample.of(region), "majority") > 127 for region in (DISC, CUP)}
         true = measure(truth[DISC].astype("uint8") + (truth[CUP] & truth[DISC])).vertical_cdr
@@ -75,19 +82,21 @@ def _calibrate(data: FundusDataModule, settings: Any) -> Calibration:
     return calibrate(errors, spreads, settings.views, settings.coverage)
 
 
-def unseen_in_training(data: FundusDataModule, segmenters: list[str]) -> Iterator[Sample]:
-    """Validation samples of the first segmenter with disc and cup, that none was trained on.
+def unseen_in_training(data: FundusDataModule, made: Bundle) -> Iterator[Sample]:
+    """Validation samples of the first segmenter with disc and cup, of patients that no network was trained on.
 
     Raises:
-        CheckpointError: A segmenter does not say whom it was trained on.
+        CheckpointError: A network does not say whom it was trained on.
     """
-    splits = [checkpoint.load(path)[0].split for path in segmenters]
-    if None in splits:
+    networks = (*made.segmenters, *([made.localiser] if made.localiser else []))
+    splits = [split for network in networks if (split := network.description.split) is not None]
+    if len(splits) < len(networks):
         raise CheckpointError(
-            "a segmenter that does not say whom it was trained on", "checkpoints of `fit`", "leave --calibrate out"
+            "a network that does not say whom it was trained on", "checkpoints of `fit`", "leave --calibrate out"
         )
-    trained = {key for split in splits if split for key in split.train}
-    wanted = [key for key in (splits[0].val if splits[0] else ()) if key not in trained]
+    trained = {split.patients.get(key, key) for split in splits for key in split.train}
+    first = splits[0]
+    wanted = {key for key in first.val if first.patients.get(key, key) not in trained}
     for dataset in data.datasets:
         records = [r for r in dataset.records if r.key in wanted and {DISC, CUP} <= set(r.regions)]
         for record in track(records, dataset.source, console=console, transient=True):

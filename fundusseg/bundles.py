@@ -21,12 +21,13 @@ class Bundle:
     """What a bundle holds; a checkpoint alone is a bundle of one segmenter.
 
     Attributes:
-        segmenters: At least one, all of the same regions and region of interest.
+        segmenters: At least one, all of the same regions and crops.
         localiser: Finds the disc in a whole photograph; None where pictures are crops already.
         calibration: Of the vertical ratio's interval; None where it was not calibrated.
 
     Raises:
-        ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc.
+        ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc in whole
+            photographs.
     """
 
     segmenters: tuple[Segmenter, ...]
@@ -34,15 +35,20 @@ class Bundle:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        kinds = {(s.description.preparation.regions, s.description.preparation.roi) for s in self.segmenters}
+        kinds = {_kind(segmenter) for segmenter in self.segmenters}
         if len(kinds) != 1:
             raise ConfigurationError(
-                f"segmenters of {sorted(map(str, kinds))}", "one kind of regions and crops", "leave the others out"
+                f"segmenters of {' and of '.join(sorted(kinds)) or 'nothing'}",
+                "one kind of regions and crops",
+                "leave the others out",
             )
-        if self.localiser is not None and DISC not in self.localiser.description.preparation.regions:
+        if self.localiser is None:
+            return
+        preparation = self.localiser.description.preparation
+        if DISC not in preparation.regions or preparation.roi == "disc":
             raise ConfigurationError(
-                f"a localiser of {list(self.localiser.description.preparation.regions)}",
-                "one that finds the disc",
+                f"a localiser of {_kind(self.localiser)}",
+                "one that finds the disc in whole photographs",
                 "give a checkpoint of configs/localiser.yaml",
             )
 
@@ -68,6 +74,13 @@ class Bundle:
             raise CheckpointError(
                 f"a bundle of another make: {path}", f"one that fundusseg {__version__} reads", "bundle it again"
             ) from error
+
+
+def _kind(segmenter: Segmenter) -> str:
+    """What segmenters must share to look at one square together."""
+    preparation = segmenter.description.preparation
+    crops = f"{preparation.roi_scale:g} disc diameters" if preparation.roi == "disc" else preparation.roi
+    return f"{', '.join(preparation.regions)} in {crops}"
 
 
 def save(

@@ -138,7 +138,7 @@ def read(path: str | Path) -> dict[str, Any]:
             "a whole .ckpt file that `fit` wrote",
             "copy it again, or give another",
         ) from error
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, dict[str, Tensor]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from fundusseg import checkpoint
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
 from fundusseg.preemption import EXIT_CODE, Preemption
@@ -25,6 +26,8 @@ def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
     prepare_process()
     cli = FundusCLI(arguments)
+    if cli.config.resume:
+        checkpoint.load(cli.config.resume)  # what is none of ours is said before the data are read
     _say_what_is_trained(cli)
     preemption = Preemption.of(cli.trainer)
     saved = preemption.find(cli.trainer, cli.model) if preemption else None

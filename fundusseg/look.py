@@ -43,7 +43,7 @@ class Look:
         top, left = min(max(0, box.top), height - 1), min(max(0, box.left), width - 1)
         bottom, right = max(top + 1, min(height, box.top + box.height)), max(left + 1, min(width, box.left + box.width))
         moved, shape = Box(box.top - top, box.left - left, box.height, box.width), (bottom - top, right - left)
-        self._probabilities = np.mean([restore(views.mean(axis=0), moved, shape) for views in found], axis=0)
+        self._probabilities = _enlarged(found, moved, shape)
         self._inside = (slice(top, bottom), slice(left, right))
         self.labels: Image = np.zeros((height, width), np.uint8)
         self.labels[self._inside] = label_map(self._probabilities, self.regions, thresholds, smoothing)
@@ -77,3 +77,21 @@ class Look:
         maps = [label_map(view, self.regions, self.thresholds) for views in self.found for view in views]
         ratios = [measure(labels, self.regions).vertical_cdr for labels in maps]
         return float(np.std(ratios, ddof=1)) if len(ratios) > 1 else math.nan
+
+
+def _enlarged(found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Mean of all networks and views, R x H x W.
+
+    Networks of one size are averaged before they are enlarged, which is the same: a photograph of 60 megapixels takes
+    half a gigabyte for each copy.
+    """
+    sums: dict[int, npt.NDArray[np.float32]] = {}
+    for views in found:
+        share = views.mean(axis=0) / np.float32(len(found))
+        size = share.shape[-1]
+        sums[size] = sums[size] + share if size in sums else share
+    first, *others = sums.values()
+    mean = restore(first, box, shape)
+    for other in others:
+        mean += restore(other, box, shape)
+    return mean

@@ -127,7 +127,8 @@ def measure(
     Raises:
         ConfigurationError: The eye is neither OD nor OS, or the scale is not above 0.
     """
-    _check(eye, millimetres_per_pixel)
+    _check(eye)
+    check_scale(millimetres_per_pixel)
     if DISC not in regions:
         return Measures(reason="no disc looked for")
     disc = region_mask(label_map, DISC)
@@ -143,17 +144,25 @@ def measure(
     return _in_millimetres(found, millimetres_per_pixel)
 
 
-def _check(eye: str | None, scale: float | None) -> None:
-    """Refuse what a user may have mistyped."""
-    if eye is not None and eye not in get_args(Eye):
-        raise ConfigurationError(
-            f"the eye {eye!r}", "OD for a right eye or OS for a left one", "give OD, OS or nothing"
-        )
+def check_scale(scale: float | None) -> None:
+    """Refuse a scale that is not above 0, in millimetres per pixel.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
     if scale is not None and not (math.isfinite(scale) and scale > 0):
         raise ConfigurationError(
             f"a scale of {scale} millimetres per pixel",
             "a number above 0",
             "give the camera's scale, or none",
+        )
+
+
+def _check(eye: str | None) -> None:
+    """Refuse what a user may have mistyped."""
+    if eye is not None and eye not in get_args(Eye):
+        raise ConfigurationError(
+            f"the eye {eye!r}", "OD for a right eye or OS for a left one", "give OD, OS or nothing"
         )
 
 

@@ -41,7 +41,7 @@ def parser() -> Parser:
     parser.add_argument(
         "photographs", nargs="+", type=str, help="Files, folders, quoted patterns, CSV lists, or - for standard input."
     )
-    parser.add_argument("--checkpoint", default=None, type=str | None, help="What fit wrote.")
+    parser.add_argument("--checkpoint", default=None, type=str | None, help="What fit or bundle wrote.")
     parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
@@ -123,8 +123,10 @@ def predict(
 
 def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
     """What makes the results, in plain types; a folder holds those of one checkpoint and version only."""
-    description = predictor.description
+    description, bundle = predictor.description, predictor.bundle
     preparation = description.preparation
+    networks = (*bundle.segmenters, *([bundle.localiser] if bundle.localiser else []))
+    sources = {source: licence for one in networks for source, licence in one.description.sources.items()}
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -132,7 +134,7 @@ def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
         NAME: checkpoint.name,
         "fundusseg": __version__,
         "trained by": f"fundusseg {description.version}",
-        "trained on": {source: f"({licence})" for source, licence in description.sources.items()},
+        "trained on": {source: f"({licence})" for source, licence in sources.items()},
         "protocol": "no ground truth; each photograph once, by the checkpoint alone",
         "regions": list(preparation.regions),
         "region of interest": preparation.roi,

@@ -12,14 +12,16 @@ import numpy.typing as npt
 from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
 from fundusseg.contours import Points
+from fundusseg.errors import ConfigurationError
 from fundusseg.eye import infer_eye
 from fundusseg.localiser import CROP, Place, localise
 from fundusseg.look import Look
 from fundusseg.masks import Smoothing
-from fundusseg.measures import Measures, measure
-from fundusseg.quality import BLURRED, FORMLESS, Quality, assess, framed, sharpness
+from fundusseg.measures import Measures, check_scale, measure
+from fundusseg.quality import BLURRED, CUT, FORMLESS, Quality, assess, framed, sharpness, unlit_surroundings
 from fundusseg.roi import Box, field_of_view, restore
 from fundusseg.sample import CUP, DISC, Eye, Image, Region
+from fundusseg.segmenter import VIEWS
 from fundusseg.trust import WIDE, Verdict, judge
 
 NOT_LOCALISED = "the localiser found no disc: all of the picture was searched"
@@ -37,7 +39,8 @@ class Prediction:
         eye: Right (OD) or left (OS), as given or told; None where neither.
         eye_from: How the eye was told, in words.
         spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one look only.
-        vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated.
+        vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated for as many
+            views, or the areas are smoothed.
         vertical_cdr_high: Upper end.
         verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
         reasons: Why not ``accept``.
@@ -75,6 +78,9 @@ class Predictor:
             did, or one.
         smoothing: Of disc and cup, see `masks.label_map`.
         millimetres_per_pixel: Scale of the photographs; without it no area is given in square millimetres.
+
+    Raises:
+        ConfigurationError: There are not so many views, or the scale is not above 0.
     """
 
     def __init__(
@@ -84,8 +90,15 @@ class Predictor:
         smoothing: Smoothing = "none",
         millimetres_per_pixel: float | None = None,
     ) -> None:
+        check_scale(millimetres_per_pixel)
         self.bundle, self.smoothing, self.scale = bundle, smoothing, millimetres_per_pixel
-        self.views = views or (bundle.calibration.views if bundle.calibration else 1)
+        calibration = bundle.calibration
+        self.views = views if views is not None else calibration.views if calibration else 1
+        if not 1 <= self.views <= len(VIEWS):
+            raise ConfigurationError(f"{self.views} views", f"1 to {len(VIEWS)}", "correct --views")
+        # An interval holds for what was calibrated alone.
+        fits = calibration is not None and self.views == calibration.views and smoothing == "none"
+        self.calibration = calibration if fits else None
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Predictor":
@@ -171,13 +184,14 @@ class Predictor:
     def _conclude(
         self, image: Image, quality: Quality | None, place: Place | None, look: Look, eye: Eye | None, name: str
     ) -> Prediction:
-        eye, told = (eye, "given") if eye else infer_eye(name, look.labels, field_of_view(image))
+        disc = look.disc.view(np.uint8) if look.disc.size else None
+        eye, told = (eye, "given") if eye else infer_eye(name, disc, field_of_view(image))
         measures = measure(look.labels, look.regions, eye=eye, millimetres_per_pixel=self.scale)
         searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
         spread = look.spread()
         low, high = (math.nan, math.nan)
-        if self.bundle.calibration is not None:
-            low, high = self.bundle.calibration.interval(measures.vertical_cdr, spread)
+        if self.calibration is not None:
+            low, high = self.calibration.interval(measures.vertical_cdr, spread)
         prediction = Prediction(
             look.labels,
             measures,
@@ -219,7 +233,8 @@ class Predictor:
             f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and place is None,
             "localiser and segmenter find the disc in different places": apart > diameter / 2,
-            "the disc is cut by the picture's edge": look.cut_by_edge(),
+            "the disc is cut by the picture's edge": (cut := look.cut_by_edge()),
+            "the disc is cut by the field of view's edge": not cut and unlit_surroundings(image, look.disc) > CUT,
             "no cup found": CUP in look.regions and prediction.measures.cup_area == 0,
             f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
         }

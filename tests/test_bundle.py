@@ -1,12 +1,14 @@
 """The command that bundles, from tiny trained networks to a prediction with an interval."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fundusseg import bundle, checkpoint, fit
 from fundusseg.bundles import KEY, Bundle
+from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.predictor import Predictor
@@ -83,10 +85,44 @@ def test_too_few_photographs_and_foreign_files_are_said(checkpoints, tmp_path):
     with pytest.raises(ConfigurationError, match="for an interval of 99%"):
         bundle.main([*segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"])
     torch.save({KEY: {"version": "0"}}, tmp_path / "odd.bundle")
-    with pytest.raises(CheckpointError, match=r"odd\.bundle"):
-        Bundle.load(tmp_path / "odd.bundle")
+    torch.save(5, tmp_path / "number.bundle")
+    for name in ("odd", "number"):
+        with pytest.raises(CheckpointError, match=rf"{name}\.bundle"):
+            Bundle.load(tmp_path / f"{name}.bundle")
     with pytest.raises(ConfigurationError, match="finds the disc"):
         Bundle((Segmenter.from_checkpoint(checkpoints["segmenter"]),), _cup_only(checkpoints))
+
+
+def test_what_does_not_fit_together_is_never_written(checkpoints, tmp_path):
+    output = tmp_path / "a.bundle"
+    output.write_bytes(b"an older one")
+    segmenter, localiser = checkpoints["segmenter"], checkpoints["localiser"]
+    for parts in (
+        ["--segmenters", segmenter, localiser],
+        ["--segmenters", segmenter, "--localiser", segmenter],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=1", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=0", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=90", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"],
+    ):
+        with pytest.raises(ConfigurationError):
+            bundle.main([*parts, "--output", str(output)])
+        assert output.read_bytes() == b"an older one"
+
+
+def test_nobody_whom_any_network_was_trained_on_calibrates(checkpoints):
+    segmenter, localiser = (Segmenter.from_checkpoint(checkpoints[kind]) for kind in ("segmenter", "localiser"))
+    data = FundusDataModule([Phantom(count=80, size=128)], image_size=48)
+    split = segmenter.description.split
+    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
+    assert sorted(names) == sorted(split.val)
+    met = replace(split, train=(*split.train, split.val[0]), val=split.val[1:])
+    localiser.description = replace(localiser.description, split=met)
+    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
+    assert sorted(names) == sorted(split.val[1:])
+    localiser.description = replace(localiser.description, split=None)
+    with pytest.raises(CheckpointError, match="whom it was trained on"):
+        next(bundle.unseen_in_training(data, Bundle((segmenter,), localiser)))
 
 
 def _cup_only(checkpoints: dict[str, str]) -> Segmenter:

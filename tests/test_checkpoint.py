@@ -59,13 +59,14 @@ def test_what_is_not_a_checkpoint_of_ours(tmp_path):
     (tmp_path / "empty.ckpt").write_bytes(b"")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     torch.save([1, 2], tmp_path / "list.ckpt")
+    torch.save(5, tmp_path / "number.ckpt")
     network = UNet(start_channels=4, depth=1)
     save(tmp_path / "whole.ckpt", network, description(network))
     (tmp_path / "half.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:2000])
     for name in ("text", "empty", "half"):
         with pytest.raises(CheckpointError, match=rf"no readable checkpoint: .*{name}\.ckpt"):
             checkpoint.load(tmp_path / f"{name}.ckpt")
-    for name in ("other", "list"):
+    for name in ("other", "list", "number"):
         with pytest.raises(CheckpointError, match=rf"checkpoint of something else: .*{name}\.ckpt"):
             checkpoint.load(tmp_path / f"{name}.ckpt")
 

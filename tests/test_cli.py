@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from fundusseg import evaluate, fit, predict
+from fundusseg.bundles import KEY
 from fundusseg.cli import FundusCLI
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError, ImageError
@@ -316,6 +317,15 @@ def test_what_is_no_checkpoint_of_ours(verb, tmp_path, photographs):
     for name in ("other.ckpt", "none.ckpt"):
         with pytest.raises(CheckpointError, match=name):
             verb.main(["--checkpoint", str(tmp_path / name), *rest])
+
+
+def test_what_cannot_be_resumed_is_said_before_data_are_read(tmp_path):
+    bundle = tmp_path / "fundus.bundle"
+    torch.save({KEY: {"segmenters": []}}, bundle)
+    for path, words in ((bundle, "checkpoint of something else"), (tmp_path / "none.ckpt", "no checkpoint at")):
+        with pytest.raises(CheckpointError, match=words):
+            fit.main([*TINY, f"--data.cache_dir={tmp_path}/cache", f"--resume={path}"])
+        assert not (tmp_path / "cache").exists()
 
 
 def test_predict_where_nothing_is(best, tmp_path):

@@ -1,5 +1,7 @@
 """The disc's place in whole photographs and crops, with a network that reads it off the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,12 @@ from fundusseg.localiser import localise
 from fundusseg.predictor import NOT_LOCALISED, Predictor
 from fundusseg.preparation import Preparation
 from fundusseg.segmenter import Segmenter
+from fundusseg.trust import Calibration
 
 DISC = Ellipse(x=300.0, y=220.0, a=40.0, b=45.0, angle=0.0)
 CUP = Ellipse(x=304.0, y=222.0, a=20.0, b=25.0, angle=0.0)
+DISC_AT = (222, 270)
+"""A pixel of the rim."""
 
 
 class Reader(nn.Module):
@@ -93,11 +98,44 @@ def test_without_a_disc_the_fallback_is_said():
     assert nothing.verdict == "reject" and "no disc found" in nothing.reasons
 
 
+@pytest.mark.parametrize(("aside", "cut"), [(0, False), (230, False), (250, True), (265, True)])
+def test_a_disc_that_the_field_cuts_is_reviewed(aside, cut):
+    disc, cup = replace(DISC, x=350.0 + aside, y=300.0), replace(CUP, x=350.0 + aside, y=300.0)
+    image = photograph(disc=disc, cup=cup)
+    image[~Ellipse(x=350.0, y=300.0, a=280.0, b=280.0, angle=0.0).mask((600, 700))] = 0
+    found = Predictor(Bundle((BOTH,), LOCALISER))(image)
+    assert (found.verdict == "review") == cut
+    assert ("the disc is cut by the field of view's edge" in found.reasons) == cut
+
+
 def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
     with pytest.raises(ConfigurationError, match="finds the disc"):
         Bundle((BOTH,), segmenter((1,), ("cup",)))
     with pytest.raises(ConfigurationError, match="one kind"):
         Bundle((BOTH, LOCALISER))
+    with pytest.raises(ConfigurationError, match="whole photographs"):
+        Bundle((BOTH,), BOTH)
+
+
+def test_segmenters_of_other_crops_do_not_look_at_one_square():
+    narrow = segmenter((1, 2), ("disc", "cup"), image_size=192, roi="disc", roi_scale=1.6)
+    with pytest.raises(ConfigurationError, match=r"in 1\.6 disc diameters and of disc, cup in 2\.4"):
+        Bundle((BOTH, narrow))
+    coarse = segmenter((1, 2), ("disc", "cup"), image_size=96, roi="disc")
+    found = Predictor(Bundle((BOTH, coarse), LOCALISER))(photograph())
+    assert found.measures.vertical_cdr == pytest.approx(25 / 45, abs=0.03)
+    height, width = found.label_map.shape
+    inside = found.probabilities[0, DISC_AT[0], DISC_AT[1]]
+    assert found.label_map[DISC_AT] == 1 and inside > 0.9 and found.probabilities.shape == (2, height, width)
+
+
+def test_the_interval_is_only_given_as_it_was_calibrated():
+    bundle = Bundle((BOTH,), LOCALISER, Calibration(factor=1.0, coverage=0.9, count=50, views=4))
+    assert Predictor(bundle)(photograph()).vertical_cdr_high <= 1
+    for other in (Predictor(bundle, views=1), Predictor(bundle, views=2), Predictor(bundle, smoothing="ellipse")):
+        found = other(photograph())
+        assert np.isnan([found.vertical_cdr_low, found.vertical_cdr_high]).all()
+        assert not any("uncertain" in reason for reason in found.reasons)
 
 
 def test_what_is_neither_whole_nor_a_crop_is_rejected_without_numbers():

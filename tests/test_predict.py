@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,10 +19,13 @@ import torch
 from PIL import Image
 
 from fundusseg import predict
+from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import KEY, Description
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.images import read_mask, read_photograph
+from fundusseg.predictor import Predictor
 from fundusseg.preparation import Preparation
+from tests.test_localiser import segmenter
 from tests.test_predictor import CUP, DISC, photograph
 
 ROOT = Path(__file__).parents[1]
@@ -306,12 +310,25 @@ def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
         (["--shard", "4/3"], "shard '4/3'"),
         (["--shard", "a"], "shard 'a'"),
         (["--workers", "0"], "0 workers"),
+        (["--views", "9"], "9 views"),
+        (["--millimetres_per_pixel", "-1"], "scale of -1.0"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(checkpoint, many, tmp_path, arguments, words):
     with pytest.raises(ConfigurationError, match=words):
         predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), *arguments])
     assert not (tmp_path / "out").exists()
+
+
+def test_provenance_names_the_sources_of_every_network(checkpoint):
+    parts = {"crops": "CC BY", "photographs": "research only"}
+    networks = []
+    for source, licence in parts.items():
+        made = segmenter((1,), ("disc",), roi="field_of_view")
+        made.description = replace(made.description, sources={source: licence})
+        networks.append(made)
+    made_by = predict.provenance(Predictor(Bundle((networks[0],), networks[1])), Path(checkpoint))
+    assert made_by["trained on"] == {"crops": "(CC BY)", "photographs": "(research only)"}
 
 
 def test_without_a_checkpoint(many):

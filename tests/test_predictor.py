@@ -92,6 +92,27 @@ def test_what_was_not_looked_for_is_never_measured():
     assert math.isnan(cup.vertical_cdr) and cup.reason == "no disc looked for"
 
 
+def test_the_eye_is_told_by_a_disc_alone():
+    image = np.zeros((400, 1000, 3), np.uint8)
+    image[100:300, 700:800, 0] = 255
+    assert predictor(("disc",))(image).eye == "OD"
+    assert predictor(("sclera",))(image).eye is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"views": 0}, "0 views"),
+        ({"views": 5}, "5 views"),
+        ({"millimetres_per_pixel": -1.0}, "scale of -1.0"),
+        ({"millimetres_per_pixel": math.nan}, "scale of nan"),
+    ],
+)
+def test_a_setting_out_of_range_is_said_before_any_photograph(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Predictor(predictor(("disc",)).bundle, **settings)
+
+
 def test_an_unknown_device_is_said():
     with pytest.raises(ConfigurationError, match="device 'abacus'"):
         Segmenter(nn.Identity(), predictor(("disc",)).description, device="abacus")

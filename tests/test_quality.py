@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from fundusseg.datasets import DrionsDB, DrishtiGS, Folder, OpticDiscSeg, Phantom
-from fundusseg.quality import BLURRED, FORMLESS, assess, sharpness
+from fundusseg.quality import BLURRED, CUT, FORMLESS, assess, sharpness, unlit_surroundings
 from fundusseg.roi import disc_box
 from fundusseg.sample import DISC
 
@@ -62,4 +62,5 @@ def test_real_photographs_pass_and_blurred_ones_do_not(reader, root, more, reald
         circle = around.top + around.height / 2, around.left + around.width / 2, float(around.height)
         sharp.append(sharpness(sample.image, *circle))
         assert sharpness(cv2.GaussianBlur(sample.image, (0, 0), around.height / 6), *circle) < BLURRED
+        assert unlit_surroundings(sample.image, discs[0].mask > 0) <= CUT
     assert min(sharp) > FORMLESS and np.median(sharp) > BLURRED

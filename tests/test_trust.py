@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.trust import FLOOR, Calibration, calibrate, judge
+from fundusseg.trust import FLOOR, Calibration, calibrate, judge, least
 
 
 def simulated(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +31,7 @@ def test_interval_is_wider_where_views_differ_and_stays_in_range():
     assert calibration.interval(0.5, 0.03) == pytest.approx((0.4, 0.6))
     assert calibration.interval(0.95, 0.1) == pytest.approx((0.71, 1.0))
     assert all(math.isnan(end) for end in calibration.interval(math.nan, 0.1))
+    assert calibration.interval(0.4, math.nan) == (0.0, 1.0), "a view without a disc: nothing is known"
 
 
 def test_undefined_pairs_are_left_out_and_too_few_refused():
@@ -38,6 +39,13 @@ def test_undefined_pairs_are_left_out_and_too_few_refused():
     assert calibrate(errors, spreads, views=2).count == 9
     with pytest.raises(ConfigurationError, match="8 photographs"):
         calibrate(errors[1:], spreads[1:], views=2)
+    assert [least(coverage) for coverage in (0.5, 0.8, 0.9, 0.95, 0.99)] == [1, 4, 9, 19, 99]
+
+
+@pytest.mark.parametrize("coverage", [-1, 0, 1, 90, math.nan])
+def test_a_coverage_that_is_no_share_is_refused(coverage):
+    with pytest.raises(ConfigurationError, match="coverage"):
+        calibrate([0.1] * 50, [0.02] * 50, views=2, coverage=coverage)
 
 
 def test_one_word():
