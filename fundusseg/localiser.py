@@ -22,16 +22,12 @@ class Place:
         row: Of the centre of its bounding box, in pixels of the photograph.
         column: Likewise.
         diameter: Longer side of its bounding box, in pixels.
-        certainty: Mean probability inside, 0..1.
-        compactness: Its area over that of the ellipse in its bounding box; near 1 for a disc.
         how: How it was found, in words.
     """
 
     row: float
     column: float
     diameter: float
-    certainty: float
-    compactness: float
     how: str
 
     def box(self, scale: float) -> Box:
@@ -55,7 +51,6 @@ def localise(localiser: Segmenter, images: Sequence[Image]) -> list[Place | None
     pictures = np.stack([preparation.picture(image, box) for image, box in zip(images, boxes, strict=True)])
     found = localiser(pictures)[0]
     regions, thresholds = preparation.regions, localiser.description.thresholds
-    channel = regions.index(DISC)
     places: list[Place | None] = []
     for image, box, probabilities in zip(images, boxes, found, strict=True):
         mask = region_mask(label_map(probabilities, regions, thresholds), DISC, regions)
@@ -73,8 +68,6 @@ def localise(localiser: Segmenter, images: Sequence[Image]) -> list[Place | None
                 row=box.top + pixel * (rows[0] + height / 2),
                 column=box.left + pixel * (columns[0] + width / 2),
                 diameter=diameter,
-                certainty=float(probabilities[channel][mask].mean()),
-                compactness=float(mask.sum() / (np.pi / 4 * height * width)),
                 how=f"{kind}: the localiser's disc fills {share:.2f} of its longer side",
             )
         )

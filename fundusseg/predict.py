@@ -6,8 +6,8 @@
     python -m fundusseg.predict --merge predictions
 
 Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
-pixel) and NAME_overlay.jpg, and for all of them measures.csv and report.html. A file that cannot be read is listed with
-its reason, and the rest is done; the exit code is then 1. A run that was stopped goes on where it was when the same
+pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all of them measures.csv and report.html. A
+file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. A run that was stopped goes on where it was when the same
 command is given again.
 """
 
@@ -47,6 +47,7 @@ def parser() -> Parser:
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
+    parser.add_argument("--charts", default=False, type=bool, help="A chart of every eye: outlines, rim, numbers.")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
     parser.add_argument("--shard", default="1/1", type=str, help="I/N: do the I-th of N parts, on each machine one.")
     parser.add_argument(
@@ -73,10 +74,10 @@ def main(arguments: list[str]) -> int:
     predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")
     photographs = shard_of(find_photographs(settings.photographs, output), *shard)
-    made_by = provenance(predictor, Path(settings.checkpoint))
+    made_by = provenance(predictor, Path(settings.checkpoint)) | {"charts": settings.charts}
     with Journal(output, made_by, shard, settings.overwrite) as journal, _stoppable():
         try:
-            predict(predictor, photographs, journal, settings.workers)
+            predict(predictor, photographs, journal, settings.workers, settings.charts)
         except KeyboardInterrupt:
             console.print("stopped; the same command goes on where this one was", style="yellow")
             return 130
@@ -87,7 +88,11 @@ def main(arguments: list[str]) -> int:
 
 
 def predict(
-    predictor: Predictor, photographs: Sequence[tuple[int, Photograph]], journal: Journal, workers: int = 1
+    predictor: Predictor,
+    photographs: Sequence[tuple[int, Photograph]],
+    journal: Journal,
+    workers: int = 1,
+    charts: bool = False,
 ) -> None:
     """Do what the journal does not hold yet; each photograph is noted once its files are written.
 
@@ -96,6 +101,7 @@ def predict(
         photographs: Each with its position in the whole list.
         journal: Of the output folder.
         workers: Threads that decode, and that write.
+        charts: Draw a chart of every eye.
     """
     regions = predictor.description.preparation.regions
     fresh = [(photograph, Entry.of(photograph, position, {})) for position, photograph in photographs]
@@ -109,7 +115,7 @@ def predict(
         return found(photograph, image, predictor(image, photograph.side(), photograph.path.name))
 
     def store(photograph: Photograph, result: Found) -> dict[str, Any]:
-        write(journal, photograph, result, regions)
+        write(journal, photograph, result, regions, charts)
         return result.row
 
     stages = pipeline(left, lambda photograph: read_photograph(photograph.path), work, store, workers)

@@ -162,7 +162,8 @@ class Predictor:
         closer = [position for position, look in enumerate(looks) if look.disc.any()]
         boxes = [looks[position].centred(preparation.roi_scale) for position in closer]
         for position, look in zip(closer, self._segment([images[i] for i in closer], boxes, self.views), strict=True):
-            looks[position] = look
+            if look.disc.any():
+                looks[position] = look
         return looks
 
     def _segment(self, images: Sequence[Image], boxes: Sequence[Box], views: int) -> list[Look]:

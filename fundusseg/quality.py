@@ -30,7 +30,11 @@ OVEREXPOSED = 0.1
 """Share of white pixels above which light hides the tissue; at most 0.03 in those photographs."""
 
 LEAST_RED, MOST_BLUE = 0.37, 0.28
-"""Shares of red and blue in all light: those photographs have 0.386 to 0.769 and 0.018 to 0.262."""
+"""Shares of red and blue in all light beyond which colours are odd: those photographs have 0.386 to 0.769 and 0.018 to
+0.262."""
+
+NO_RED, ALL_BLUE = 0.3, 0.35
+"""Shares beyond which no camera's white balance explains them: blue or green rules."""
 
 BLURRED, FORMLESS = 0.02, 0.008
 """Contrast of fine structures around the disc below which a picture is not sharp, and shows nothing.
@@ -83,8 +87,10 @@ def assess(image: Image) -> Quality:
     faults: list[str] = []
     if np.ptp(lit.mean(axis=0)) < _GREY:
         flaws.append("grey: its colours cannot tell whether it is a fundus photograph")
-    elif red < LEAST_RED or blue > MOST_BLUE:
+    elif red < NO_RED or blue > ALL_BLUE:
         faults.append(f"not the colours of a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
+    elif red < LEAST_RED or blue > MOST_BLUE:
+        flaws.append(f"odd colours for a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
     if brightness < DARK:
         (faults if brightness < VERY_DARK else flaws).append(f"poorly lit (brightness {brightness:.0f} of 255)")
     if white > OVEREXPOSED:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fundusseg.contours import Points, as_json
+from fundusseg.contours import as_json
 from fundusseg.images import encode_jpeg, encode_png
 from fundusseg.journal import FOLDER, Journal
 from fundusseg.measures import Measures
 from fundusseg.photographs import Photograph
 from fundusseg.plot import overlay
 from fundusseg.predictor import Prediction
+from fundusseg.rim import rim_profile
 from fundusseg.sample import Image, Region
 from fundusseg.thumbnails import thumbnail
 
@@ -25,25 +26,23 @@ _FIRST = ("file", "error", "verdict", "reasons", "eye")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is kept of a prediction until it is written; its probabilities are too large to wait.
+    """What is kept of a photograph until it is written.
 
     Attributes:
         image: The photograph.
-        label_map: H x W uint8.
-        outlines: Of each region, to a part of a pixel.
+        prediction: What was found in it.
         row: Of the table.
     """
 
     image: Image
-    label_map: Image
-    outlines: Mapping[Region, Points]
+    prediction: Prediction
     row: dict[str, Any]
 
 
 def found(photograph: Photograph, image: Image, prediction: Prediction) -> Found:
     """Keep what the files are made from."""
     row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
-    return Found(image, prediction.label_map, prediction.outlines, row | _flat(prediction))
+    return Found(image, prediction, row | _flat(prediction))
 
 
 def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
@@ -51,23 +50,42 @@ def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
     return {"file": str(photograph.path), "error": " ".join(str(error).split()) or type(error).__name__}
 
 
-def write(journal: Journal, photograph: Photograph, found: Found, regions: Sequence[Region]) -> None:
-    """Write one photograph's files, each whole or not at all.
+def write(
+    journal: Journal, photograph: Photograph, found: Found, regions: Sequence[Region], charted: bool = False
+) -> None:
+    """Write one photograph's files, each whole or not at all; a chart of the eye too, where that is asked for.
 
     The overlay is a JPEG, which takes a fiftieth of a PNG's time: it is looked at, not measured.
     """
-    picture = overlay(found.image, found.label_map, regions=regions)
-    journal.write(label_map_path(journal.output, photograph.name), encode_png(found.label_map))
+    labels = found.prediction.label_map
+    picture = overlay(found.image, labels, regions=regions)
+    journal.write(label_map_path(journal.output, photograph.name), encode_png(labels))
     journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, found))
     journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
-    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, found.label_map, regions))
+    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, labels, regions))
+    if charted:
+        journal.write(journal.output / f"{photograph.name}_chart.png", encode_png(_chart(photograph, found)))
+
+
+def _chart(photograph: Photograph, found: Found) -> Image:
+    """One eye's picture, with verdict and interval below its ratio."""
+    from fundusseg.chart import chart  # only here: it brings matplotlib along
+
+    prediction = found.prediction
+    low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
+    words = [f"interval {low:.2f} to {high:.2f}"] if low == low else []
+    words += [prediction.verdict] if prediction.verdict else []
+    rim = rim_profile(prediction.label_map, prediction.eye)
+    labels, outlines, caption = prediction.label_map, prediction.outlines, "; ".join(words)
+    title = photograph.path.name
+    return chart(found.image, labels, prediction.measures, rim, outlines=outlines, title=title, caption=caption)
 
 
 def _contours_file(photograph: Photograph, found: Found) -> bytes:
     """The outlines with the size that they belong to; x to the right, y down, whole numbers at pixel centres."""
-    height, width = found.label_map.shape
+    height, width = found.prediction.label_map.shape
     size = {"photograph": photograph.path.name, "width": width, "height": height}
-    return (json.dumps(size | {"contours": as_json(found.outlines)}) + "\n").encode()
+    return (json.dumps(size | {"contours": as_json(found.prediction.outlines)}) + "\n").encode()
 
 
 def label_map_path(output: Path, name: str) -> Path:

@@ -340,3 +340,12 @@ def test_an_output_folder_that_cannot_be_written_to(checkpoint, many, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cannot be written to"):
         predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "file")])
+
+
+def test_charts_are_drawn_where_asked_for(checkpoint, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photograph()).save(tmp_path / "in" / "left_eye.png")
+    arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert predict.main([*arguments, "--charts=true"]) == 0
+    assert cv2.imread(str(tmp_path / "out" / "left_eye_chart.png")).shape == (600, 1200, 3)
+    assert list(rows(tmp_path / "out").eye) == ["OS"]

@@ -13,8 +13,12 @@ from fundusseg.sample import DISC
 
 def test_a_retina_is_taken_and_what_is_none_is_not():
     assert not assess(data.retina()).faults
-    for other in (data.rocket(), data.immunohistochemistry()[..., ::-1]):
-        assert "colours" in assess(other).faults[0]
+    blue = data.retina()[..., ::-1]
+    for other in (data.rocket(), blue):
+        assert "not the colours" in assess(other).faults[0]
+    pale = (0.45 * data.retina() + 0.55 * data.retina().mean(2, keepdims=True)).astype(np.uint8)
+    pale[..., 2] = np.clip(pale[..., 2] * 1.35, 0, 255)
+    assert not assess(pale).faults and "odd colours" in assess(pale).flaws[0]
     grey = assess(data.retina()[..., 1:2].repeat(3, 2))
     assert not grey.faults and "grey" in grey.flaws[0]
 
