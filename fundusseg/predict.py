@@ -7,8 +7,8 @@
 
 Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
 pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all of them measures.csv and report.html. A
-file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. A run that was stopped goes on where it was when the same
-command is given again.
+file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. A run that was
+stopped goes on where it was when the same command is given again.
 """
 
 import hashlib
