@@ -84,7 +84,7 @@ class Preemption(Callback):
         """Take up chance and metrics where they were; from now on, listen."""
         if self._restored:
             _set_random_state(self._restored["random"], pl_module.device)
-            _set_metrics(pl_module, self._restored["metrics"], trainer.is_global_zero)
+            _set_metrics(pl_module, self._restored["metrics"], _sums(trainer))
             trainer._logger_connector._callback_metrics.update(self._restored["figures"])
         self._restored = {}
         self._asked = trainer.received_sigterm
@@ -97,8 +97,7 @@ class Preemption(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop here?"""
-        processes = max(trainer.world_size, getattr(trainer.strategy, "share", (0, 1))[1])
-        if processes == 1 or trainer.global_step % AGREE_EVERY == 0:
+        if _processes(trainer) == 1 or trainer.global_step % AGREE_EVERY == 0:
             self._decide(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,7 +116,8 @@ class Preemption(Callback):
         accumulating = batches % trainer.accumulate_grad_batches != 0 and not last
         # Where steps are counted, not epochs, Lightning takes up no training between two epochs.
         if not accumulating and not (last and trainer.max_steps != -1):
-            _tell(trainer, trainer.strategy.reduce_boolean_decision(self._asked, all=False))
+            alone = _processes(trainer) == 1  # asking takes a transfer, on a GPU
+            _tell(trainer, self._asked if alone else trainer.strategy.reduce_boolean_decision(self._asked, all=False))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save: Lightning stops now, all counters are those of a whole step or epoch."""
@@ -162,6 +162,12 @@ def position(trainer: Trainer) -> tuple[int, int]:
     return max(0, epochs.started - 1), batches.current.processed
 
 
+def _processes(trainer: Trainer) -> int:
+    """Those that must stop at the same place."""
+    hosts: int = getattr(trainer.strategy, "share", (0, 1))[1]
+    return max(trainer.world_size, hosts)
+
+
 def _name(task: Any) -> str:
     return f"preempted-{hashlib.sha256(task.configuration.encode()).hexdigest()[:16]}.ckpt"
 
@@ -203,8 +209,13 @@ def _metrics(task: LightningModule) -> dict[str, dict[str, torch.Tensor]]:
     return states
 
 
+def _sums(trainer: Trainer) -> bool:
+    """Whether this process takes up the sums: the first of several, or each host of one program, which holds all."""
+    return trainer.is_global_zero or trainer.world_size == 1
+
+
 def _set_metrics(task: LightningModule, states: dict[str, dict[str, torch.Tensor]], mine: bool) -> None:
-    """Give the first process all that was summed; the others start from nothing."""
+    """Take up all that was summed, or start from nothing."""
     for name, state in states.items():
         metric: Any = task.get_submodule(name)
         metric._update_count = 1
