@@ -16,6 +16,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torchmetrics import Metric
 
 from fundusseg import xla
+from fundusseg.checkpoint import KEY
+from fundusseg.errors import ConfigurationError
 
 EXIT_CODE = 128 + signal.SIGTERM
 """What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
@@ -149,8 +151,19 @@ class Preemption(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep it until the training starts."""
+        """Keep it until the training starts.
+
+        Raises:
+            ConfigurationError: The data are no longer those of the run that was found: whom it trained on may be
+                validated or tested on now.
+        """
         self._restored = checkpoint.get(_KEY, {})
+        if self.saved is not None and trainer.state.fn == TrainerFn.FITTING and not _same_data(trainer, checkpoint):
+            raise ConfigurationError(
+                "data that have changed since the training of this configuration was stopped",
+                "the same pictures, labels and split",
+                f"restore them, or remove {self.saved} to start afresh",
+            )
 
 
 def position(trainer: Trainer) -> tuple[int, int]:
@@ -160,6 +173,11 @@ def position(trainer: Trainer) -> tuple[int, int]:
     if batches.is_last_batch:
         return epochs.started, 0
     return max(0, epochs.started - 1), batches.current.processed
+
+
+def _same_data(trainer: Trainer, checkpoint: dict[str, Any]) -> bool:
+    split: Any = getattr(getattr(trainer, "datamodule", None), "split", None)
+    return split is None or checkpoint[KEY]["split"] == split.as_dict()
 
 
 def _processes(trainer: Trainer) -> int:

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torchmetrics import MeanMetric
 
 from fundusseg import fit
+from fundusseg.errors import ConfigurationError
 from fundusseg.preemption import AGREE_EVERY, EXIT_CODE, Preemption, _set_metrics, _sums
 from fundusseg.sampling import SourceSampler
 from tests.interruption import MOMENT
@@ -201,7 +202,13 @@ def test_a_given_checkpoint_comes_first(cache, tmp_path, capsys):
     assert "Continues" not in capsys.readouterr().out
     assert run_here(tmp_path, resuming) == 0, "its own goes on where it was stopped"
     assert "Continues the run in runs/version_1" in capsys.readouterr().out
-    assert len(list(tmp_path.rglob("preempted*"))) == 1, "the first command's is still there"
+    (saved,) = tmp_path.rglob("preempted*")  # the first command's is still there
+    changed = torch.load(saved, weights_only=True)
+    key = next(iter(changed["fundusseg"]["split"]["files"]))
+    changed["fundusseg"]["split"]["files"][key] = "another digest"
+    torch.save(changed, saved)
+    with pytest.raises(ConfigurationError, match=f"data that have changed.* remove .*{saved.name} to start afresh"):
+        run_here(tmp_path, command(cache))
 
 
 def test_a_sampler_goes_on_behind_what_was_taken():
