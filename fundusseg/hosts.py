@@ -5,7 +5,7 @@ part them: that it was told to stop, or which folder is the next free one. Metri
 host has those of the whole), so this is no torch.distributed process group, over which torchmetrics would add them up.
 """
 
-import pickle
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -35,12 +35,12 @@ class Hosts:
         self._round = 0
 
     def gather(self, value: Any) -> list[Any]:
-        """What each process says, in their order; waits for all of them."""
+        """What each process says, in their order: numbers, text, lists or nothing; waits for all of them."""
         if self._store is None:
             return [value]
         store, self._round = self._store, self._round + 1
-        store.set(f"{self._round}/{self.number}", pickle.dumps(value))
-        said = [pickle.loads(store.get(f"{self._round}/{number}")) for number in range(self.count)]
+        store.set(f"{self._round}/{self.number}", json.dumps(value, default=str))
+        said = [json.loads(store.get(f"{self._round}/{number}")) for number in range(self.count)]
         if self.number:
             store.set(f"read/{self.number}", "")
         else:  # the store is this process's: it goes on, or ends, when all have read

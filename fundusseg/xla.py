@@ -268,7 +268,7 @@ class SPMDStrategy(SingleDeviceStrategy):
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         """Whether one, or all, of the hosts say so."""
-        said = self.hosts.gather(decision)
+        said = self.hosts.gather(bool(decision))
         return bool(min(said) if all else max(said))
 
     def broadcast(self, obj: Any, src: int = 0) -> Any:
