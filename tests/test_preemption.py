@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.preemption import AGREE_EVERY, EXIT_CODE, Preemption, _set_metrics, _sums
 from fundusseg.sampling import SourceSampler
 from tests.interruption import MOMENT
+from tests.virtual import on_devices
 
 EMA = "{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, init_args: {decay: 0.8}}"
 TWO_STAGE = "{class_path: fundusseg.finetuning.TwoStage, init_args: {frozen_epochs: 1}}"
@@ -269,7 +269,7 @@ for folder, moment, code, arguments in json.loads(sys.argv[1]):
 """
 
 
-@pytest.mark.skipif(find_spec("torch_xla") is None, reason="no torch_xla here (pip install torch_xla)")
+@on_devices
 def test_on_virtual_xla_devices_too(cache, tmp_path):
     averaged = "{class_path: fundusseg.averaging.AveragedWeights, init_args: {decay: 0.8}}"
     common = command(cache, "--accelerator=tpu", "--data.batch_size=4", "--model.model.depth=1")
