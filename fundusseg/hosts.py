@@ -9,8 +9,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from torch.distributed import TCPStore
-
 WAIT = timedelta(minutes=30)
 """How long one process waits for the others: a first compilation takes minutes."""
 
@@ -31,8 +29,12 @@ class Hosts:
 
     def __init__(self, number: int = 0, count: int = 1, address: str = "localhost", port: int = 0) -> None:
         self.number, self.count = number, count
-        self._store = TCPStore(address, port, count, number == 0, WAIT) if count > 1 else None
+        self._store: Any = None
         self._round = 0
+        if count > 1:
+            from torch.distributed import TCPStore  # type: ignore[attr-defined]  # not in every build of torch
+
+            self._store = TCPStore(address, port, count, number == 0, WAIT)
 
     def gather(self, value: Any) -> list[Any]:
         """What each process says, in their order: numbers, text, lists or nothing; waits for all of them."""
