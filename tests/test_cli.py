@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from fundusseg import evaluate, fit, predict
-from fundusseg.cli import FundusCLI, _listed
+from fundusseg.cli import FundusCLI
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError, ImageError
 from fundusseg.images import read_mask, write_png
@@ -172,10 +172,6 @@ data:
         - {class_path: albumentations.GaussianBlur, init_args: {p: 1.0}}
         - {class_path: albumentations.GaussNoise, init_args: {p: 1.0}}
 """
-
-
-def test_one_setting_or_several_make_a_list():
-    assert [_listed(given) for given in (None, "one", ["one", "two"])] == [[], ["one"], ["one", "two"]]
 
 
 def test_variants_and_pipeline_come_from_yaml(tmp_path):

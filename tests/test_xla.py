@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DistributedSampler
 
 from fundusseg import compilations, evaluate, fit, predict, xla
-from fundusseg.cli import hardware
+from fundusseg.cli import _listed, hardware
 from fundusseg.compilations import CompileMonitor
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
@@ -180,7 +180,7 @@ def no_xla(monkeypatch):
 PREDICT = """
 import sys
 from fundusseg import predict
-from fundusseg.cli import hardware
+from fundusseg.cli import _listed, hardware
 assert hardware("auto", "auto", 10)["accelerator"] == "auto" and "torch_xla" not in sys.modules, "taken unasked"
 sys.exit(predict.main(sys.argv[1:]))
 """
@@ -210,8 +210,7 @@ def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best,
 
 @on_devices
 def test_a_run_goes_on_from_a_checkpoint_on_either_device(place, best):
-    last = best.replace("best", "last")
-    more = ["--trainer.max_epochs=5", "--model.schedule=null", f"--resume={last}"]
+    more = ["--trainer.max_epochs=5", "--model.schedule=null", f"--resume={best.replace('best', 'last')}"]
     here = trained(place, "eight", *UNET, *more)
     assert counted(here, "compiled")[0] <= 3 and counted(here, "compiled")[1:] == [0]
     there = trained_on_cpu(place, "eight", *UNET, *more)
@@ -398,3 +397,4 @@ def test_entry_points_share_the_devices_argument():
     assert evaluate.parser().parse_args(["--checkpoint=a", "--devices=4"]).devices == 4
     assert evaluate.parser().parse_args(["--checkpoint=a"]).devices == "auto"
     assert predict.parser().parse_args(["--checkpoint=a", "b", "--device=tpu"]).device == "tpu"
+    assert [_listed(plugins) for plugins in (None, "one", ["one", "two"])] == [[], ["one"], ["one", "two"]]
