@@ -1,6 +1,10 @@
 """An exponential moving average of the weights, which validation, checkpoints and use then take."""
 
+from itertools import chain
+from typing import Any
+
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -27,11 +31,34 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, decay: float = 0.99) -> None:
         if not 0 <= decay < 1:
             raise ConfigurationError(f"decay {decay}", "a share from 0 to below 1", "set decay to 0.99")
-        super().__init__(use_buffers=True, avg_fn=self._average)
+        super().__init__(use_buffers=True)
         self.decay = decay
 
-    def _average(self, average: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
-        """The new average of one tensor; ``steps`` have gone into the old one."""
-        count = torch.as_tensor(steps, dtype=torch.float32, device=average.device)
-        left = torch.clamp((1 + count) / (10 + count), max=self.decay)
-        return (left * average + (1 - left) * now).to(average.dtype)
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Count the averaged steps on the host: a count on the device would be read, and waited for, in each."""
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Average after each step of the optimiser."""
+        if trainer.global_step > self._latest_update_step:
+            self._update(pl_module)
+            self._latest_update_step = trainer.global_step
+
+    @torch.no_grad()
+    def _update(self, task: LightningModule) -> None:
+        averaged: Any = self._average_model
+        left = self._left(int(averaged.n_averaged)).to(task.device)
+        averages = chain(averaged.module.parameters(), averaged.module.buffers())
+        for average, now in zip(averages, chain(task.parameters(), task.buffers()), strict=True):
+            average.copy_(_mixed(average, now, left))
+        averaged.n_averaged += 1
+
+    def _left(self, steps: int) -> Tensor:
+        """Share of an average of so many steps that stays; of none, nothing."""
+        return torch.tensor(min(self.decay, (1 + steps) / (10 + steps)) if steps else 0.0)
+
+
+def _mixed(average: Tensor, now: Tensor, left: Tensor) -> Tensor:
+    return (left * average + (1 - left) * now).to(average.dtype)

@@ -350,11 +350,15 @@ class FundusCLI(LightningCLI):
             precision=settings.precision,
             cache_dir=self.config_init.xla.cache_dir,
         )
-        given = settings.callbacks or []
-        watched = any(isinstance(c, CompileMonitor) for c in (given if isinstance(given, list) else [given]))
+        watched = any(isinstance(callback, CompileMonitor) for callback in _listed(settings.callbacks))
         if isinstance(where["strategy"], xla.SPMDStrategy) and not watched:
             callbacks.append(CompileMonitor())
         if where.get("plugins"):
-            where["plugins"] += settings.plugins or []
+            where["plugins"] += _listed(settings.plugins)
         self.trainer_defaults = {"callbacks": callbacks}
         return super().instantiate_trainer(**where, **kwargs)
+
+
+def _listed(given: Any) -> list[Any]:
+    """None, one or several as a list."""
+    return given if isinstance(given, list) else [given] if given else []

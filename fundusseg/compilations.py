@@ -18,8 +18,8 @@ _WAIT = "aten::_local_scalar_dense"
 class CompileMonitor(Callback):
     """Says when a step does not stay on the device: compilations after the second epoch, and operators of the host.
 
-    Each epoch is logged as ``xla/...``, the run is summed up at its end. When frozen weights begin to be trained
-    (`fundusseg.finetuning.TwoStage`), that epoch may compile again.
+    On other devices it does nothing. Each epoch is logged as ``xla/...``, the run is summed up at its end. When frozen
+    weights begin to be trained (`fundusseg.finetuning.TwoStage`), that epoch may compile again.
 
     Args:
         strict: Make it an error.
@@ -36,7 +36,8 @@ class CompileMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count."""
-        self.epochs, self._before, self._trained = [], counters(), None
+        on_device = pl_module.device.type == "xla"
+        self.epochs, self._before, self._trained = [], counters() if on_device else {}, None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's figures; complain.
@@ -44,6 +45,8 @@ class CompileMonitor(Callback):
         Raises:
             RecompilationError: Where ``strict`` is set and there is cause for a warning.
         """
+        if not self._before:
+            return
         now = counters()
         epoch = Counter({name: value - self._before.get(name, 0) for name, value in now.items()})
         self._before = now

@@ -16,6 +16,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torchmetrics import Metric
 
 from fundusseg import xla
+from fundusseg.checkpoint import KEY
+from fundusseg.errors import ConfigurationError
 
 EXIT_CODE = 128 + signal.SIGTERM
 """What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
@@ -84,7 +86,7 @@ class Preemption(Callback):
         """Take up chance and metrics where they were; from now on, listen."""
         if self._restored:
             _set_random_state(self._restored["random"], pl_module.device)
-            _set_metrics(pl_module, self._restored["metrics"], trainer.is_global_zero)
+            _set_metrics(pl_module, self._restored["metrics"], _sums(trainer))
             trainer._logger_connector._callback_metrics.update(self._restored["figures"])
         self._restored = {}
         self._asked = trainer.received_sigterm
@@ -97,8 +99,7 @@ class Preemption(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop here?"""
-        processes = max(trainer.world_size, getattr(trainer.strategy, "share", (0, 1))[1])
-        if processes == 1 or trainer.global_step % AGREE_EVERY == 0:
+        if _processes(trainer) == 1 or trainer.global_step % AGREE_EVERY == 0:
             self._decide(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,7 +118,8 @@ class Preemption(Callback):
         accumulating = batches % trainer.accumulate_grad_batches != 0 and not last
         # Where steps are counted, not epochs, Lightning takes up no training between two epochs.
         if not accumulating and not (last and trainer.max_steps != -1):
-            _tell(trainer, trainer.strategy.reduce_boolean_decision(self._asked, all=False))
+            alone = _processes(trainer) == 1  # asking takes a transfer, on a GPU
+            _tell(trainer, self._asked if alone else trainer.strategy.reduce_boolean_decision(self._asked, all=False))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save: Lightning stops now, all counters are those of a whole step or epoch."""
@@ -149,8 +151,19 @@ class Preemption(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep it until the training starts."""
+        """Keep it until the training starts.
+
+        Raises:
+            ConfigurationError: The data are no longer those of the run that was found: whom it trained on may be
+                validated or tested on now.
+        """
         self._restored = checkpoint.get(_KEY, {})
+        if self.saved is not None and trainer.state.fn == TrainerFn.FITTING and not _same_data(trainer, checkpoint):
+            raise ConfigurationError(
+                "data that have changed since the training of this configuration was stopped",
+                "the same pictures, labels and split",
+                f"restore them, or remove {self.saved} to start afresh",
+            )
 
 
 def position(trainer: Trainer) -> tuple[int, int]:
@@ -160,6 +173,17 @@ def position(trainer: Trainer) -> tuple[int, int]:
     if batches.is_last_batch:
         return epochs.started, 0
     return max(0, epochs.started - 1), batches.current.processed
+
+
+def _same_data(trainer: Trainer, checkpoint: dict[str, Any]) -> bool:
+    split: Any = getattr(getattr(trainer, "datamodule", None), "split", None)
+    return split is None or checkpoint[KEY]["split"] == split.as_dict()
+
+
+def _processes(trainer: Trainer) -> int:
+    """Those that must stop at the same place."""
+    hosts: int = getattr(trainer.strategy, "share", (0, 1))[1]
+    return max(trainer.world_size, hosts)
 
 
 def _name(task: Any) -> str:
@@ -203,8 +227,13 @@ def _metrics(task: LightningModule) -> dict[str, dict[str, torch.Tensor]]:
     return states
 
 
+def _sums(trainer: Trainer) -> bool:
+    """Whether this process takes up the sums: the first of several, or each host of one program, which holds all."""
+    return trainer.is_global_zero or trainer.world_size == 1
+
+
 def _set_metrics(task: LightningModule, states: dict[str, dict[str, torch.Tensor]], mine: bool) -> None:
-    """Give the first process all that was summed; the others start from nothing."""
+    """Take up all that was summed, or start from nothing."""
     for name, state in states.items():
         metric: Any = task.get_submodule(name)
         metric._update_count = 1

@@ -99,7 +99,7 @@ class ThresholdSearch(Callback):
         if _searching(trainer):
             self.found = self.scores.best()
             for region, threshold in zip(pl_module.regions, self.found, strict=True):
-                pl_module.log(f"val/{region}_threshold", threshold)
+                pl_module.log(f"val/{region}_threshold", torch.tensor(threshold))  # a float would go to the device
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Hand over to the task: averaged weights are out again, the checkpoint is still to be written."""

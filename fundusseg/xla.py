@@ -11,7 +11,6 @@ global batch, batch norm sees all of it, and a loss is the same on 1 device and 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,9 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from fundusseg.bfloat16 import to_bfloat16
+from fundusseg.capturable import counting_on_device
 from fundusseg.errors import ConfigurationError
+from fundusseg.hosts import Hosts
 
 _REQUESTED = os.environ.get("PJRT_DEVICE")
 """What the user chose; torch_xla sets the variable itself when it is imported."""
@@ -40,7 +41,7 @@ _RANKS |= {"train": 2, "val": 2, "test": 2}
 
 def has_tpu() -> bool:
     """Whether a TPU could be used; without importing torch_xla where there is no libtpu."""
-    return find_spec("libtpu") is not None and not _missing()
+    return _REQUESTED in (None, "TPU") and find_spec("libtpu") is not None and not _missing()
 
 
 def _missing() -> str:
@@ -209,29 +210,8 @@ class XLAPrecision(Precision):
 
     def optimizer_step(self, optimizer: Any, model: Any, closure: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """One step, closed as one program."""
-        with _on_device(optimizer):
+        with counting_on_device(optimizer):
             return _closed(super().optimizer_step(optimizer, model, closure, **kwargs))
-
-
-@contextmanager
-def _on_device(optimizer: Any) -> Iterator[None]:
-    """Let the optimiser take its rate and count its steps on the device, not as Python numbers.
-
-    Those would become part of the program, and each step a new one. Only during the step, so that a checkpoint's
-    optimiser goes on anywhere.
-    """
-    groups = [group for group in optimizer.param_groups if group.get("capturable") is False]
-    rates = [group["lr"] for group in groups]
-    for group, rate in zip(groups, rates, strict=True):
-        group["capturable"] = True
-        device = group["params"][0].device
-        if isinstance(optimizer, torch.optim.Adam):  # others take a number
-            group["lr"] = torch.tensor(rate, dtype=torch.float32).to(device)
-    try:
-        yield
-    finally:
-        for group, rate in zip(groups, rates, strict=True):
-            group["capturable"], group["lr"] = False, rate
 
 
 class SPMDStrategy(SingleDeviceStrategy):
@@ -240,6 +220,7 @@ class SPMDStrategy(SingleDeviceStrategy):
     Attributes:
         mesh: The devices, in one dimension.
         share: This process's number and their count: which part of each batch it reads.
+        hosts: Through which they agree.
     """
 
     strategy_name = "xla_spmd"
@@ -247,12 +228,15 @@ class SPMDStrategy(SingleDeviceStrategy):
     def __init__(self) -> None:
         import torch_xla
         from torch_xla import runtime
+        from torch_xla._internal import tpu
         from torch_xla.distributed import spmd
 
         super().__init__(device=torch_xla.device())
         count = runtime.global_runtime_device_count()
         self.mesh = spmd.Mesh(np.arange(count), (count,), ("data",))
         self.share = (int(runtime.process_index()), int(runtime.process_count()))
+        master = tpu.discover_master_worker_ip() if self.share[1] > 1 else ""
+        self.hosts = Hosts(*self.share, master, int(os.environ.get("MASTER_PORT", "12355")))
         self.global_rank = self.share[0]
         rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
 
@@ -281,6 +265,19 @@ class SPMDStrategy(SingleDeviceStrategy):
     def reduce(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
         """The tensor as it is, since one program sees all; on the host, where Lightning looks at it."""
         return tensor.cpu() if isinstance(tensor, torch.Tensor) else tensor
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """Whether one, or all, of the hosts say so."""
+        said = self.hosts.gather(bool(decision))
+        return bool(min(said) if all else max(said))
+
+    def broadcast(self, obj: Any, src: int = 0) -> Any:
+        """What the first host has, such as the run's folder."""
+        return self.hosts.gather(obj)[src]
+
+    def barrier(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for the other hosts."""
+        self.hosts.gather(None)
 
     def replicate(self) -> None:
         """Say of every tensor of network, scores and optimiser that it lies whole on each device.

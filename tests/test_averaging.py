@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from fundusseg.averaging import AveragedWeights
+from fundusseg.averaging import AveragedWeights, _mixed
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
@@ -12,26 +12,33 @@ from fundusseg.models import UNet
 from fundusseg.task import SegmentationTask
 
 
+def averaged(averaging, values):
+    """The average after these values, from 1."""
+    average = torch.tensor(1.0)
+    for steps, now in values:
+        average = _mixed(average, torch.tensor(now), averaging._left(steps))
+    return average.item()
+
+
 def test_average_follows_the_growing_decay():
-    averaging, average = AveragedWeights(decay=0.5), torch.tensor(1.0)
-    expected = 1.0
-    for steps, now in ((1, 3.0), (2, 5.0), (50, 9.0)):
+    expected, values = 1.0, ((1, 3.0), (2, 5.0), (50, 9.0))
+    for steps, now in values:
         left = min(0.5, (1 + steps) / (10 + steps))
         expected = left * expected + (1 - left) * now
-        average = averaging._average(average, torch.tensor(now), torch.tensor(steps))
-    assert average.item() == pytest.approx(expected)
+    assert averaged(AveragedWeights(decay=0.5), values) == pytest.approx(expected)
+
+
+def test_the_first_weights_are_taken_whole():
+    assert averaged(AveragedWeights(), [(0, 3.0)]) == 3.0
 
 
 def test_the_first_statistics_are_forgotten():
-    averaging, average = AveragedWeights(decay=0.98), torch.tensor(1.0)
-    for steps in range(1, 200):
-        average = averaging._average(average, torch.tensor(1e-4), torch.tensor(steps))
-    assert average.item() == pytest.approx(1e-4, rel=1e-3)
+    values = [(steps, 1e-4) for steps in range(1, 200)]
+    assert averaged(AveragedWeights(decay=0.98), values) == pytest.approx(1e-4, rel=1e-3)
 
 
 def test_whole_numbers_stay_whole():
-    made = AveragedWeights()._average(torch.tensor(3), torch.tensor(9), torch.tensor(1))
-    assert made.dtype == torch.int64
+    assert _mixed(torch.tensor(3), torch.tensor(9), AveragedWeights()._left(1)).dtype == torch.int64
 
 
 def test_checkpoints_and_the_network_hold_the_average(tmp_path):

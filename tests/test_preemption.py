@@ -1,24 +1,30 @@
 """A stopped training and the same command again: the weights, the losses and the files of one that was not stopped."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchmetrics import MeanMetric
 
 from fundusseg import fit
-from fundusseg.preemption import EXIT_CODE
+from fundusseg.errors import ConfigurationError
+from fundusseg.preemption import AGREE_EVERY, EXIT_CODE, Preemption, _set_metrics, _sums
 from fundusseg.sampling import SourceSampler
 from tests.interruption import MOMENT
+from tests.virtual import on_devices
 
 EMA = "{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, init_args: {decay: 0.8}}"
 TWO_STAGE = "{class_path: fundusseg.finetuning.TwoStage, init_args: {frozen_epochs: 1}}"
+WEIGHTS = ("state_dict", "current_model_state", "optimizer_states")
 ROOT = Path(__file__).parents[1]
 
 
@@ -51,13 +57,17 @@ def run_here(folder: Path, arguments: Sequence[str], moment: str = "") -> int:
         return fit.main(list(arguments))
 
 
-def run_alone(folder: Path, arguments: Sequence[str], moment: str = "", **environment: str) -> Any:
-    """Run in a process of its own, the head of its own group."""
-    folder.mkdir(exist_ok=True)
+def run_alone(folder: Path, arguments: Sequence[str], moment: str = "") -> Any:
+    """Run in a process of its own."""
+    return start(folder, "-m", "fundusseg.fit", *arguments, **{MOMENT: moment})
+
+
+def start(folder: Path, *command: str, **environment: str) -> Any:
+    """Start Python, as the head of its own group."""
     return subprocess.run(
-        [sys.executable, "-m", "fundusseg.fit", *arguments],
+        [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), MOMENT: moment, **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -148,10 +158,7 @@ def test_a_stopped_process_with_workers_and_the_same_command_again(whole, cache,
     continued = run_alone(tmp_path, arguments)
     assert continued.returncode == 0, continued.stderr
     for name in ("best.ckpt", "last.ckpt"):
-        parts = [
-            {key: content(folder, name)[key] for key in ("state_dict", "current_model_state", "optimizer_states")}
-            for folder in (whole, tmp_path)
-        ]
+        parts = [{key: content(folder, name)[key] for key in WEIGHTS} for folder in (whole, tmp_path)]
         assert not differences(*parts)
     assert logged(whole) == logged(tmp_path)
 
@@ -195,7 +202,13 @@ def test_a_given_checkpoint_comes_first(cache, tmp_path, capsys):
     assert "Continues" not in capsys.readouterr().out
     assert run_here(tmp_path, resuming) == 0, "its own goes on where it was stopped"
     assert "Continues the run in runs/version_1" in capsys.readouterr().out
-    assert len(list(tmp_path.rglob("preempted*"))) == 1, "the first command's is still there"
+    (saved,) = tmp_path.rglob("preempted*")  # the first command's is still there
+    changed = torch.load(saved, weights_only=True)
+    key = next(iter(changed["fundusseg"]["split"]["files"]))
+    changed["fundusseg"]["split"]["files"][key] = "another digest"
+    torch.save(changed, saved)
+    with pytest.raises(ConfigurationError, match=f"data that have changed.* remove .*{saved.name} to start afresh"):
+        run_here(tmp_path, command(cache))
 
 
 def test_a_sampler_goes_on_behind_what_was_taken():
@@ -215,19 +228,68 @@ def test_processes_share_an_epoch():
     assert list(shares[1]) == list(whole)[1:10:2][2:]
 
 
-@pytest.mark.skipif(find_spec("torch_xla") is None, reason="no torch_xla here (pip install torch_xla)")
-@pytest.mark.parametrize("resident", [False, True])
-def test_on_virtual_xla_devices_too(resident, cache, tmp_path):
-    arguments = command(cache, "--accelerator=tpu", "--data.batch_size=4", f"--data.device_resident={resident}")
-    arguments += ["--model.model.depth=1", "--trainer.callbacks=[{class_path: tests.interruption.Interruption}]"]
-    devices = {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "2"}
-    runs = [("whole", "", 0), ("stopped", "train:6", EXIT_CODE), ("stopped", "", 0)]
-    for name, moment, code in runs:
-        run = run_alone(tmp_path / name, arguments, moment, **devices)
-        assert run.returncode == code, run.stdout + run.stderr
-    for name in ("best.ckpt", "last.ckpt"):
-        parts = [
-            {key: content(tmp_path / folder, name)[key] for key in ("state_dict", "optimizer_states")}
-            for folder in ("whole", "stopped")
-        ]
-        assert not differences(*parts, tolerance=1e-5)
+def test_hosts_of_one_program_all_take_up_its_metrics():
+    saved = {"loss": {"mean_value": torch.tensor(3.0), "weight": torch.tensor(2.0)}}
+    for processes, rank, mine in ((1, 0, True), (1, 1, True), (2, 0, True), (2, 1, False)):
+        task = torch.nn.ModuleDict({"loss": MeanMetric()})
+        _set_metrics(task, saved, _sums(SimpleNamespace(world_size=processes, is_global_zero=rank == 0)))
+        assert bool(task["loss"].weight) == mine
+
+
+def test_a_process_alone_asks_nobody_and_several_ask_each():
+    asked = []
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: asked.append(decision) or True)
+    connector = SimpleNamespace(received_sigterm=None)
+    progress = SimpleNamespace(current=SimpleNamespace(ready=1))
+    trainer = SimpleNamespace(
+        strategy=strategy,
+        world_size=1,
+        accumulate_grad_batches=1,
+        is_last_batch=False,
+        max_steps=-1,
+        global_step=AGREE_EVERY,
+        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)),
+        _signal_connector=connector,
+    )
+    Preemption().on_train_batch_end(trainer)
+    assert (asked, connector.received_sigterm) == ([], False)
+    strategy.share = (1, 2)  # the second host of a pod, whose first was told
+    Preemption().on_train_batch_end(trainer)
+    assert (asked, connector.received_sigterm) == ([False], True)
+
+
+RUNS = f"""
+import json, os, sys
+from fundusseg import fit
+for folder, moment, code, arguments in json.loads(sys.argv[1]):
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    os.environ["{MOMENT}"] = moment
+    assert fit.main(arguments) == code
+"""
+
+
+@on_devices
+def test_on_virtual_xla_devices_too(cache, tmp_path):
+    averaged = "{class_path: fundusseg.averaging.AveragedWeights, init_args: {decay: 0.8}}"
+    common = command(cache, "--accelerator=tpu", "--data.batch_size=4", "--model.model.depth=1")
+    common.append(f"--trainer.callbacks=[{{class_path: tests.interruption.Interruption}}, {averaged}]")
+    environment = {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "2", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    runs: list[list[Any]] = [[], []]  # of the process that is stopped, and of the one after it
+    for resident in ("false", "true"):
+        arguments = [*common, f"--data.device_resident={resident}"]
+        whole, stopped = (str(tmp_path / resident / name) for name in ("whole", "stopped"))
+        runs[0] += [(whole, "", 0, arguments), (stopped, "train:6", EXIT_CODE, arguments)]
+        runs[1] += [(stopped, "", 0, arguments)]
+    for batch in runs:
+        run = start(tmp_path, "-c", RUNS, json.dumps(batch), **environment)
+        assert run.returncode == 0, run.stdout + run.stderr
+        waits = re.findall(r"graphs compiled .*; waits for a number (.*)$", run.stdout, re.M)
+        assert waits and all(set(wait.split()) == {"0"} for wait in waits), "averaging reads no count"
+    for resident in ("false", "true"):
+        for name in ("best.ckpt", "last.ckpt"):
+            parts = [
+                {key: content(tmp_path / resident / folder, name)[key] for key in WEIGHTS}
+                for folder in ("whole", "stopped")
+            ]
+            assert not differences(*parts, tolerance=1e-5)

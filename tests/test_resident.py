@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.variants import Variants
 from tests.test_datamodule import module
 from tests.test_preemption import EXIT_CODE, assert_same_run, command, run_here
+from tests.virtual import on_devices
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,7 +141,7 @@ for epoch in range(3):
 """
 
 
-@pytest.mark.skipif(find_spec("torch_xla") is None, reason="no torch_xla here (pip install torch_xla)")
+@on_devices
 def test_on_xla_only_the_draws_are_sent(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PJRT_DEVICE": "CPU"}
     run = subprocess.run(

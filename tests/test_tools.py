@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.virtual import on_devices
+
 TOOL = Path(__file__).parents[1] / "tools" / "benchmark_data.py"
 
 
@@ -117,7 +119,7 @@ def test_turns_are_interleaved_and_ratios_are_of_one_round(tool, capsys):
     assert "35.0     50.0    100.0   50.0 35.0 100.0   aim 40: reached" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="torch_xla is built for it alone")
+@on_devices
 def test_the_budget_of_xla_is_printed():
     budget = TOOL.with_name("xla_budget.py")
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}

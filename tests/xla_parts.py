@@ -11,10 +11,14 @@ from fundusseg.augment import Augmentation
 from fundusseg.compilations import CompileMonitor
 from fundusseg.errors import ImageError
 from fundusseg.models import Network
+from fundusseg.xla import counters
 
 
 class Recorder(Callback):
     """Writes each epoch's figures, what XLA counted, and the types of the network's tensors, as JSON.
+
+    ``steps`` is what was transferred between an epoch's start and its last step: how often from the devices, and how
+    many bytes to them.
 
     Args:
         path: The file.
@@ -23,9 +27,20 @@ class Recorder(Callback):
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
         self.epochs: list[dict[str, float]] = []
+        self.steps: list[list[float]] = []
 
     def on_train_epoch_start(self, trainer, pl_module):
         self._take(trainer)
+        self._before = self._transfers(pl_module)
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_index):
+        if batch_index == trainer.num_training_batches - 1:
+            now = self._transfers(pl_module)
+            self.steps.append([after - before for before, after in zip(self._before, now, strict=True)])
+
+    def _transfers(self, task):
+        names = ("from_device", "bytes_to_device") if task.device.type == "xla" else ()
+        return [counters()[name] for name in names]
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.epochs.append({})
@@ -37,6 +52,7 @@ class Recorder(Callback):
         metrics = [state for metric in pl_module.scores.values() for state in metric.metric_state.values()]
         content = {
             "epochs": self.epochs,
+            "steps": self.steps,
             "counted": counted[0] if counted else None,
             "types": {name: str(tensor.dtype) for name, tensor in tensors.items()},
             "metric_types": sorted({str(state.dtype) for state in metrics}),
