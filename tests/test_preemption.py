@@ -59,7 +59,9 @@ def run_here(folder: Path, arguments: Sequence[str], moment: str = "") -> int:
 
 def run_alone(folder: Path, arguments: Sequence[str], moment: str = "") -> Any:
     """Run in a process of its own."""
-    return start(folder, "-m", "fundusseg.fit", *arguments, **{MOMENT: moment})
+    # Sums over other numbers of threads are rounded in another order.
+    threads = str(torch.get_num_threads())
+    return start(folder, "-m", "fundusseg.fit", *arguments, **{MOMENT: moment, "OMP_NUM_THREADS": threads})
 
 
 def start(folder: Path, *command: str, **environment: str) -> Any:
