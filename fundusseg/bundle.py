@@ -8,7 +8,6 @@ wide the interval of the vertical cup/disc ratio must be. Nobody whom a segmente
 among them; but they chose the segmenter's checkpoint, so that on strangers the interval holds a little less.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from rich.progress import track
 from fundusseg import bundles, checkpoint
 from fundusseg.annotations import fuse
 from fundusseg.bundles import Bundle
-from fundusseg.cli import FIXED, TRAINING, Parser, console, data_section, prepare_process, run
+from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.measures import measure
@@ -51,9 +50,7 @@ def main(arguments: list[str]) -> int:
     calibration = None
     if first.calibrate:
         description, _ = checkpoint.load(first.segmenters[0])
-        data = data_section(None, description.configuration)
-        data = {key: value for key, value in data.items() if key not in FIXED | TRAINING}
-        settings = command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))
+        settings = scored_data(command, arguments, None, description.configuration)
         calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings)
     bundles.save(first.output, first.segmenters, first.localiser, calibration)
     found = (

@@ -1,5 +1,6 @@
 """What the entry points share: the command line's parser, its errors, and a CPU that does not crawl."""
 
+import json
 import logging
 import re
 import sys
@@ -235,6 +236,19 @@ def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:
             f"no data section in {config or 'the checkpoint'}", "which datasets to take", "give one with --config"
         )
     return section
+
+
+def scored_data(command: Parser, arguments: Sequence[str], config: str | None, configuration: str) -> Any:
+    """The command's settings, with data from a YAML file or a checkpoint below what the command line says.
+
+    What the checkpoint or only training decides is left out; ``command`` takes the rest as ``data``.
+
+    Raises:
+        ConfigurationError: As `data_section`.
+    """
+    section = data_section(config, configuration)
+    data = {key: value for key, value in section.items() if key not in FIXED | TRAINING}
+    return command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))
 
 
 class FundusCLI(LightningCLI):

@@ -6,7 +6,6 @@
 Without a configuration it takes the checkpoint's own datasets. From a configuration only its `data` is read.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from fundusseg.cli import (
     TRAINING,
     Parser,
     console,
-    data_section,
     hardware,
     prepare_process,
     run,
+    scored_data,
 )
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError
@@ -52,13 +51,8 @@ def main(arguments: list[str]) -> int:
     command = parser()
     first = command.parse_args(arguments)
     description, _ = checkpoint.load(first.checkpoint)
-    data = {
-        key: value
-        for key, value in data_section(first.config, description.configuration).items()
-        if key not in FIXED | TRAINING
-    }
-    settings = command.parse_args(["--data", json.dumps(data), *arguments])
-    datamodule = _unseen_data(command.instantiate(settings).data.as_dict(), description)
+    settings = scored_data(command, arguments, first.config, description.configuration)
+    datamodule = _unseen_data(settings.data.as_dict(), description)
     task = SegmentationTask.from_checkpoint(settings.checkpoint, datamodule.sources)
     callbacks: list[Callback] = [RichProgressBar(leave=False)]
     where = hardware(settings.accelerator, settings.devices, datamodule.batch_size)

@@ -94,7 +94,7 @@ def write_keras(
     return path
 
 
-def check(network: nn.Module, names: list[str], layers: Layers) -> None:
+def assert_same_weights(network: nn.Module, names: list[str], layers: Layers) -> None:
     """Each weight stands where its indices belong, compared one index order at a time."""
     for name, (_, weights) in zip(names, layers, strict=True):
         own = {key: tensor.numpy() for key, tensor in network.get_submodule(name).state_dict().items()}
@@ -122,7 +122,7 @@ def test_every_kind_of_layer_and_layout(tmp_path: Path, whole: bool, suffix: str
     network = every_kind()
     layers = keras_layers(network, ORDER)
     convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", layers, whole, suffix)), 16)
-    check(network, ORDER, layers)
+    assert_same_weights(network, ORDER, layers)
 
 
 def test_order_of_computation() -> None:
@@ -155,7 +155,7 @@ def test_every_published_network(tmp_path: Path, network: nn.Module, size: int, 
     layers = keras_layers(network, names)
     assert len(names) == count
     convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", layers)), size)
-    check(network, names, layers)
+    assert_same_weights(network, names, layers)
 
 
 def test_transposed_convolution_as_keras_defines_it(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_theano_kernels_are_turned_round(tmp_path: Path) -> None:
     layers = keras_layers(network, ORDER)
     turned = [(name, {k: v[::-1, ::-1] if v.ndim == 4 else v for k, v in weights.items()}) for name, weights in layers]
     convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", turned, backend="theano")), 16)
-    check(network, ORDER, layers)
+    assert_same_weights(network, ORDER, layers)
 
 
 @pytest.mark.parametrize("prefix, suffix", [("", ":0"), ("inner/", "")])
@@ -196,7 +196,7 @@ def test_a_network_that_is_one_layer(tmp_path: Path, prefix: str, suffix: str) -
         for path, values in paths.items():
             group.create_dataset(path, data=values)
     convert.fill(network, convert.read_keras(tmp_path / "a.h5"), 16)
-    check(network, ORDER, layers)
+    assert_same_weights(network, ORDER, layers)
 
 
 def test_long_lists_of_names_are_cut(tmp_path: Path) -> None:
