@@ -14,7 +14,7 @@ from fundusseg.checkpoint import Description
 from fundusseg.contours import Points
 from fundusseg.errors import ConfigurationError
 from fundusseg.eye import infer_eye
-from fundusseg.localiser import CROP, Place, localise
+from fundusseg.localiser import APART, CROP, Place, localise
 from fundusseg.look import Look
 from fundusseg.masks import Smoothing
 from fundusseg.measures import Measures, check_scale, measure
@@ -119,7 +119,8 @@ class Predictor:
 
         Args:
             image: H x W x 3 uint8 RGB. Without a localiser, a network trained on disc-centred crops takes such a crop.
-                It looks twice: the second time at the square that training would have cut around the disc it found.
+                It then looks twice: the second time at the square that training would have cut around the disc it
+                found.
             eye: Right (OD) or left (OS); where None, it is told by the name or the disc's place, if they say it.
             name: The photograph's file name.
         """
@@ -148,19 +149,28 @@ class Predictor:
         ]
 
     def _look(self, images: Sequence[Image], places: Sequence[Place | None]) -> list[Look]:
-        """Twice for networks that want the disc in the middle: the localiser's or the first look's is only near it."""
+        """At the localiser's square; without one, twice, for networks that want the disc in the middle."""
         preparation = self.description.preparation
         centred = preparation.roi == "disc"
         boxes = [
             place.box(preparation.roi_scale) if place and centred else preparation.find_box(image)
             for image, place in zip(images, places, strict=True)
         ]
-        twice = centred and DISC in preparation.regions
-        looks = self._segment(images, boxes, 1 if twice else self.views)
-        if not twice:
-            return looks
+        if not (centred and DISC in preparation.regions):
+            return self._segment(images, boxes, self.views)
+        looks: dict[int, Look] = {}
+        for found in (True, False):
+            chosen = [position for position, place in enumerate(places) if (place is not None) == found]
+            inside = [images[position] for position in chosen], [boxes[position] for position in chosen]
+            made = self._segment(*inside, self.views) if found else self._look_twice(*inside)
+            looks |= dict(zip(chosen, made, strict=True))
+        return [looks[position] for position in range(len(images))]
+
+    def _look_twice(self, images: Sequence[Image], boxes: Sequence[Box]) -> list[Look]:
+        """The second time at the square that training would have cut around the disc that was found."""
+        looks = self._segment(images, boxes, 1)
         closer = [position for position, look in enumerate(looks) if look.disc.any()]
-        boxes = [looks[position].centred(preparation.roi_scale) for position in closer]
+        boxes = [looks[position].centred(self.description.preparation.roi_scale) for position in closer]
         for position, look in zip(closer, self._segment([images[i] for i in closer], boxes, self.views), strict=True):
             if look.disc.any():
                 looks[position] = look
@@ -224,7 +234,7 @@ class Predictor:
         row, column, diameter = look.circle()
         sharp = sharpness(image, row, column, diameter)
         low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
-        apart = math.hypot(row - place.row, column - place.column) if place else 0.0
+        apart = place.apart(row, column, diameter) if place else 0.0
         whole = diameter < CROP * max(image.shape[:2])
         faults = {
             f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS,
@@ -233,7 +243,7 @@ class Predictor:
         flaws = {
             f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and place is None,
-            "localiser and segmenter find the disc in different places": apart > diameter / 2,
+            f"localiser and segmenter find different discs ({apart:.2f} diameters apart)": apart > APART,
             "the disc is cut by the picture's edge": (cut := look.cut_by_edge()),
             "the disc is cut by the field of view's edge": not cut and unlit_surroundings(image, look.disc) > CUT,
             "no cup found": CUP in look.regions and prediction.measures.cup_area == 0,

@@ -11,7 +11,7 @@ from fundusseg.bundles import Bundle
 from fundusseg.checkpoint import Description
 from fundusseg.datasets.ellipse import Ellipse
 from fundusseg.errors import ConfigurationError
-from fundusseg.localiser import localise
+from fundusseg.localiser import Place, localise
 from fundusseg.predictor import NOT_LOCALISED, Predictor
 from fundusseg.preparation import Preparation
 from fundusseg.segmenter import Segmenter
@@ -74,7 +74,7 @@ def test_whole_photographs_and_crops_give_the_same_ratio_in_one_batch():
     found = Predictor(Bundle((BOTH,), LOCALISER)).batch([whole, whole[120:320, 200:400], whole[::2, ::2].copy()])
     for prediction, size in zip(found, (90, 90, 45), strict=True):
         assert prediction.measures.vertical_cdr == pytest.approx(25 / 45, abs=2 / size + 0.01)
-        assert prediction.box.height == pytest.approx(2.4 * size, abs=4)
+        assert prediction.box.height == pytest.approx(2.4 * size, abs=2.4 * 560 / 128)
         assert prediction.label_map.shape == prediction.probabilities.shape[1:]
 
 
@@ -105,6 +105,32 @@ def test_a_disc_that_the_field_cuts_is_reviewed(aside, cut):
     found = Predictor(Bundle((BOTH,), LOCALISER))(image)
     assert (found.verdict == "review") == cut
     assert ("the disc is cut by the field of view's edge" in found.reasons) == cut
+
+
+def test_the_localisers_square_is_not_moved_and_looked_at_once():
+    once = Predictor(Bundle((BOTH,), LOCALISER))
+    seen: list[int] = []
+    once.bundle.segmenters[0].network.register_forward_hook(lambda *given: seen.append(len(given[1][0])))
+    (place,) = localise(LOCALISER, [photograph()])
+    assert place is not None and once(photograph()).box == place.box(2.4) and seen == [1]
+
+
+@pytest.mark.parametrize(("shift", "factor", "apart"), [(0, 1.0, 0.0), (9, 1.0, 0.1), (0, 1.5, 0.25), (18, 0.8, 0.3)])
+def test_circles_are_as_far_apart_as_their_outlines(shift, factor, apart):
+    place = Place(row=100.0, column=200.0, diameter=90.0, how="")
+    assert place.apart(100.0, 200.0 + shift, 90.0 * factor) == pytest.approx(apart)
+
+
+@pytest.mark.parametrize(("aside", "asked"), [(8, False), (20, True)])
+def test_discs_of_localiser_and_segmenter_that_differ_are_reviewed(aside, asked):
+    image = photograph()
+    # The localiser reads blue, the segmenter green: two discs beside each other.
+    image[..., 2] = replace(DISC, x=DISC.x + aside).mask(image.shape[:2]) * np.uint8(200)
+    blue = segmenter((2,), ("disc",), image_size=128, roi="field_of_view")
+    green = segmenter((1,), ("disc",), image_size=192, roi="disc")
+    found = Predictor(Bundle((green,), blue))(image)
+    assert any("different discs" in reason for reason in found.reasons) == asked
+    assert (found.verdict == "review") == asked
 
 
 def test_a_localiser_that_finds_no_disc_by_trade_is_refused():
