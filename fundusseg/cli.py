@@ -57,6 +57,7 @@ _QUIET = (
     ".*number of training batches.*",
     ".*your dataloader is not resumable.*",  # its sampler is
     ".*exists and is not empty.*",  # a run that goes on in its folder
+    r"\s*Dump of a value that does not round-trip: a tuple.*",  # a library's default, which YAML has as a list
 )
 
 
