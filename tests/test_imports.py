@@ -34,6 +34,13 @@ FORBIDDEN = {
     "rim": {"torch"},
     "agreement": {"torch"},
     "eye": {"torch"},
+    "overlap": {"torch"},
+    "surfaces": {"torch"},
+    "intervals": {"torch"},
+    "concordance": {"torch"},
+    "roc": {"torch"},
+    "reliability": {"torch"},
+    "paired": {"torch"},
     "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
     "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
 }
