@@ -47,7 +47,7 @@ FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
 """Settings of the data that a checkpoint decides: how pictures become squares."""
 
 TRAINING = {
-    *("split", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
+    *("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
     *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
 }
 """Settings of the data that only training asks for."""

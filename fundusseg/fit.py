@@ -76,9 +76,10 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
 def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     """Print the table, where the files lie, and what to type next."""
     scores, preparation = cli.model.results.get("test", []), cli.model.preparation
+    protocol = f"{preparation.protocol}; {cli.datamodule.split.protocol}"
     if scores:
-        write_scores(scores, preparation.protocol, folder / "test")
-        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
+        write_scores(scores, protocol, folder / "test")
+        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", protocol))
     else:
         console.print("No patient was set apart for a test: nothing was tested.")
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
