@@ -72,6 +72,11 @@ class Reliability:
         pixels = int(self.count.sum())
         return float(np.abs(self.units / _UNIT - self.true).sum()) / pixels if pixels else float("nan")
 
+    @property
+    def excess(self) -> npt.NDArray[np.float64]:
+        """(15,): the sum of each bin's probabilities less its true pixels; 0 where the network is calibrated."""
+        return np.asarray(self.units / _UNIT - self.true, np.float64)
+
     def curve(self) -> list[tuple[float, float, int]]:
         """Mean probability, share true and pixels of each bin, from 0 up; NaN, NaN, 0 for an empty one."""
         with np.errstate(invalid="ignore"):
