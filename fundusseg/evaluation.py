@@ -1,7 +1,7 @@
 """Pictures through networks under protocols: a row of numbers for each, at native size, never all pixels at once."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from fundusseg.annotations import fuse
 from fundusseg.comparison import Mask, compare
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.experts import expert_rows, model_rows
 from fundusseg.exposure import Seen
 from fundusseg.eye import infer_eye
 from fundusseg.pipeline import pipeline
@@ -73,7 +74,6 @@ class Evaluation:
         methods: Networks by method.
         protocols: How to score.
         worst: Keeps pictures of the worst cases.
-        experts: Rows of a sample's experts, where it has several.
     """
 
     def __init__(
@@ -81,9 +81,8 @@ class Evaluation:
         methods: Mapping[str, Predictor],
         protocols: Sequence[Protocol],
         worst: Worst | None = None,
-        experts: Callable[[Sample], list[Row]] | None = None,
     ) -> None:
-        self.methods, self.protocols, self.worst, self.experts = methods, protocols, worst, experts
+        self.methods, self.protocols, self.worst = methods, protocols, worst
         first = next(iter(methods.values())).description.preparation
         self.fusion = first.scored
         regions = [p.description.preparation.regions for p in methods.values()]
@@ -134,24 +133,31 @@ class Evaluation:
             scored.calibration.append(_calibration(answer, truth, regions))
             if self.worst is not None and method == MODEL and truth:
                 self.worst.offer(row, case.sample.image, answer.labels, truth, regions)
-        if self.experts is not None:
-            for row in self.experts(case.sample):
-                scored.rows.append(_start(subject, "", "", case.truth, case.eye) | row)
+        first = next((answer for _, method, answer in answers if method == MODEL), None)
+        if first is not None and any(len(case.sample.of(region)) > 1 for region in case.truth):
+            for row in self._among_experts(case, first):
+                scored.rows.append(_start(subject, row["protocol"], row["method"], (), case.eye) | row)
                 scored.calibration.append({})
         return scored
+
+    def _among_experts(self, case: _Case, answer: Answer) -> list[Row]:
+        """Each expert against the others, and the model, by the first protocol, in each one's place."""
+        regions = self.methods[MODEL].description.preparation.regions
+        rows = [*expert_rows(case.sample, regions), *model_rows(case.sample, answer.labels, regions)]
+        return [row | {"labelled": " ".join(r for r in regions if f"{r}_dice" in row)} for row in rows]
 
     def _failed(self, subject: Subject, error: BaseException) -> Scored:
         log.debug("not scored: %s", subject.record.key, exc_info=error)
         reason = " ".join(str(error).split()) or type(error).__name__
         rows = [
-            _start(subject, protocol.name, method, {}, subject.record.eye) | {"error": reason}
+            _start(subject, protocol.name, method, (), subject.record.eye) | {"error": reason}
             for protocol in self.protocols
             for method in self.methods
         ]
         return Scored(rows, [{} for _ in rows])
 
 
-def _start(subject: Subject, protocol: str, method: str, truth: Mapping[Region, Mask], eye: Eye | None) -> Row:
+def _start(subject: Subject, protocol: str, method: str, labelled: Iterable[Region], eye: Eye | None) -> Row:
     """What is known of a row before any number."""
     record = subject.record
     return {
@@ -163,7 +169,7 @@ def _start(subject: Subject, protocol: str, method: str, truth: Mapping[Region, 
         "diagnosis": record.diagnosis or "",
         "eye": eye or "",
         "seen": subject.seen,
-        "labelled": " ".join(truth),
+        "labelled": " ".join(labelled),
         "verdict": "",
         "error": "",
     }

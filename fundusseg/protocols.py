@@ -86,7 +86,7 @@ def _describe_seed(predictor: Predictor) -> str:
     where = {"field_of_view": "the field of view", "picture": "the whole picture"}.get(preparation.roi, crop)
     return (
         f"seed: as in Civit-Masot et al. 2019: {where}; threshold {SEED_THRESHOLD} for all; largest connected part, "
-        f"holes filled; 1 view; {_truth(predictor)}; {_split(predictor)}"
+        f"holes filled; 1 view; {_truth(predictor)}; {_split(predictor)} (the original: by image)"
     )
 
 
@@ -98,10 +98,7 @@ def _truth(predictor: Predictor) -> str:
 
 def _split(predictor: Predictor) -> str:
     split = predictor.description.split
-    by = getattr(split, "by", "patient")
-    if split is None:
-        return "the checkpoint does not say how its data were split"
-    return "split by image: images of one patient may be on both sides" if by == "image" else "split by patient"
+    return "not known how the data were split" if split is None else split.protocol
 
 
 PROTOCOLS: dict[str, Protocol] = {
