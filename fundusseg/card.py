@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from fundusseg.checkpoint import Description
+from fundusseg.exposure import MARKS
 from fundusseg.sample import CUP, DISC
 from fundusseg.splits import SUBSETS
 
@@ -48,8 +49,8 @@ def card(
     Args:
         title: The checkpoint's or bundle's name.
         networks: What each network says of itself, by its part: "segmenter", "localiser", ...
-        scores: Cells of a table of results: source, region, metric, value, n, undefined; and protocol, method, low and
-            high (of a 95% interval) and seen, where they are known.
+        scores: Cells of a table of results, each as a dictionary: source, region, metric, value, n, undefined; and
+            protocol, method, low and high (of a 95% interval) and seen, where they are known.
         protocols: One sentence for each way in which they were scored.
         remarks: Sentences that belong below the scores: what is not known, and how it can be.
 
@@ -164,9 +165,8 @@ def _score_table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for source in dict.fromkeys(row["source"] for row in rows):
         cells = {(row["region"], row["metric"]): row for row in rows if row["source"] == source}
-        seen = next((str(row["seen"]) for row in cells.values() if row.get("seen")), "")
-        seen = "seen in training" if seen == "True" else seen
-        name = f"{_text(source)} ({_text(seen)})" if seen else _text(source)
+        seen = MARKS[next((row["seen"] for row in cells.values() if "seen" in row), "no")]
+        name = f"{_text(source)} ({seen})" if seen else _text(source)
         lines.append([name, *(_cell(cells.get(column)) for column in columns)])
     return _table(["source", *headings], lines)
 

@@ -16,7 +16,7 @@ from fundusseg.annotations import NESTED, fuse
 from fundusseg.comparison import Mask, compare
 from fundusseg.masks import codes
 from fundusseg.paired import Difference, paired
-from fundusseg.sample import CUP, DISC, PARENT, Annotation, Image, Region, Sample
+from fundusseg.sample import CUP, DISC, PARENT, Annotation, Eye, Image, Region, Sample
 
 PROTOCOL = "human"
 """Protocol of all rows here."""
@@ -33,12 +33,13 @@ MARGIN = 0.02
 Row = dict[str, Any]
 
 
-def expert_rows(sample: Sample, regions: Sequence[Region] = (DISC, CUP)) -> list[Row]:
+def expert_rows(sample: Sample, regions: Sequence[Region] = (DISC, CUP), eye: Eye | None = None) -> list[Row]:
     """One row for each expert of a picture.
 
     Args:
         sample: The picture with all annotations.
         regions: What is compared.
+        eye: Right (OD) or left (OS), if known; the dataset's word comes first.
 
     Returns:
         The numbers of `comparison.compare` with ``protocol`` (`PROTOCOL`), ``method`` ("expert NAME", or "level NAME"
@@ -48,13 +49,17 @@ def expert_rows(sample: Sample, regions: Sequence[Region] = (DISC, CUP)) -> list
     rows = []
     for expert, own, others in _turns(sample, regions):
         drawn = tuple(region for region in regions if region in own)
-        numbers = compare(_label_map(own, drawn), _majority(others), drawn, sample.record.eye)
-        rows.append({**_known(sample, _method(expert), others), **numbers})
+        numbers = compare(_label_map(own, drawn), _majority(others), drawn, sample.record.eye or eye)
+        rows.append({**_known(sample, _method(expert), others, eye), **numbers})
     return rows
 
 
 def model_rows(
-    sample: Sample, labels: Image, regions: Sequence[Region] = (DISC, CUP), model: str = "model"
+    sample: Sample,
+    labels: Image,
+    regions: Sequence[Region] = (DISC, CUP),
+    model: str = "model",
+    eye: Eye | None = None,
 ) -> list[Row]:
     """One row for a model in each expert's place, to stand beside `expert_rows`.
 
@@ -63,14 +68,15 @@ def model_rows(
         labels: H x W uint8, the model's label map.
         regions: What the label map was made with.
         model: What the model is called.
+        eye: As of `expert_rows`.
 
     Returns:
         As `expert_rows`; ``method`` is "MODEL for EXPERT".
     """
     return [
         {
-            **_known(sample, f"{model} for {_method(expert)}", others),
-            **compare(labels, _majority(others), regions, sample.record.eye),
+            **_known(sample, f"{model} for {_method(expert)}", others, eye),
+            **compare(labels, _majority(others), regions, sample.record.eye or eye),
         }
         for expert, _, others in _turns(sample, regions)
     ]
@@ -191,7 +197,7 @@ def _turns(sample: Sample, regions: Sequence[Region]) -> Iterator[tuple[str, dic
             yield expert, own, others
 
 
-def _known(sample: Sample, method: str, others: Drawn) -> Row:
+def _known(sample: Sample, method: str, others: Drawn, eye: Eye | None) -> Row:
     """What a row says before its numbers."""
     record = sample.record
     names = [*dict.fromkeys(annotation.expert for drawn in others.values() for annotation in drawn)]
@@ -203,7 +209,7 @@ def _known(sample: Sample, method: str, others: Drawn) -> Row:
         "name": record.name,
         "patient": record.patient,
         "diagnosis": record.diagnosis or "",
-        "eye": record.eye or "",
+        "eye": record.eye or eye or "",
     }
 
 

@@ -61,7 +61,9 @@ def photographs(tmp_path) -> Path:
 
 def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     assert {"config.yaml", "split.json", "test.json"} <= {path.name for path in run_folder.iterdir()}
-    assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {
+        f"{name}.{kind}" for name in ("best", "last") for kind in ("ckpt", "md")
+    }
     assert any("events.out.tfevents" in path.name for path in run_folder.iterdir())
     scores = json.loads((run_folder / "test.json").read_text())["scores"]
     assert {(row["source"], row["region"], row["metric"]) for row in scores} >= {
