@@ -147,7 +147,7 @@ class Findings:
             for number, segmenter in enumerate(bundle.segmenters, 1)
         }
         networks |= {"localiser": bundle.localiser.description} if bundle.localiser else {}
-        scores = [asdict(figure) | {"seen": MARKS[figure.seen]} for figure in self.figures if figure.method == MODEL]
+        scores = [asdict(figure) for figure in self.figures if figure.method == MODEL]
         return card(
             str(self.made_by[MODEL]).split(",")[0], networks, scores, list(self.protocols.values()), self.remarks
         )
