@@ -31,6 +31,14 @@ def test_of_its_own_data_the_new_patients_are_taken_in_order(split):
     assert set(keys(later)) == {*split.test, "one/00012", "one/00013", "one/00014"}
 
 
+def test_every_picture_of_a_known_patient_is_left_out(split):
+    fellows = Phantom(count=12, size=32, name="one")
+    records = [replace(record, name=f"1{record.name}", patient=record.name) for record in ONE.records]
+    fellows.__dict__["records"] = tuple(records)
+    tested = {key.removeprefix("one/") for key in split.test}
+    assert {subject.record.patient for subject in choose([fellows], Exposure([split]), own=split)} == tested
+
+
 def test_another_source_is_new(split):
     assert [subject.seen for subject in choose([TWO], Exposure([split]))] == ["no"] * 4
 
