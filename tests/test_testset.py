@@ -78,6 +78,12 @@ def test_a_file_is_known_under_another_name(tmp_path):
     ]
 
 
+def test_a_picture_that_is_there_twice_is_refused(tmp_path):
+    folder.build(tmp_path)
+    with pytest.raises(DatasetError, match="3 pictures that stand in two sources, such as one/a_left = two/a_left"):
+        choose([Folder(tmp_path, name="one"), Folder(tmp_path, name="two")], Exposure([]))
+
+
 def test_a_given_split_says_who_is_tested(split):
     given = replace(draw_split([*ONE.records, *TWO.records], seed=3), files={})
     found = choose([TWO], Exposure([split]), given=given)
