@@ -111,7 +111,7 @@ def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, 
     with pytest.raises(DatasetError, match=r"^got 3 of 8 pictures, such as folder/p0") as caught:
         run(best, tmp_path / "out", *other)
     assert "--allow_seen" in str(caught.value) and not (tmp_path / "out").exists()
-    assert run(best, tmp_path / "out", *other, "--allow_seen") == 0
+    assert run(best, tmp_path / "out", *other, "--allow-seen") == 0
     table = (tmp_path / "out" / "table.md").read_text()
     assert "folder (patients seen in training)" in table and "folder: patients seen in training (3 pictures)" in table
     assert "No picture is of a patient" not in table
@@ -163,7 +163,7 @@ def test_one_protocol_alone(best, tmp_path):
 def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
     assert run(best, tmp_path / "out") == 0
     figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])
-    assert figures.loc[("clean", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5, abs=0.51)
+    assert figures.loc[("clean", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5)
     assert figures.loc[("clean", "folder", "rim_min_ratio_auc")].n == 5
 
 

@@ -31,6 +31,14 @@ def test_of_its_own_data_the_new_patients_are_taken_in_order(split):
     assert set(keys(later)) == {*split.test, "one/00012", "one/00013", "one/00014"}
 
 
+def test_every_picture_of_a_known_patient_is_left_out(split):
+    fellows = Phantom(count=12, size=32, name="one")
+    records = [replace(record, name=f"1{record.name}", patient=record.name) for record in ONE.records]
+    fellows.__dict__["records"] = tuple(records)
+    tested = {key.removeprefix("one/") for key in split.test}
+    assert {subject.record.patient for subject in choose([fellows], Exposure([split]), own=split)} == tested
+
+
 def test_another_source_is_new(split):
     assert [subject.seen for subject in choose([TWO], Exposure([split]))] == ["no"] * 4
 
@@ -68,6 +76,12 @@ def test_a_file_is_known_under_another_name(tmp_path):
         "no",
         "no",
     ]
+
+
+def test_a_picture_that_is_there_twice_is_refused(tmp_path):
+    folder.build(tmp_path)
+    with pytest.raises(DatasetError, match="3 pictures that stand in two sources, such as one/a_left = two/a_left"):
+        choose([Folder(tmp_path, name="one"), Folder(tmp_path, name="two")], Exposure([]))
 
 
 def test_a_given_split_says_who_is_tested(split):
