@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from fundusseg.comparison import HOURS
 from fundusseg.exposure import MARKS, Seen
 from fundusseg.figures import ALL, BOTH, MACRO, Figure
 
@@ -24,8 +25,20 @@ NAMES = {
     "radii_ratio_above_0.90": "Radii ratio above 0.90",
     "radii_ratio_above_0.85": "Radii ratio above 0.85",
     "ece": "Calibration error",
-    "vertical_cdr_mae": "vCDR MAE",
+    **{
+        f"{ratio}_cdr_{statistic}": f"{ratio[0]}CDR {name}"
+        for ratio in ("vertical", "horizontal", "area")
+        for statistic, name in (
+            *(("mae", "MAE"), ("bias", "bias"), ("limit_low", "lower limit of agreement")),
+            *(("limit_high", "upper limit of agreement"), ("icc", "ICC(2,1)"), ("pearson", "Pearson's r")),
+        )
+    },
+    "rim_error": "Rim profile, absolute error",
+    **{name: f"Rim error at {hour} o'clock" for hour, name in enumerate(HOURS, 1)},
     "vertical_cdr_auc": "Glaucoma AUC",
+    "vertical_cdr_true_auc": "Glaucoma AUC of the experts' vCDR",
+    "rim_min_ratio_auc": "Glaucoma AUC of the narrowest rim",
+    "rim_min_ratio_true_auc": "Glaucoma AUC of the experts' narrowest rim",
 }
 """Of the metrics; others are shown by their own name."""
 
