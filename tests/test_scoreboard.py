@@ -36,8 +36,9 @@ def shown(table) -> str:
 def test_a_terminal_has_the_few_figures_with_intervals():
     assert columns(TABLE) == [("disc", "dice"), ("disc", "hd95_dd"), (BOTH, "vertical_cdr_mae")]
     text = shown(terminal(TABLE, "Evaluation of x"))
-    for words in ("clean", "seed", "0.951", "0.940\N{EN DASH}0.960", "2 undefined", "n 6", "[b]", "patients"):
+    for words in ("clean", "seed", "0.951", "0.940\N{EN DASH}0.960", "2 undefined", "n 6", "[b] **"):
         assert words in text, words
+    assert "** patients seen in training" in text and "* source" not in text
     assert "undefined (10)" in text and "Method" not in text and "IoU" not in text
 
 
