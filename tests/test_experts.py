@@ -149,7 +149,7 @@ HUMAN = 0.9 + 0.01 * RANDOM.standard_normal(40)
         (0.05, 0.01, 40, "above", "above a second expert by 0.0[45]"),
         (-0.05, 0.01, 40, "below", "below a second expert by 0.0[45].*beyond chance"),
         (0.0, 0.01, 40, "as good", "as good as a second expert to within 0.02"),
-        (0.0, 0.3, 10, "open", "neither shown to differ .* nor to be as good, with so few pictures .*p 0"),
+        (0.0, 0.3, 10, "open", "not shown to differ .* nor to be as good: too few pictures .*p 0"),
     ],
 )
 def test_the_sentence(shift, spread, count, word, said):
