@@ -8,7 +8,9 @@ wide the interval of the vertical cup/disc ratio must be. Nobody whom a segmente
 among them; but they chose the segmenter's checkpoint, so that on strangers the interval holds a little less.
 """
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.progress import track
@@ -16,6 +18,7 @@ from rich.progress import track
 from fundusseg import bundles, checkpoint
 from fundusseg.annotations import fuse
 from fundusseg.bundles import Bundle
+from fundusseg.card import card, card_path, write_card
 from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
@@ -56,9 +59,24 @@ def main(arguments: list[str]) -> int:
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )
+    write_card(_card(made, first.output, arguments, found), card_path(first.output))
     beside = "with" if first.localiser else "without"
     console.print(f"{first.output}: segmenters: {len(first.segmenters)}, {beside} localiser, {found}", soft_wrap=True)
+    console.print(f"Model card: {card_path(first.output)}", soft_wrap=True)
     return 0
+
+
+def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:
+    """The model card of all that is in the bundle."""
+    several = len(made.segmenters) > 1
+    parts = {f"segmenter {n}" if several else "segmenter": one for n, one in enumerate(made.segmenters, start=1)}
+    parts |= {"localiser": made.localiser} if made.localiser else {}
+    remarks = [
+        f"Of the vertical ratio: {found}.",
+        f"Bundled by `{shlex.join(['python', '-m', 'fundusseg.bundle', *arguments])}`.",
+        f"`python -m fundusseg.evaluate --checkpoint {output}` scores it, with intervals.",
+    ]
+    return card(Path(output).name, {name: part.description for name, part in parts.items()}, remarks=remarks)
 
 
 def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibration:

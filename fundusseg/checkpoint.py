@@ -4,9 +4,11 @@ It is a Lightning checkpoint with one more entry, `KEY`.
 """
 
 import inspect
+import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib import import_module
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from fundusseg.splits import Split
 
 KEY = "fundusseg"
 _NETWORK = "model."
+_LIBRARIES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
+"""Whose version a training's numbers may hang on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Description:
         sources: Licence of every source it was trained on.
         configuration: The run's whole resolved YAML; empty where no command line made it.
         split: Who was trained on, chosen on and tested; None where it is not known.
+        command: What was typed; empty where it is not known, as in older checkpoints.
+        versions: Of Python and the libraries, by name; empty in older checkpoints.
     """
 
     version: str
@@ -45,6 +51,8 @@ class Description:
     sources: dict[str, str]
     configuration: str
     split: Split | None
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types only."""
@@ -58,6 +66,8 @@ class Description:
             "sources": dict(self.sources),
             "configuration": self.configuration,
             "split": None if self.split is None else self.split.as_dict(),
+            "command": self.command,
+            "versions": dict(self.versions),
         }
 
     @classmethod
@@ -74,6 +84,8 @@ class Description:
             sources=content["sources"],
             configuration=content["configuration"],
             split=None if split is None else Split.from_dict(split),
+            command=content.get("command", ""),
+            versions=content.get("versions", {}),
         )
 
 
@@ -85,6 +97,7 @@ def describe(
     sources: Mapping[str, str],
     configuration: str = "",
     split: Split | None = None,
+    command: str = "",
 ) -> Description:
     """Describe a network and its run.
 
@@ -92,7 +105,20 @@ def describe(
         ConfigurationError: The network does not say how it was built.
     """
     spec = network_spec(network, configuration)
-    return Description(__version__, spec, preparation, dict(thresholds), dict(sources), configuration, split)
+    made = (dict(thresholds), dict(sources), configuration, split, command, versions())
+    return Description(__version__, spec, preparation, *made)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that are installed, by name."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:  # opencv has several names
+            continue
+    return found
 
 
 def network_spec(network: nn.Module, configuration: str = "") -> dict[str, Any]:

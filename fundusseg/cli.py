@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shlex
 import sys
 import traceback
 import warnings
@@ -47,7 +48,7 @@ FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
 """Settings of the data that a checkpoint decides: how pictures become squares."""
 
 TRAINING = {
-    *("split", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
+    *("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
     *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
 }
 """Settings of the data that only training asks for."""
@@ -255,6 +256,7 @@ class FundusCLI(LightningCLI):
     """The training command: every argument of data, model, trainer and callbacks, from YAML and dotted overrides."""
 
     def __init__(self, args: Sequence[str]) -> None:
+        self.command = shlex.join(["python", "-m", "fundusseg.fit", *args])
         super().__init__(
             SegmentationTask,
             FundusDataModule,
@@ -328,6 +330,7 @@ class FundusCLI(LightningCLI):
         # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
         callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
         self.model.configuration = self.parser.dump(self.config, skip_unset=False)
+        self.model.command = self.command
         plain = yaml.safe_load(self.model.configuration)
         self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
 

@@ -27,7 +27,7 @@ from fundusseg.prepared import AS_IT_IS, PaddedDataset, PreparedDataset, Store
 from fundusseg.resident import ResidentDataset, ResidentSet, check_augmentation
 from fundusseg.sample import CUP, DISC, Record, Region, Subset
 from fundusseg.sampling import SourceSampler
-from fundusseg.splits import SUBSETS, Split, draw_split
+from fundusseg.splits import SUBSETS, Split, SplitBy, draw_split
 from fundusseg.variants import Variants
 
 
@@ -52,7 +52,9 @@ class FundusDataModule(LightningDataModule):
         variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.
         train_augmentation: None takes flips, rotation, scale, shift and colour.
         eval_augmentation: For validation and test; None leaves the pictures as they are.
-        split: JSON file of a former run; None draws a split.
+        split: JSON file of a former run, which says itself what it was split by; None draws a split.
+        split_by: What is never in two subsets: a patient; or only an image, as in many published tables, so that
+            images of one patient may be in several. Every table says which.
         val_share: Share of the patients that are not tested, for choosing the model.
         test_share: Share of all patients to test on, where the publisher set none apart.
         folds: Number of cross-validation folds; the publishers' division is then put aside.
@@ -85,6 +87,7 @@ class FundusDataModule(LightningDataModule):
         train_augmentation: Augmentation | None = None,
         eval_augmentation: Augmentation | None = None,
         split: str | None = None,
+        split_by: SplitBy = "patient",
         val_share: float = 0.15,
         test_share: float = 0.2,
         folds: int | None = None,
@@ -116,7 +119,7 @@ class FundusDataModule(LightningDataModule):
         self.weights = _weights(self.sources, source_weights)
         self.drop_duplicates_from = tuple(drop_duplicates_from)
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
-        self.split = self._split(split, shares)
+        self.split = self._split(split, {**shares, "by": split_by})
         self.subsets: dict[Subset, PreparedDataset] = {}
         self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)

@@ -1,92 +1,143 @@
-"""Score a checkpoint on patients that it was neither trained nor chosen on.
+"""Score a checkpoint or a bundle on patients that it was neither trained nor chosen on, at the photographs' own size.
 
     python -m fundusseg.evaluate --checkpoint best.ckpt
     python -m fundusseg.evaluate --checkpoint best.ckpt --config other.yaml --data.root FOLDER
+    python -m fundusseg.evaluate --checkpoint best.ckpt --localiser localiser.ckpt --against other.ckpt
 
-Without a configuration it takes the checkpoint's own datasets. From a configuration only its `data` is read.
+Without a configuration it takes the checkpoint's own datasets. From a configuration only its `data` is read, and of
+that only the datasets. Every picture is scored under two protocols: `clean`, as in use, and `seed`, as the original
+evaluation of Civit-Masot et al. 2019 did it, so that the table shows what the protocol alone is worth.
+
+Writes table.md, figures.csv and figures.json (every figure with n, undefined and a 95% interval), images.csv (a row for
+each picture), reliability.csv, worst/ (pictures of the worst cases), model_card.md, and with --against differences.csv.
+A picture that cannot be scored is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
-from dataclasses import asdict
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
-
-from fundusseg import checkpoint
-from fundusseg.checkpoint import Description
-from fundusseg.cli import (
-    ACCELERATORS,
-    FIXED,
-    TRAINING,
-    Parser,
-    console,
-    hardware,
-    prepare_process,
-    run,
-    scored_data,
-)
+from fundusseg import __version__, xla
+from fundusseg.bundles import Bundle
+from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
 from fundusseg.datamodule import FundusDataModule
-from fundusseg.errors import CheckpointError
-from fundusseg.report import score_table, write_scores
-from fundusseg.splits import unseen
-from fundusseg.task import SegmentationTask
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError
+from fundusseg.evaluation import MODEL, OTHER, Evaluation, Scored, Subject
+from fundusseg.exposure import Exposure
+from fundusseg.findings import Findings
+from fundusseg.predictor import Predictor
+from fundusseg.progress import progress
+from fundusseg.protocols import PROTOCOLS
+from fundusseg.scoreboard import terminal
+from fundusseg.segmenter import Segmenter
+from fundusseg.splits import Split
+from fundusseg.testset import choose
+from fundusseg.worst import Worst
 
 
 def parser() -> Parser:
     """The command's arguments."""
     parser = Parser(prog="fundusseg evaluate", description="Score a checkpoint on patients it has never seen.")
-    parser.add_argument("--checkpoint", required=True, type=str, help="What fit wrote.")
-    parser.add_argument("--config", type=str | None, help="YAML whose data section is scored.")
-    parser.add_argument("--output", type=str | None, help="Folder for the table; evaluation/ beside the checkpoint.")
-    parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="Where to compute.")
-    parser.add_argument("--devices", default="auto", type=int | str, help="How many of them.")
-    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
+    parser.add_argument("--checkpoint", required=True, type=str, help="What fit or bundle wrote.")
+    parser.add_argument("--localiser", type=str | None, help="Checkpoint that finds the disc, in place of a bundle's.")
+    parser.add_argument("--against", type=str | None, help="Another checkpoint or bundle, on the same pictures.")
+    parser.add_argument("--config", type=str | None, help="YAML whose datasets are scored.")
+    parser.add_argument("--output", type=str | None, help="Folder for the results; evaluation/ beside the checkpoint.")
+    parser.add_argument(
+        "--protocols", nargs="+", type=Literal["clean", "seed"], default=["clean", "seed"], help="How to score."
+    )
+    parser.add_argument("--allow_seen", action="store_true", help="Score known patients too; the table says so.")
+    parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
+    parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
+    parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that compare.")
+    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING - {"split"}, instantiate=False)
     return parser
 
 
 def main(arguments: list[str]) -> int:
-    """Evaluate; returns the exit code."""
+    """Evaluate; returns the exit code: 0, or 1 when a picture could not be scored."""
     prepare_process()
     command = parser()
     first = command.parse_args(arguments)
-    description, _ = checkpoint.load(first.checkpoint)
-    settings = scored_data(command, arguments, first.config, description.configuration)
-    datamodule = _unseen_data(settings.data.as_dict(), description)
-    task = SegmentationTask.from_checkpoint(settings.checkpoint, datamodule.sources)
-    callbacks: list[Callback] = [RichProgressBar(leave=False)]
-    where = hardware(settings.accelerator, settings.devices, datamodule.batch_size)
-    trainer = Trainer(**where, logger=False, callbacks=callbacks, enable_model_summary=False)
-    trainer.test(task, datamodule=datamodule, verbose=False)
-    folder = f"evaluation-{Path(settings.config).stem}" if settings.config else "evaluation"
-    output = Path(settings.output or Path(settings.checkpoint).parent / folder)
-    if trainer.is_global_zero:
-        write_scores(task.results["test"], datamodule.preparation.protocol, output / "scores")
-        title = f"Unseen patients, {settings.checkpoint}"
-        console.print(score_table([asdict(s) for s in task.results["test"]], title, datamodule.preparation.protocol))
-        console.print(f"Scores: {output}", soft_wrap=True)
-    return 0
+    if first.workers < 1:
+        raise ConfigurationError(f"{first.workers} workers", "1 or more", "correct --workers")
+    methods = _methods(first)
+    own = methods[MODEL].description
+    settings = scored_data(command, arguments, first.config, own.configuration)
+    datasets = [dataset.under(settings.data.root) for dataset in settings.data.datasets or [Phantom()]]
+    exposure = Exposure([segmenter.description.split for one in methods.values() for segmenter in _networks(one)])
+    given = Split.load(settings.data.split) if settings.data.split else None
+    subjects = choose(datasets, exposure, None if first.config else own.split, given, first.allow_seen)
+    worst, protocols = Worst(), [PROTOCOLS[name] for name in dict.fromkeys(first.protocols)]
+    scored = _score(Evaluation(methods, protocols, worst), subjects, first.workers)
+    findings = Findings(scored, methods, protocols, _made_by(first))
+    folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
+    output = Path(first.output or Path(first.checkpoint).parent / folder)
+    findings.write(output, worst)
+    _say(findings, output)
+    return 1 if findings.failures else 0
 
 
-def _unseen_data(settings: dict[str, Any], description: Description) -> FundusDataModule:
-    """The data to score: prepared as in training, and only patients that the run did not use."""
-    preparation = description.preparation
-    datamodule = FundusDataModule(
-        **settings,
-        regions=preparation.regions,
-        image_size=preparation.image_size,
-        roi=preparation.roi,
-        roi_scale=preparation.roi_scale,
-        clahe=preparation.clahe,
-    )
-    if description.split is None:
-        raise CheckpointError(
-            "a checkpoint that does not say whom it was trained on",
-            "one that was trained through FundusDataModule",
-            "train with `fit`, or hand the data module to the Trainer",
-        )
-    datamodule.split = unseen(datamodule.records, description.split, datamodule.digests())
-    return datamodule
+def _methods(settings: Any) -> dict[str, Predictor]:
+    """The networks by method."""
+    device = str(xla.device()) if settings.device in ("tpu", "xla") else settings.device
+    localiser = Segmenter.from_checkpoint(settings.localiser, device) if settings.localiser else None
+    found = {}
+    for method, path in ((MODEL, settings.checkpoint), (OTHER, settings.against)):
+        if path is None:
+            continue
+        bundle = Bundle.load(path, device)
+        if localiser is not None and (method == MODEL or bundle.localiser is None):
+            bundle = replace(bundle, localiser=localiser)
+        found[method] = Predictor(bundle, views=settings.views)
+    return found
+
+
+def _networks(predictor: Predictor) -> list[Segmenter]:
+    bundle = predictor.bundle
+    return [*bundle.segmenters, *([bundle.localiser] if bundle.localiser else [])]
+
+
+def _score(evaluation: Evaluation, subjects: Sequence[Subject], workers: int) -> list[Scored]:
+    """Everything, with a bar."""
+    scored = []
+    with progress(len(subjects), 0, console) as advance:
+        for one in evaluation(subjects, workers):
+            scored.append(one)
+            advance()
+    return scored
+
+
+def _made_by(settings: Any) -> dict[str, str]:
+    """Files and version, as every output names them; no folder, so that the same files give the same bytes."""
+    files = {MODEL: settings.checkpoint, "localiser": settings.localiser, OTHER: settings.against}
+    return {
+        **{what: f"{Path(file).name}, sha256 {_digest(Path(file))}" for what, file in files.items() if file},
+        "fundusseg": __version__,
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _say(findings: Findings, output: Path) -> None:
+    """Print the few figures and every sentence; all else is in the files."""
+    if findings.figures:
+        console.print(terminal(findings.figures, findings.title))
+    said = [*findings.protocols.values(), *findings.remarks]
+    said += [contrast.sentence for contrast in findings.contrasts]
+    said += [standing.sentence for standing in findings.standings]
+    for sentence in said:
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    for name, reason in findings.failures.items():
+        console.print(f"{name} not scored: {reason}", style="red", soft_wrap=True, markup=False)
+    done = findings.pictures - len(findings.failures)
+    console.print(f"{done} of {findings.pictures} pictures scored: {output}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,14 @@ from pathlib import Path
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg import checkpoint
+from fundusseg.card import card, card_path, write_card
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
 from fundusseg.preemption import EXIT_CODE, Preemption
 from fundusseg.report import score_table, write_scores
 from fundusseg.splits import SUBSETS
+
+EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size, with intervals."
 
 
 def main(arguments: list[str]) -> int:
@@ -58,8 +61,25 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
         cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
     if cli.trainer.is_global_zero:
         cli.datamodule.split.save(folder / "split.json")
+        _write_cards(cli, Path(best))
         _say_what_came_out(cli, Path(best), folder)
     return 0
+
+
+def _protocol(cli: FundusCLI) -> str:
+    """How the test's scores come about."""
+    return f"{cli.model.preparation.protocol}; {cli.datamodule.split.protocol}"
+
+
+def _write_cards(cli: FundusCLI, best: Path) -> None:
+    """Write a model card beside every checkpoint of the run; the best one's holds the test."""
+    scores = [asdict(score) for score in cli.model.results.get("test", [])]
+    for path in sorted(best.parent.glob("*.ckpt")):
+        description, _ = checkpoint.load(path)
+        found, protocols, remarks = (
+            ([], [], []) if path != best else (scores, [_protocol(cli)], [EVALUATE.format(path)])
+        )
+        write_card(card(path.name, {"segmenter": description}, found, protocols, remarks), card_path(path))
 
 
 def _say_what_is_trained(cli: FundusCLI) -> None:
@@ -76,12 +96,14 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
 def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     """Print the table, where the files lie, and what to type next."""
     scores, preparation = cli.model.results.get("test", []), cli.model.preparation
+    protocol = _protocol(cli)
     if scores:
-        write_scores(scores, preparation.protocol, folder / "test")
-        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", preparation.protocol))
+        write_scores(scores, protocol, folder / "test")
+        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", protocol))
     else:
         console.print("No patient was set apart for a test: nothing was tested.")
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)
+    console.print(f"Model card: {card_path(best)}", soft_wrap=True)
     if dropped := cli.datamodule.split.dropped:
         console.print(f"Left out, shown in another source or subset too: {', '.join(dropped)}", soft_wrap=True)
     pictures = "DISC_CROPS" if preparation.roi == "disc" else "PHOTOGRAPHS"

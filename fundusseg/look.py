@@ -38,14 +38,8 @@ class Look:
     ) -> None:
         self.box, self.found, self.thresholds, self.smoothing = box, found, thresholds, smoothing
         self.regions = tuple(thresholds)
-        height, width = image.shape[:2]
-        # Only the square is brought to native size: a photograph is many times larger.
-        top, left = min(max(0, box.top), height - 1), min(max(0, box.left), width - 1)
-        bottom, right = max(top + 1, min(height, box.top + box.height)), max(left + 1, min(width, box.left + box.width))
-        moved, shape = Box(box.top - top, box.left - left, box.height, box.width), (bottom - top, right - left)
-        self._probabilities = _enlarged(found, moved, shape)
-        self._inside = (slice(top, bottom), slice(left, right))
-        self.labels: Image = np.zeros((height, width), np.uint8)
+        self._inside, self._probabilities = enlarge(found, box, image.shape[:2])
+        self.labels: Image = np.zeros(image.shape[:2], np.uint8)
         self.labels[self._inside] = label_map(self._probabilities, self.regions, thresholds, smoothing)
         self.disc: npt.NDArray[np.bool_] = (
             region_mask(self.labels, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
@@ -79,7 +73,28 @@ class Look:
         return float(np.std(ratios, ddof=1)) if len(ratios) > 1 else math.nan
 
 
-def _enlarged(found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def enlarge(
+    found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice], npt.NDArray[np.float32]]:
+    """Bring a square to native size; of a photograph, which is many times larger, nothing else.
+
+    Args:
+        found: V x R x S x S probabilities of each network.
+        box: The square.
+        shape: Height and width of the photograph.
+
+    Returns:
+        Rows and columns of the square that lie in the photograph, and there the mean of all networks and views, R x
+        rows x columns.
+    """
+    height, width = shape
+    top, left = min(max(0, box.top), height - 1), min(max(0, box.left), width - 1)
+    bottom, right = max(top + 1, min(height, box.top + box.height)), max(left + 1, min(width, box.left + box.width))
+    moved, inside = Box(box.top - top, box.left - left, box.height, box.width), (slice(top, bottom), slice(left, right))
+    return inside, _mean(found, moved, (bottom - top, right - left))
+
+
+def _mean(found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Mean of all networks and views, R x H x W.
 
     Networks of one size are averaged before they are enlarged, which is the same: a photograph of 60 megapixels takes

@@ -114,6 +114,12 @@ class Predictor:
         """Of the first segmenter; all have its regions."""
         return self.bundle.segmenters[0].description
 
+    @property
+    def thresholds(self) -> dict[Region, float]:
+        """Of each region, the mean of the segmenters' own."""
+        all_of_them = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
+        return {region: float(np.mean([t[region] for t in all_of_them])) for region in all_of_them[0]}
+
     def __call__(self, image: Image, eye: Eye | None = None, name: str = "") -> Prediction:
         """Segment one photograph.
 
@@ -147,6 +153,10 @@ class Predictor:
             )
         ]
 
+    def look(self, image: Image, box: Box, threshold: float) -> Look:
+        """Segment one given square of a photograph, seen once as it is, with one threshold for all regions."""
+        return self._segment([image], [box], 1, threshold)[0]
+
     def _look(self, images: Sequence[Image], places: Sequence[Place | None]) -> list[Look]:
         """Twice for networks that want the disc in the middle: the localiser's or the first look's is only near it."""
         preparation = self.description.preparation
@@ -166,8 +176,10 @@ class Predictor:
                 looks[position] = look
         return looks
 
-    def _segment(self, images: Sequence[Image], boxes: Sequence[Box], views: int) -> list[Look]:
-        """Every network at all squares at once."""
+    def _segment(
+        self, images: Sequence[Image], boxes: Sequence[Box], views: int, threshold: float | None = None
+    ) -> list[Look]:
+        """Every network at all squares at once; without a threshold, with the networks' own."""
         if not images:
             return []
         found = []
@@ -175,10 +187,9 @@ class Predictor:
             prepare = segmenter.description.preparation.picture
             pictures = np.stack([prepare(image, box) for image, box in zip(images, boxes, strict=True)])
             found.append(segmenter(pictures, views))
-        thresholds = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
-        mean = {region: float(np.mean([t[region] for t in thresholds])) for region in thresholds[0]}
+        thresholds = self.thresholds if threshold is None else dict.fromkeys(self.thresholds, threshold)
         return [
-            Look(image, box, [views[:, position] for views in found], mean, self.smoothing)
+            Look(image, box, [views[:, position] for views in found], thresholds, self.smoothing)
             for position, (image, box) in enumerate(zip(images, boxes, strict=True))
         ]
 

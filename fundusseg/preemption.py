@@ -18,6 +18,7 @@ from torchmetrics import Metric
 from fundusseg import xla
 from fundusseg.checkpoint import KEY
 from fundusseg.errors import ConfigurationError
+from fundusseg.splits import Split
 
 EXIT_CODE = 128 + signal.SIGTERM
 """What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
@@ -177,7 +178,7 @@ def position(trainer: Trainer) -> tuple[int, int]:
 
 def _same_data(trainer: Trainer, checkpoint: dict[str, Any]) -> bool:
     split: Any = getattr(getattr(trainer, "datamodule", None), "split", None)
-    return split is None or checkpoint[KEY]["split"] == split.as_dict()
+    return split is None or Split.from_dict(checkpoint[KEY]["split"]) == split
 
 
 def _processes(trainer: Trainer) -> int:

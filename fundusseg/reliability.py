@@ -10,7 +10,8 @@ from fundusseg.overlap import same_size
 BINS = 15
 """Bins of equal width, as in Guo 2017."""
 
-_UNIT = 2**24
+_SHIFT = 24
+_UNIT = 2**_SHIFT
 """Probabilities are summed as whole multiples of 1 / 2**24: as fine as float32, and the same in any order."""
 
 
@@ -40,14 +41,11 @@ class Reliability:
             ImageError: They differ in size.
         """
         same_size(probabilities, truth)
-        units = np.rint(probabilities.ravel().astype(np.float64) * _UNIT).astype(np.int64)
-        bins = np.minimum(units * BINS // _UNIT, BINS - 1)
+        units = np.rint(probabilities.ravel() * np.float32(_UNIT)).astype(np.int64)
+        bins = np.minimum(units * BINS >> _SHIFT, BINS - 1)
+        pixels = np.bincount(bins + BINS * truth.ravel(), minlength=2 * BINS).reshape(2, BINS).astype(np.int64)
         sums = np.bincount(bins, units, BINS)  # whole numbers below 2**53: exact as floats
-        return cls(
-            np.bincount(bins, minlength=BINS).astype(np.int64),
-            np.bincount(bins[truth.ravel()], minlength=BINS).astype(np.int64),
-            sums.astype(np.int64),
-        )
+        return cls(pixels.sum(0), pixels[1], sums.astype(np.int64))
 
     @classmethod
     def empty(cls) -> "Reliability":
@@ -71,6 +69,11 @@ class Reliability:
         """
         pixels = int(self.count.sum())
         return float(np.abs(self.units / _UNIT - self.true).sum()) / pixels if pixels else float("nan")
+
+    @property
+    def excess(self) -> npt.NDArray[np.float64]:
+        """(15,): the sum of each bin's probabilities less its true pixels; 0 where the network is calibrated."""
+        return np.asarray(self.units / _UNIT - self.true, np.float64)
 
     def curve(self) -> list[tuple[float, float, int]]:
         """Mean probability, share true and pixels of each bin, from 0 up; NaN, NaN, 0 for an empty one."""

@@ -27,7 +27,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     frame = pd.DataFrame([dict(row) for row in rows], columns=columns)
-    _write(path, frame.to_csv(index=False, lineterminator="\n"))
+    write_text(frame.to_csv(index=False, lineterminator="\n"), path)
 
 
 def write_json(content: Any, path: str | Path) -> None:
@@ -37,7 +37,7 @@ def write_json(content: Any, path: str | Path) -> None:
         content: Mappings, sequences, dataclasses, paths, numpy arrays and plain values, nested as you like.
         path: The file; its folder is made when it is missing.
     """
-    _write(path, json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_scores(scores: Sequence[Any], protocol: str, path: Path) -> None:
@@ -114,7 +114,7 @@ def _plain(content: Any) -> Any:
     return str(content) if isinstance(content, Path) else content
 
 
-def _write(path: str | Path, text: str) -> None:
+def write_text(text: str, path: str | Path) -> None:
     """Write beside the file, then put it in its place."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

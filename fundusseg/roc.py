@@ -24,6 +24,7 @@ class Auc:
         high: Upper bound. A perfect separation has no spread: its interval is 1 to 1, whatever n.
         positives: Pictures of each class that have a score.
         negatives: As above.
+        deviation: Standard error of the area; NaN where the interval is.
     """
 
     value: float
@@ -31,6 +32,7 @@ class Auc:
     high: float
     positives: int
     negatives: int
+    deviation: float = _NAN
 
 
 def auc(
@@ -70,7 +72,7 @@ def auc(
     z = float(special.ndtri((1 + level) / 2))
     low, high = value - z * deviation, value + z * deviation
     # max and min would lose a NaN.
-    return Auc(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), positives, negatives)
+    return Auc(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), positives, negatives, deviation)
 
 
 def _placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:

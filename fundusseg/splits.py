@@ -1,4 +1,4 @@
-"""Who is trained on, who chooses the model, who is tested: deterministic, by patient, saved as JSON."""
+"""Who is trained on, who chooses the model, who is tested: deterministic, by patient unless told, saved as JSON."""
 
 import hashlib
 import json
@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 
 SUBSETS: tuple[Subset, ...] = ("train", "val", "test")
+
+SplitBy: TypeAlias = Literal["patient", "image"]
+"""What is never in two subsets. Images by themselves are how many published tables were made, and flatter them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Split:
         dropped: What is left out because another source or subset shows the same photograph.
         patients: Patient (``source/patient``) of each picture, by key.
         files: Digest of each picture's files, by key; empty where it is not known.
+        by: What is kept together: all images of a patient, or each image by itself.
     """
 
     train: tuple[str, ...]
@@ -33,6 +37,19 @@ class Split:
     dropped: tuple[str, ...] = ()
     patients: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    by: SplitBy = "patient"
+
+    @property
+    def protocol(self) -> str:
+        """How the split was made, for the caption of a table."""
+        if self.by == "image":
+            return "split by image: images of one patient may be on both sides"
+        return "split by patient"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that the split says, so that two runs can be seen to share it."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
     def keys(self, subset: Subset) -> tuple[str, ...]:
         """The keys of one subset."""
@@ -52,7 +69,8 @@ class Split:
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON and checkpoints."""
         content: dict[str, Any] = {subset: list(self.keys(subset)) for subset in SUBSETS}
-        return content | {"dropped": list(self.dropped), "patients": dict(self.patients), "files": dict(self.files)}
+        content |= {"dropped": list(self.dropped), "patients": dict(self.patients), "files": dict(self.files)}
+        return content | {"by": self.by}
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
@@ -62,6 +80,8 @@ class Split:
             ConfigurationError: The content is not three lists of keys.
         """
         try:
+            by = content.get("by", "patient")  # all older ones are
+            _check_by(by)
             subsets = {subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS}
             return cls(
                 subsets["train"],
@@ -70,6 +90,7 @@ class Split:
                 tuple(content.get("dropped", ())),
                 dict(content.get("patients", {})),
                 dict(content.get("files", {})),
+                by,
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
@@ -100,7 +121,8 @@ class Split:
         """Refuse a split that does not belong to these records, or that shares a patient.
 
         Raises:
-            DatasetError: A record is missing on either side, or a patient stands in two subsets.
+            DatasetError: A record is missing on either side, or stands in two subsets, or its patient does and the
+                split is not one by image.
         """
         known = {record.key for record in records}
         listed = {key for subset in SUBSETS for key in self.keys(subset)} | set(self.dropped)
@@ -111,7 +133,7 @@ class Split:
                     "the very pictures that the split was made of",
                     "restore the data, or leave --data.split out to draw a new split",
                 )
-        _refuse_shared_patients(records, self)
+        _refuse_shared(records, self)
 
     def check_files(self, digests: Mapping[str, str]) -> None:
         """Refuse a split whose pictures or annotations have changed since.
@@ -140,6 +162,7 @@ def draw_split(
     folds: int | None = None,
     fold: int = 0,
     test_sources: Sequence[str] = (),
+    by: SplitBy = "patient",
 ) -> Split:
     """Divide every source by patient, each diagnosis in proportion.
 
@@ -154,11 +177,16 @@ def draw_split(
         folds: Number of cross-validation folds; the publishers' division is then put aside.
         fold: Which fold is tested, 0 to ``folds - 1``.
         test_sources: Sources that are tested whole; then nobody of the others is (leave one source out).
+        by: ``image`` takes every image as if it were of a patient of its own.
 
     Raises:
-        ConfigurationError: A share, a fold or a source is out of range.
-        DatasetError: A publisher's division shares a patient.
+        ConfigurationError: A share, a fold, a source or ``by`` is out of range.
+        DatasetError: A publisher's division shares a patient, and the split is by patient.
     """
+    _check_by(by)
+    patients = {record.key: _patient(record) for record in records}
+    if by == "image":
+        records = [replace(record, patient=record.name) for record in records]
     by_source: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_source[record.source].append(record)
@@ -181,8 +209,8 @@ def draw_split(
             drawn: Subset = "test" if record.patient in tested else "val" if record.patient in held else "train"
             subset_of[record.key] = place.get(record.key, drawn)
     train, chosen, last = (tuple(key for key, subset in subset_of.items() if subset == name) for name in SUBSETS)
-    split = Split(train, chosen, last, patients={record.key: _patient(record) for record in records})
-    _refuse_shared_patients(records, split)
+    split = Split(train, chosen, last, patients=patients, by=by)
+    _refuse_shared(records, split)
     return split
 
 
@@ -211,6 +239,11 @@ def unseen(records: Sequence[Record], known: Split, files: Mapping[str, str]) ->
             "give other data with --config, or train with a larger --data.test_share",
         )
     return Split((), (), test, patients={record.key: _patient(record) for record in new})
+
+
+def _check_by(by: str) -> None:
+    if by not in get_args(SplitBy):
+        raise ConfigurationError(f"a split by {by!r}", f"one by {' or '.join(get_args(SplitBy))}", "correct it")
 
 
 def _check_shares(
@@ -262,14 +295,16 @@ def _every(patients: Sequence[str], share: float) -> list[str]:
     return [patients[(2 * turn + 1) * count // (2 * wanted)] for turn in range(wanted)]
 
 
-def _refuse_shared_patients(records: Sequence[Record], split: Split) -> None:
+def _refuse_shared(records: Sequence[Record], split: Split) -> None:
+    """Refuse a patient in two subsets; of a split by image, an image."""
     seen: dict[tuple[str, str], Subset] = {}
     for subset in SUBSETS:
         for record in split.select(records, subset):
-            first = seen.setdefault((record.source, record.patient), subset)
+            unit = record.patient if split.by == "patient" else record.name
+            first = seen.setdefault((record.source, unit), subset)
             if first != subset:
                 raise DatasetError(
-                    f"patient {record.patient} of {record.source} in both {first} and {subset}",
-                    "each patient in one subset",
+                    f"{split.by} {unit} of {record.source} in both {first} and {subset}",
+                    f"each {split.by} in one subset",
                     "correct the patient column, or leave the split to be drawn",
                 )

@@ -61,6 +61,8 @@ class SegmentationTask(LightningModule):
         self.register_buffer("thresholds", torch.full((len(self.regions),), 0.5))
         self.configuration = ""
         """The whole resolved YAML, where a command line made the task: it travels in the checkpoint."""
+        self.command = ""
+        """What was typed there: it travels too."""
         self.results: dict[str, list[Score]] = {}
         """The last scores of each stage."""
         self._check_network()
@@ -205,6 +207,7 @@ class SegmentationTask(LightningModule):
             sources=self.sources,
             configuration=self.configuration,
             split=getattr(getattr(self.trainer, "datamodule", None), "split", None),
+            command=self.command,
         ).as_dict()
 
     def on_load_checkpoint(self, content: dict[str, Any]) -> None:

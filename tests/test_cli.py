@@ -61,7 +61,9 @@ def photographs(tmp_path) -> Path:
 
 def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     assert {"config.yaml", "split.json", "test.json"} <= {path.name for path in run_folder.iterdir()}
-    assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {
+        f"{name}.{kind}" for name in ("best", "last") for kind in ("ckpt", "md")
+    }
     assert any("events.out.tfevents" in path.name for path in run_folder.iterdir())
     scores = json.loads((run_folder / "test.json").read_text())["scores"]
     assert {(row["source"], row["region"], row["metric"]) for row in scores} >= {
@@ -102,7 +104,8 @@ def test_a_run_goes_on_from_its_last_epoch_to_the_same_weights(tmp_path, monkeyp
 
 def test_evaluate_needs_only_the_file_and_repeats_the_test(run_folder, best, tmp_path):
     assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path), "--accelerator=cpu"]) == 0
-    assert json.loads((tmp_path / "scores.json").read_text()) == json.loads((run_folder / "test.json").read_text())
+    again, first = (json.loads(path.read_text()) for path in (tmp_path / "scores.json", run_folder / "test.json"))
+    assert again["scores"] == first["scores"] and first["protocol"].endswith("split by patient")
 
 
 def test_evaluate_other_data_leaves_out_known_patients(best, tmp_path):

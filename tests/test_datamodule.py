@@ -118,6 +118,18 @@ def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
     assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
 
 
+def test_a_split_by_image_still_refuses_one_photograph_in_two_subsets(tmp_path):
+    drions_db.build(tmp_path / "data", count=12)
+    pictures = sorted((tmp_path / "data" / "DRIONS-DB" / "images").iterdir())
+    settings = {"datasets": [DrionsDB(tmp_path / "data")], "regions": ("disc",), "split_by": "image", "test_share": 0.4}
+    split = module(tmp_path / "before", **settings).split
+    assert split.by == "image"
+    names = [next(part for part in pictures if part.stem in key) for key in (split.train[0], split.test[0])]
+    names[1].write_bytes(names[0].read_bytes())
+    with pytest.raises(DatasetError, match="near-identical pictures"):
+        module(tmp_path / "after", **settings)
+
+
 COHORT = st.lists(st.tuples(st.integers(4, 9), st.integers(0, 1)), min_size=2, max_size=3)
 
 

@@ -41,6 +41,12 @@ FORBIDDEN = {
     "roc": {"torch"},
     "reliability": {"torch"},
     "paired": {"torch"},
+    "sums": {"torch"},
+    "comparison": {"torch"},
+    "figures": {"torch"},
+    "differences": {"torch"},
+    "scoreboard": {"torch"},
+    "worst": {"torch"},
     "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
     "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
 }
@@ -95,7 +101,20 @@ def test_the_arrows_make_no_circle():
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".measures", ".masks", ".roi", ".plot", ".chart", ".eye", ".agreement", ".report"]
+    "module",
+    [
+        "",
+        ".measures",
+        ".masks",
+        ".roi",
+        ".plot",
+        ".chart",
+        ".eye",
+        ".agreement",
+        ".report",
+        ".scoreboard",
+        ".differences",
+    ],
 )
 def test_numpy_side_loads_no_torch(module):
     code = f"import sys, fundusseg{module}; sys.exit('torch' in sys.modules)"

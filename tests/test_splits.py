@@ -84,6 +84,61 @@ def test_publishers_division_that_shares_a_patient_is_refused():
         draw_split([record("a", 0, 7, "test"), record("a", 1, 7, "train")], val=0)
 
 
+def test_a_split_by_image_is_one_of_images_and_says_so(tmp_path):
+    records = [record("a", n, n // 2) for n in range(100)]
+    split = draw_split(records, by="image")
+    subsets = [split.select(records, subset) for subset in ("train", "val", "test")]
+    assert sorted(r.key for part in subsets for r in part) == sorted(r.key for r in records)
+    patients = [{r.patient for r in part} for part in subsets]
+    assert patients[0] & patients[1] and patients[0] & patients[2]
+    assert split.patients["a/003"] == "a/1", "who the patients are is still known"
+    assert "images of one patient may be on both sides" in split.protocol
+    assert draw_split(records).protocol == "split by patient"
+    split.save(tmp_path / "split.json")
+    loaded = Split.load(tmp_path / "split.json")
+    assert loaded == split
+    loaded.check(records)
+    with pytest.raises(DatasetError, match=r"patient \d+ of a in both"):
+        replace(loaded, by="patient").check(records)
+    first = loaded.train[0]
+    with pytest.raises(DatasetError, match=rf"image {first[2:]} of a in both train and test"):
+        replace(loaded, test=(*loaded.test, first)).check(records)
+
+
+def test_whoever_was_seen_stays_seen_after_a_split_by_image():
+    records = [record("a", n, n // 2) for n in range(100)]
+    split = draw_split(records, by="image", test=0.5)
+    used = {split.patients[key] for key in (*split.train, *split.val)}
+    new = unseen(records, split, {})
+    assert {split.patients[key] for key in new.test}.isdisjoint(used) and set(new.test) < set(split.test)
+
+
+def test_splits_by_image_take_folds_and_publishers_sets():
+    records = [record("a", n, n // 4) for n in range(40)]
+    tested = [key for fold in range(4) for key in draw_split(records, folds=4, fold=fold, by="image").test]
+    assert sorted(tested) == sorted(r.key for r in records)
+    given = [record("a", n, 0, "test" if n < 3 else "train") for n in range(20)]
+    assert set(draw_split(given, by="image").test) == {"a/000", "a/001", "a/002"}
+
+
+def test_a_split_that_does_not_say_its_unit_is_by_patient(tmp_path):
+    old = draw_split([record("a", n, n) for n in range(10)]).as_dict()
+    del old["by"]
+    assert Split.from_dict(old).by == "patient"
+    with pytest.raises(ConfigurationError, match=r"by 'eye'; expected one by patient or image"):
+        Split.from_dict({**old, "by": "eye"})
+    with pytest.raises(ConfigurationError, match="by 'eye'"):
+        draw_split([record("a", 0, 0)], by="eye")
+
+
+def test_the_digest_changes_with_what_the_split_says():
+    records = [record("a", n, n) for n in range(10)]
+    split = draw_split(records)
+    assert split.digest == Split.from_dict(split.as_dict()).digest and len(split.digest) == 64
+    changed = [draw_split(records, seed=1), replace(split, by="image"), replace(split, files={"a/000": "x"})]
+    assert len({split.digest, *(other.digest for other in changed)}) == 4
+
+
 def test_shares_are_kept_and_depend_on_the_seed():
     records = [record("a", n, n) for n in range(100)]
     split = draw_split(records, val=0.25, test=0.2, seed=1)

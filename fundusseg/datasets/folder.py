@@ -60,7 +60,7 @@ class Folder(FundusDataset):
     Args:
         root: The folder that holds the two folders, or its parent.
         images: Name of the images' folder.
-        masks: Name of the masks' folder.
+        masks: Name of the masks' folder; None for photographs without masks, which can be measured but not learnt from.
         name: Name of the source in splits, metrics and tables.
         code: ``auto``, ``0/1/2``, ``0/128/255``, ``255/128/0`` or ``binary``.
         regions: Regions that the masks label.
@@ -80,7 +80,7 @@ class Folder(FundusDataset):
         self,
         root: str | Path,
         images: str = "images",
-        masks: str = "masks",
+        masks: str | None = "masks",
         name: str = "folder",
         code: str = "auto",
         regions: Sequence[Region] = (DISC, CUP),
@@ -97,7 +97,7 @@ class Folder(FundusDataset):
                 f"change the regions, or give code={BINARY!r}",
             )
         self.images, self.masks, self.asked, self.csv = images, masks, code, csv
-        self.source, self.regions = name, tuple(regions)
+        self.source, self.regions = name, tuple(regions) if masks is not None else ()
 
     @cached_property
     def code(self) -> str:
@@ -114,7 +114,7 @@ class Folder(FundusDataset):
         """Pair images and masks by name; of the pixels, a few masks are read when the code is to be found."""
         rows = self._rows()
         files = self._mask_files
-        if files:
+        if files and self.regions:
             self._check_code()
         return [
             Record(
@@ -140,6 +140,8 @@ class Folder(FundusDataset):
 
     def remark(self) -> str:
         """What the masks' values are taken for."""
+        if not self.regions:
+            return "photographs without masks"
         if self.code == BINARY:
             return "masks read as binary (0 outside, 1 or 255 inside)"
         return f"masks read as {self.code} (background, rim, cup)"
@@ -167,7 +169,9 @@ class Folder(FundusDataset):
 
     @cached_property
     def _mask_files(self) -> dict[str, dict[str, Path]]:
-        """Mask files of each picture: one for all regions, or one for each."""
+        """Mask files of each picture: one for all regions, or one for each; none where there are no masks."""
+        if self.masks is None:
+            return {stem: {} for stem in self._pictures}
         whole: list[tuple[str, Path]] = []
         apart: dict[Region, list[tuple[str, Path]]] = {region: [] for region in self.regions}
         for path, hit in self.match(rf"{re.escape(self.masks)}/(?:([^/]+)/)?([^/]+){_SUFFIX}").items():
@@ -179,6 +183,12 @@ class Folder(FundusDataset):
                 whole.append((stem, path))
             elif folder in apart:
                 apart[folder].append((stem, path))
+        if self._pictures and not whole and not any(apart.values()):
+            raise DatasetError(
+                f"no mask below {self.root / self.masks} for {len(self._pictures)} photographs",
+                self.layout,
+                "add the masks, or set masks to null to evaluate photographs without truth",
+            )
         single = [path for found in apart.values() for _, path in found]
         if whole and single:
             raise DatasetError(
