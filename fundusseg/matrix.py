@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from fundusseg.jobs import Job
-from fundusseg.splits import SUBSETS, Split
+from fundusseg.splits import Split
 
 TrainedOn = Literal["each", "all", "all_but_one"]
 
@@ -72,15 +72,21 @@ def restricted(split: Split, sources: Iterable[str]) -> Split:
     def part(values: Mapping[str, str]) -> dict[str, str]:
         return {key: values[key] for key in of(values)}
 
-    train, val, test = (of(split.keys(subset)) for subset in SUBSETS)
-    changed = {"train": train, "val": val, "test": test, "dropped": of(split.dropped)}
-    return replace(split, **changed, patients=part(split.patients), files=part(split.files))
+    return replace(
+        split,
+        train=of(split.train),
+        val=of(split.val),
+        test=of(split.test),
+        dropped=of(split.dropped),
+        patients=part(split.patients),
+        files=part(split.files),
+    )
 
 
 def jobs(networks: Sequence[Training], localisers: Sequence[Training]) -> list[Job]:
     """The commands of a study: train each network, then score it on every source's test patients of its fold.
 
-    ``{output}``, ``{root}``, ``{cache}``, ``{accelerator}`` and ``{threads}`` are each worker's own.
+    ``{output}``, ``{root}``, ``{cache}``, ``{accelerator}``, ``{device}`` and ``{threads}`` are each worker's own.
 
     Args:
         networks: Segmenters.
@@ -125,6 +131,6 @@ def _evaluate(network: Training, localiser: Training | None) -> tuple[str, ...]:
         *("--config", "{output}/recipes/evaluation.yaml"),
         *_DATA,
         *("--data.split", f"{{output}}/splits/fold{network.fold}.json"),
-        *("--workers", "{threads}"),
+        *("--device", "{device}", "--workers", "{threads}"),
         *("--output", f"{{output}}/runs/{network.key}/evaluation"),
     )

@@ -21,7 +21,15 @@ from fundusseg.report import write_csv, write_json
 from fundusseg.vectors import svg
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_LATEX = {**{letter: f"\\{letter}" for letter in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
+_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "<": "$<$",
+    ">": "$>$",
+    "\N{EN DASH}": "--",
+    "\N{BULLET}": r"$\bullet$",
+}
 NOTE = (
     "Mean over test pictures and its 95 % bootstrap interval over patients; no patient who is tested was trained or "
     "chosen on. Bold: best of the column. *: worse than the best beyond chance (Wilcoxon over patients, Holm over all "
@@ -182,5 +190,4 @@ def _markdown(text: object) -> str:
 
 
 def _latex(text: object) -> str:
-    escaped = "".join(_LATEX.get(letter, letter) for letter in str(text))
-    return escaped.replace("\N{EN DASH}", "--").replace("\N{BULLET}", r"$\bullet$").replace("<", "$<$")
+    return "".join(_LATEX.get(letter, letter) for letter in str(text))

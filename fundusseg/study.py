@@ -8,15 +8,18 @@ the output folder helps. Patients are divided into folds once, the same for all 
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+from jsonargparse import Namespace
 from rich.table import Table as Screen
 from rich.text import Text
 
-from fundusseg import __version__
+from fundusseg import __version__, xla
 from fundusseg.cache import default_folder
 from fundusseg.cli import ACCELERATORS, Parser, console, prepare_process, run
 from fundusseg.errors import ConfigurationError
@@ -57,23 +60,36 @@ def main(arguments: list[str]) -> int:
     if not 1 <= given.workers <= len(available()):
         expected = f"1 to {len(available())}, as many as there are cores"
         raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")
-    plain = given.as_dict()
-    settings = Settings(**{field.name: plain[field.name] for field in fields(Settings)})
-    if settings.localiser is not None:
-        settings = replace(settings, localiser=LocaliserSettings(**plain["localiser"]))
-    near = Path(str(given.config[-1])).parent if given.config else Path()
     output, root = Path(given.output).absolute(), str(Path(given.data.root).absolute())
     cache = Path(given.data.cache_dir or default_folder()).absolute()
-    plan = Plan.of(settings, root, near)
+    plan = plan_of(given)
     queue = plan.lay_out(output, root, cache)
     _say_what_is_planned(plan, queue, output)
     values = {"output": str(output), "root": root, "cache": str(cache), "accelerator": given.accelerator}
+    values["device"] = _device(given.accelerator)
     workers = Workers(queue, given.workers, values, output / "logs", _Progress(queue, output / "logs"))
     workers.run()
     if workers.stopped:
         console.print("Stopped: the same command continues.")
         return EXIT_CODE
     return _publish(plan, queue, output)
+
+
+def plan_of(given: Namespace) -> Plan:
+    """What the parsed command line asks for; recipes are looked for beside the study's file too."""
+    plain = given.as_dict()
+    settings = Settings(**{field.name: plain[field.name] for field in fields(Settings)})
+    if settings.localiser is not None:
+        settings = replace(settings, localiser=LocaliserSettings(**plain["localiser"]))
+    near = Path(str(given.config[-1])).parent if given.config else Path()
+    return Plan.of(settings, given.data.root, near)
+
+
+def _device(accelerator: str) -> str:
+    """Where to evaluate, as `evaluate` calls it."""
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "tpu" if xla.has_tpu() else "cpu"
+    return {"gpu": "cuda"}.get(accelerator, accelerator)
 
 
 class _Progress:
@@ -110,17 +126,19 @@ def _publish(plan: Plan, queue: Queue, output: Path) -> int:
     states, blocked = queue.states(), queue.blocked()
     missing = [name for name, state in states.items() if state == "failed" or name in blocked]
     if missing:
-        console.print(f"Not done, and not in the tables: {', '.join(missing)}", style="red", soft_wrap=True)
+        console.print(f"Failed, or in want of what failed: {', '.join(missing)}", style="red", soft_wrap=True)
     return 1 if missing else 0
 
 
 def _about(plan: Plan, output: Path) -> dict[str, Any]:
     """What is needed to judge and repeat the tables."""
     about: dict[str, Any] = {"fundusseg": __version__, "torch": version("torch"), "python": sys.version.split()[0]}
-    about["folds"] = f"{plan.folds}, by patient; run: {_listed({t.fold for t in plan.networks})}"
-    about["seeds"] = _listed({training.seed for training in plan.networks})
-    for fold in sorted({training.fold for training in plan.networks}):
-        split = Split.load(output / "splits" / f"fold{fold}.json")
+    run = sorted({training.fold for training in plan.networks})
+    splits = {fold: Split.load(output / "splits" / f"fold{fold}.json") for fold in run}
+    about["folds"] = f"{plan.folds}, run: {_listed(run)}"
+    about["seeds"] = _listed(sorted({training.seed for training in plan.networks}))
+    for fold, split in splits.items():
+        about[f"fold {fold}"] = f"{split.protocol}; sha256 {split.digest}"
         for subset in SUBSETS:
             counts = Counter(key.partition("/")[0] for key in split.keys(subset))
             about[f"fold {fold}, {subset} pictures"] = ", ".join(f"{source} {n}" for source, n in counts.items())
@@ -134,8 +152,8 @@ def _about(plan: Plan, output: Path) -> dict[str, Any]:
     return about
 
 
-def _listed(numbers: set[int]) -> str:
-    return ", ".join(map(str, sorted(numbers)))
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _screen(table: Table) -> Screen:
