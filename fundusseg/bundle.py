@@ -18,12 +18,13 @@ from rich.progress import track
 from fundusseg import bundles, checkpoint
 from fundusseg.annotations import fuse
 from fundusseg.bundles import Bundle
-from fundusseg.card import card, card_path, write_card
+from fundusseg.card import card, card_path
 from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
 from fundusseg.datamodule import FundusDataModule
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.measures import measure
 from fundusseg.predictor import Predictor
+from fundusseg.report import write_text
 from fundusseg.sample import CUP, DISC, Record, Sample
 from fundusseg.segmenter import Segmenter
 from fundusseg.trust import Calibration, calibrate, least
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )
-    write_card(_card(made, first.output, arguments, found), card_path(first.output))
+    write_text(_card(made, first.output, arguments, found), card_path(first.output))
     beside = "with" if first.localiser else "without"
     console.print(f"{first.output}: segmenters: {len(first.segmenters)}, {beside} localiser, {found}", soft_wrap=True)
     console.print(f"Model card: {card_path(first.output)}", soft_wrap=True)

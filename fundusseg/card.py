@@ -4,7 +4,6 @@ After Mitchell et al., Model Cards for Model Reporting, 2019, doi 10.1145/328756
 """
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ SHOWN = {
 }
 """Of all metrics those that a card shows, with their names; the others stand in the evaluation's own files."""
 
+_PLACES = {"all": "all pictures", "macro": "mean of the sources"}
+
 _USE = """\
 For research on optic disc and optic cup in colour fundus photographs. Not a medical device: no number it gives is a \
 diagnosis, and none may decide on a patient.
@@ -50,7 +51,7 @@ def card(
         title: The checkpoint's or bundle's name.
         networks: What each network says of itself, by its part: "segmenter", "localiser", ...
         scores: Cells of a table of results, each as a dictionary: source, region, metric, value, n, undefined; and
-            protocol, method, low and high (of a 95% interval) and seen, where they are known.
+            protocol, method, low and high (of a 95% interval) and seen (of `exposure.MARKS`), where they are known.
         protocols: One sentence for each way in which they were scored.
         remarks: Sentences that belong below the scores: what is not known, and how it can be.
 
@@ -71,14 +72,6 @@ def card(
 def card_path(checkpoint: str | Path) -> Path:
     """Where a checkpoint's card lies: ``best.md`` beside ``best.ckpt``."""
     return Path(checkpoint).with_suffix(".md")
-
-
-def write_card(text: str, path: Path) -> None:
-    """Write a card, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
 
 
 def _limits(networks: Iterable[Description]) -> str:
@@ -166,7 +159,8 @@ def _score_table(rows: Sequence[Mapping[str, Any]]) -> str:
     for source in dict.fromkeys(row["source"] for row in rows):
         cells = {(row["region"], row["metric"]): row for row in rows if row["source"] == source}
         seen = MARKS[next((row["seen"] for row in cells.values() if "seen" in row), "no")]
-        name = f"{_text(source)} ({seen})" if seen else _text(source)
+        place = _PLACES.get(source, _text(source))
+        name = f"{place} ({seen})" if seen else place
         lines.append([name, *(_cell(cells.get(column)) for column in columns)])
     return _table(["source", *headings], lines)
 

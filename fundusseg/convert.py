@@ -21,11 +21,12 @@ import yaml
 from torch import Tensor, nn
 
 from fundusseg import checkpoint
-from fundusseg.card import card, card_path, write_card
+from fundusseg.card import card, card_path
 from fundusseg.cli import Parser, console, data_section, prepare_process, run
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.models import Network
 from fundusseg.preparation import Preparation
+from fundusseg.report import write_text
 from fundusseg.task import SegmentationTask
 
 Array = npt.NDArray[np.float32]
@@ -260,7 +261,7 @@ def write(network: nn.Module, preparation: Preparation, path: Path) -> None:
     state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({checkpoint.KEY: description.as_dict(), "state_dict": state}, path)
-    write_card(card(path.name, {"network": description}), card_path(path))
+    write_text(card(path.name, {"network": description}), card_path(path))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,9 @@ def parser() -> Parser:
     parser.add_argument(
         "--protocols", nargs="+", type=Literal["clean", "seed"], default=["clean", "seed"], help="How to score."
     )
-    parser.add_argument("--allow_seen", action="store_true", help="Score known patients too; the table says so.")
+    parser.add_argument(
+        "--allow_seen", "--allow-seen", action="store_true", help="Score known patients too; the table says so."
+    )
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that compare.")

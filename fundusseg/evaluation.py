@@ -143,7 +143,8 @@ class Evaluation:
     def _among_experts(self, case: _Case, answer: Answer) -> list[Row]:
         """Each expert against the others, and the model, by the first protocol, in each one's place."""
         regions = self.methods[MODEL].description.preparation.regions
-        rows = [*expert_rows(case.sample, regions), *model_rows(case.sample, answer.labels, regions)]
+        rows = [row | {"seen": "no"} for row in expert_rows(case.sample, regions, case.eye)]
+        rows += model_rows(case.sample, answer.labels, regions, MODEL, case.eye)
         return [row | {"labelled": " ".join(r for r in regions if f"{r}_dice" in row)} for row in rows]
 
     def _failed(self, subject: Subject, error: BaseException) -> Scored:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fundusseg.annotations import NESTED, fuse
 from fundusseg.comparison import Mask, compare
+from fundusseg.figures import Figure, figures
 from fundusseg.masks import codes
 from fundusseg.paired import Difference, paired
 from fundusseg.sample import CUP, DISC, PARENT, Annotation, Eye, Image, Region, Sample
@@ -80,6 +81,17 @@ def model_rows(
         }
         for expert, _, others in _turns(sample, regions)
     ]
+
+
+def human_figures(rows: Sequence[Row]) -> list[Figure]:
+    """The table of `expert_rows` by themselves, without a model, each figure with its interval.
+
+    Args:
+        rows: Of all pictures, of any sources.
+    """
+    regions = {key.removesuffix("_dice"): None for row in rows for key in row if key.endswith("_dice")}
+    known: Row = {"seen": "no", "error": "", "labelled": " ".join(regions)}
+    return figures([known | row for row in rows])
 
 
 def is_nested(rows: Iterable[Mapping[str, Any]]) -> bool:

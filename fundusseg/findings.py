@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fundusseg.card import card, write_card
+from fundusseg.card import card
 from fundusseg.differences import Contrast, contrasts
 from fundusseg.evaluation import MODEL, OTHER, Row, Scored
 from fundusseg.experts import NESTED_NOTE, PROTOCOL, SENTENCE, Standing, is_nested, standings
@@ -114,7 +114,7 @@ class Findings:
         if self.contrasts:
             write_csv([contrast.row() for contrast in self.contrasts], folder / "differences.csv")
         write_text(self._markdown(listed), folder / "table.md")
-        write_card(self._card(), folder / "model_card.md")
+        write_text(self._card(), folder / "model_card.md")
 
     def _markdown(self, worst: Sequence[Mapping[str, Any]]) -> str:
         """table.md."""
@@ -147,7 +147,7 @@ class Findings:
             for number, segmenter in enumerate(bundle.segmenters, 1)
         }
         networks |= {"localiser": bundle.localiser.description} if bundle.localiser else {}
-        scores = [asdict(figure) | {"seen": MARKS[figure.seen]} for figure in self.figures if figure.method == MODEL]
+        scores = [asdict(figure) for figure in self.figures if figure.method == MODEL]
         return card(
             str(self.made_by[MODEL]).split(",")[0], networks, scores, list(self.protocols.values()), self.remarks
         )

@@ -15,11 +15,11 @@ from pathlib import Path
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg import checkpoint
-from fundusseg.card import card, card_path, write_card
+from fundusseg.card import card, card_path
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
 from fundusseg.preemption import EXIT_CODE, Preemption
-from fundusseg.report import score_table, write_scores
+from fundusseg.report import score_table, write_scores, write_text
 from fundusseg.splits import SUBSETS
 
 EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size, with intervals."
@@ -79,7 +79,7 @@ def _write_cards(cli: FundusCLI, best: Path) -> None:
         found, protocols, remarks = (
             ([], [], []) if path != best else (scores, [_protocol(cli)], [EVALUATE.format(path)])
         )
-        write_card(card(path.name, {"segmenter": description}, found, protocols, remarks), card_path(path))
+        write_text(card(path.name, {"segmenter": description}, found, protocols, remarks), card_path(path))
 
 
 def _say_what_is_trained(cli: FundusCLI) -> None:

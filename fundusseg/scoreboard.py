@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from fundusseg.exposure import MARKS
+from fundusseg.exposure import MARKS, Seen
 from fundusseg.figures import ALL, BOTH, MACRO, Figure
 
 NAMES = {
@@ -35,6 +35,9 @@ NOTES = (
     "Beside each figure its 95% bootstrap interval over patients (of an area under the curve DeLong's); dd: diameters "
     "of the true disc; undefined pictures are counted and enter no mean."
 )
+
+SHORT: dict[Seen, str] = {"no": "no", "source": "source", "patient": "patients", "unknown": "unknown"}
+"""`exposure.MARKS` under a heading that says the rest."""
 
 _DASH = "\N{EN DASH}"
 
@@ -73,8 +76,11 @@ def terminal(figures: Sequence[Figure], title: str) -> Table:
     table = Table(title=title, caption=NOTES)
     found = lines(figures)
     several = len({method for _, method, _ in found}) > 1
-    for name in ("Protocol", *(["Method"] if several else []), "Source"):
-        table.add_column(name)
+    table.add_column("Protocol")
+    if several:
+        table.add_column("Method")
+    table.add_column("Source", overflow="fold")
+    table.add_column("Seen in training")
     for region, metric in shown:
         table.add_column(heading(region, metric), justify="right")
     table.add_column("n", justify="right")
@@ -84,9 +90,8 @@ def terminal(figures: Sequence[Figure], title: str) -> Table:
             table.add_section()
         before = protocol
         first = next(iter(cells.values()))
-        mark = f"\n{MARKS[first.seen]}" if MARKS[first.seen] else ""
         most, _ = _most(cells)
-        texts = [protocol, *([method] if several else []), PLACES.get(source, source) + mark]
+        texts = [protocol, *([method] if several else []), PLACES.get(source, source), SHORT[first.seen]]
         texts += [_cell(cells.get(column), most, "\n") for column in shown]
         # Text, not str: a source's name may hold brackets, which rich would take for markup.
         table.add_row(*(Text(text) for text in (*texts, str(most))))

@@ -214,33 +214,6 @@ def draw_split(
     return split
 
 
-def unseen(records: Sequence[Record], known: Split, files: Mapping[str, str]) -> Split:
-    """All pictures of patients that a run neither trained nor chose on, as a test set.
-
-    A picture counts as known by its patient, and by its file, whatever the source is called now.
-
-    Args:
-        records: To be scored.
-        known: The run's split.
-        files: Digest of each record's files, by key.
-
-    Raises:
-        DatasetError: Nobody is left.
-    """
-    used = (*known.train, *known.val, *known.dropped)
-    patients = {known.patients.get(key, key) for key in used}
-    seen = {known.files[key] for key in used if key in known.files}
-    new = [record for record in records if _patient(record) not in patients and files.get(record.key) not in seen]
-    test = tuple(record.key for record in new)
-    if not test:
-        raise DatasetError(
-            f"{len(records)} pictures, each of a patient that the checkpoint was trained or chosen on",
-            "patients that it has never seen",
-            "give other data with --config, or train with a larger --data.test_share",
-        )
-    return Split((), (), test, patients={record.key: _patient(record) for record in new})
-
-
 def _check_by(by: str) -> None:
     if by not in get_args(SplitBy):
         raise ConfigurationError(f"a split by {by!r}", f"one by {' or '.join(get_args(SplitBy))}", "correct it")

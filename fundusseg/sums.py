@@ -94,7 +94,7 @@ def _limit(sums: Floats, side: float) -> Floats:
     """Bias and ``side`` standard deviations of the differences."""
     n, bias = sums[..., 0], _bias(sums)
     squares = sums[..., 3] + sums[..., 4] - 2 * sums[..., 5]
-    return np.asarray(bias + side * np.sqrt(np.maximum(squares - n * bias**2, 0) / (n - 1)))
+    return np.asarray(bias + side * np.sqrt(np.maximum(squares - n * bias**2, 0) / _freedom(n)))
 
 
 def _icc(sums: Floats) -> Floats:
@@ -104,7 +104,7 @@ def _icc(sums: Floats) -> Floats:
     whole = _spread(squares, squares - 2 * n * mean**2)
     pictures = (squares + 2 * sums[..., 5]) / 2 - 2 * n * mean**2
     column = n * ((one / n - mean) ** 2 + (other / n - mean) ** 2)
-    residual, between = (whole - pictures - column) / (n - 1), pictures / (n - 1)
+    residual, between = (whole - pictures - column) / _freedom(n), pictures / _freedom(n)
     return np.asarray((between - residual) / (between + residual + 2 * (column - residual) / n))
 
 
@@ -112,6 +112,11 @@ def _pearson(sums: Floats) -> Floats:
     n, one, other = (sums[..., position] for position in range(3))
     spreads = [_spread(square, square - total**2 / n) for square, total in ((sums[..., 3], one), (sums[..., 4], other))]
     return np.asarray((sums[..., 5] - one * other / n) / np.sqrt(spreads[0] * spreads[1]))
+
+
+def _freedom(n: Floats) -> Floats:
+    """One number alone has no spread."""
+    return np.where(n > 1, n - 1, np.nan)
 
 
 def _spread(squares: Floats, spread: Floats) -> Floats:

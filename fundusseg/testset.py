@@ -1,5 +1,6 @@
 """Which pictures are scored, and what the networks know of each."""
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +9,7 @@ from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
 from fundusseg.evaluation import Subject
 from fundusseg.exposure import Exposure
+from fundusseg.sample import Record
 from fundusseg.splits import Split
 
 
@@ -34,7 +36,8 @@ def choose(
     Raises:
         ConfigurationError: Two datasets of one source.
         CheckpointError: A network does not say whom it was trained on.
-        DatasetError: Nobody is left, a picture of the split is missing or has changed, or a patient is known.
+        DatasetError: Nobody is left, a picture of the split is missing or has changed, a patient is known, or two
+            sources give the same photograph.
     """
     _check_sources(datasets)
     if not exposure.complete and not allow_seen:
@@ -70,6 +73,7 @@ def choose(
             "patients that it has never seen",
             "give other data with --config, or train with a larger --data.test_share",
         )
+    _refuse_twice([record for _, record in chosen])
     return [Subject(dataset, record, exposure.of(record, digests[record.key])) for dataset, record in chosen]
 
 
@@ -91,6 +95,24 @@ def _tested(split: Split, digests: dict[str, str]) -> set[str]:
         )
     split.check_files({key: digests[key] for key in test})
     return test
+
+
+def _refuse_twice(records: Sequence[Record]) -> None:
+    """Refuse a photograph that stands in two sources: it would count twice in the mean over all."""
+    first: dict[str, Record] = {}
+    twice = []
+    for record in records if len({record.source for record in records}) > 1 else ():
+        if record.image.is_file():
+            with record.image.open("rb") as file:
+                other = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), record)
+            if other.source != record.source:
+                twice.append(f"{other.key} = {record.key}")
+    if twice:
+        raise DatasetError(
+            f"{len(twice)} pictures that stand in two sources, such as {twice[0]}",
+            "each photograph once",
+            "leave one of the sources out, or score each by itself",
+        )
 
 
 def _check_sources(datasets: Sequence[FundusDataset]) -> None:

@@ -81,7 +81,14 @@ def test_what_it_is_for_and_how_it_was_made():
 
 
 def test_scores_with_intervals_by_protocol():
-    cell = {"protocol": "clean", "method": "model", "source": "a", "region": "disc", "metric": "dice", "seen": "source"}
+    cell = {
+        "protocol": "clean",
+        "method": "model",
+        "source": "a",
+        "region": "disc",
+        "metric": "dice",
+        "seen": "source",
+    }
     known = {"value": 0.9123, "low": 0.9, "high": 0.925, "n": 20, "undefined": 2}
     rows = [
         cell | known,

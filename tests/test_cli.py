@@ -21,6 +21,7 @@ from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, 
 from fundusseg.images import read_mask, write_png
 from fundusseg.segmenter import Segmenter
 from tests.data import drishti_gs, folder
+from tests.retest import retest
 
 TINY = [
     "--data.image_size=32",
@@ -102,22 +103,30 @@ def test_a_run_goes_on_from_its_last_epoch_to_the_same_weights(tmp_path, monkeyp
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] if name.startswith("model."))
 
 
-def test_evaluate_needs_only_the_file_and_repeats_the_test(run_folder, best, tmp_path):
-    assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path), "--accelerator=cpu"]) == 0
-    again, first = (json.loads(path.read_text()) for path in (tmp_path / "scores.json", run_folder / "test.json"))
-    assert again["scores"] == first["scores"] and first["protocol"].endswith("split by patient")
+def test_the_best_checkpoint_repeats_the_test(run_folder, best, tmp_path):
+    assert retest(best, tmp_path) == json.loads((run_folder / "test.json").read_text())["scores"]
 
 
-def test_evaluate_other_data_leaves_out_known_patients(best, tmp_path):
+def test_evaluate_needs_only_the_file_and_takes_the_test_patients(run_folder, best, tmp_path):
+    assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path)]) == 0
+    images = pd.read_csv(tmp_path / "images.csv", dtype={"name": str})
+    tested = json.loads((run_folder / "split.json").read_text())["test"]
+    assert sorted("phantom/" + images[images.protocol == "clean"].name) == sorted(tested)
+
+
+def test_evaluate_other_data_refuses_known_patients(best, tmp_path):
+    """Of the checkpoint's own datasets, known patients are left out; in another list they may be a mistake."""
     other = {
         "data": {"datasets": [{"class_path": "fundusseg.datasets.Phantom", "init_args": {"count": 30, "size": 96}}]}
     }
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
-    arguments = ["--checkpoint", best, "--config", str(tmp_path / "other.yaml"), "--data.cache_dir", str(tmp_path)]
-    assert evaluate.main([*arguments, "--output", str(tmp_path), "--accelerator=cpu"]) == 0
-    scores = pd.read_csv(tmp_path / "scores.csv")
+    arguments = ["--checkpoint", best, "--config", str(tmp_path / "other.yaml"), "--output", str(tmp_path / "out")]
     # 24 phantoms: 5 tested, 16 trained, 3 chosen on; 6 are new.
-    assert set(scores.query("region == 'disc'").n) == {11}
+    with pytest.raises(DatasetError, match=r"19 of 30 pictures"):
+        evaluate.main(arguments)
+    assert evaluate.main([*arguments, "--allow_seen"]) == 0
+    figures = pd.read_csv(tmp_path / "out" / "figures.csv")
+    assert set(figures.query("metric == 'dice'").n) == {30} and set(figures.seen) == {"patient"}
 
 
 def test_predict_writes_pictures_and_measures(best, photographs, tmp_path):

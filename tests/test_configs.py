@@ -60,8 +60,8 @@ def test_recipe_runs(config, data, tmp_path, monkeypatch):
     common = [f"--config={config}", f"--data.root={data}", f"--data.cache_dir={tmp_path}"]
     assert fit.main([*common, *SMALL, *OWN.get(config.name, [])]) == 0
     best = "runs/version_0/checkpoints/best.ckpt"
-    assert evaluate.main(["--checkpoint", best, "--accelerator=cpu", "--output=scores"]) == 0
-    assert not pd.read_csv("scores/scores.csv").empty
+    assert evaluate.main(["--checkpoint", best, "--output=scores"]) == 0
+    assert not pd.read_csv("scores/figures.csv").empty
     pictures = data / "ORIGA-crops" / "images"
     assert predict.main(["--checkpoint", best, str(pictures), "--output=out"]) == 0
     assert len(pd.read_csv("out/measures.csv")) == len(list(pictures.iterdir()))

@@ -9,7 +9,7 @@ import pytest
 from fundusseg.annotations import fuse
 from fundusseg.comparison import compare
 from fundusseg.datasets import DrionsDB, DrishtiGS
-from fundusseg.experts import MARGIN, expert_rows, is_nested, model_rows, standings
+from fundusseg.experts import MARGIN, expert_rows, human_figures, is_nested, model_rows, standings
 from fundusseg.sample import Annotation, Record, Sample
 from tests.data import drions_db, drishti_gs
 from tests.data.shapes import CUP, DISC, RATIO, ellipse, photograph
@@ -104,6 +104,18 @@ def test_a_model_that_draws_as_an_expert_has_the_experts_numbers(tmp_path):
         assert theirs["disc_dice"] == pytest.approx(2 / (1 + 1.04**2), abs=0.01)
 
 
+def test_the_table_of_experts_alone(tmp_path):
+    drions_db.build(tmp_path, count=6)
+    rows = [row for picture in DrionsDB(tmp_path) for row in expert_rows(picture)]
+    cells = {(f.method, f.source, f.metric): f for f in human_figures(rows)}
+    for method in ("expert1", "expert2"):
+        cell = cells[method, "drions_db", "dice"]
+        assert cell.value == np.mean([row["disc_dice"] for row in rows if row["method"] == method])
+        assert (cell.protocol, cell.region, cell.n, cell.patients, cell.undefined) == ("human", "disc", 6, 6, 0)
+        assert cell.low <= cell.value <= cell.high
+    assert cells["expert1", "drions_db", "precision"].value == 1  # drawn smaller, inside
+
+
 def test_levels_of_agreement_are_no_persons(tmp_path):
     drishti_gs.build(tmp_path)
     rows = expert_rows(DrishtiGS(tmp_path)[0])
@@ -190,6 +202,9 @@ def test_real_experts_of_drions_db(realdata):
     for method in ("expert1", "expert2"):
         assert [row["disc_dice"] for row in rows if row["method"] == method] == pytest.approx(overlaps)
     assert 0.9 < np.mean(overlaps) < 1
+    cells = {(f.method, f.source, f.metric): f for f in human_figures(rows)}
+    assert cells["expert1", "all", "dice"].value == pytest.approx(np.mean(overlaps))
+    assert cells["expert1", "all", "precision"].value == pytest.approx(cells["expert2", "all", "recall"].value)
 
 
 @pytest.mark.realdata

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import nn
 
-from fundusseg import checkpoint, evaluate, fit
+from fundusseg import checkpoint, fit
 from fundusseg.callbacks import ContourPanel
 from fundusseg.cli import FundusCLI
 from fundusseg.datamodule import FundusDataModule
@@ -20,6 +20,7 @@ from fundusseg.finetuning import TwoStage, stages, trainable
 from fundusseg.models import MobileUNet, SMPModel, UNet
 from fundusseg.schedules import Cosine, OneCycle, Plateau
 from fundusseg.task import SegmentationTask
+from tests.retest import retest
 from tests.test_cli import TINY
 
 NETWORKS = {
@@ -291,14 +292,13 @@ def configuration(folder: Path, *callbacks: dict) -> str:
 
 @pytest.mark.parametrize("callbacks", [[STAGES], [AVERAGE], [STAGES, AVERAGE]])
 def test_from_a_configuration_to_the_test_and_back(callbacks, tmp_path, monkeypatch):
-    """The run tests the weights that its best checkpoint gives to `evaluate`; its saved configuration runs again."""
+    """The run tests the weights that its best checkpoint holds; its saved configuration runs again."""
     monkeypatch.chdir(tmp_path)
     arguments = [*TINY, "--trainer.max_epochs=3", f"--data.cache_dir={tmp_path}/cache"]
     assert fit.main([*arguments, configuration(tmp_path, *callbacks)]) == 0
     run = tmp_path / "runs" / "version_0"
     best = str(run / "checkpoints" / "best.ckpt")
-    assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path), "--accelerator=cpu"]) == 0
-    assert json.loads((tmp_path / "scores.json").read_text()) == json.loads((run / "test.json").read_text())
+    assert retest(best, tmp_path) == json.loads((run / "test.json").read_text())["scores"]
     assert fit.main([f"--config={run / 'config.yaml'}"]) == 0
     assert (tmp_path / "runs" / "version_1" / "test.json").read_text() == (run / "test.json").read_text()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record
-from fundusseg.splits import Split, draw_split, unseen
+from fundusseg.splits import Split, draw_split
 
 
 def record(source: str, number: int, patient: int, subset=None, diagnosis=None) -> Record:
@@ -105,14 +105,6 @@ def test_a_split_by_image_is_one_of_images_and_says_so(tmp_path):
         replace(loaded, test=(*loaded.test, first)).check(records)
 
 
-def test_whoever_was_seen_stays_seen_after_a_split_by_image():
-    records = [record("a", n, n // 2) for n in range(100)]
-    split = draw_split(records, by="image", test=0.5)
-    used = {split.patients[key] for key in (*split.train, *split.val)}
-    new = unseen(records, split, {})
-    assert {split.patients[key] for key in new.test}.isdisjoint(used) and set(new.test) < set(split.test)
-
-
 def test_splits_by_image_take_folds_and_publishers_sets():
     records = [record("a", n, n // 4) for n in range(40)]
     tested = [key for fold in range(4) for key in draw_split(records, folds=4, fold=fold, by="image").test]
@@ -169,26 +161,6 @@ def test_split_of_other_data_is_refused(tmp_path):
     (tmp_path / "other.json").write_text("[1]")
     with pytest.raises(ConfigurationError, match="train, val and test"):
         Split.load(tmp_path / "other.json")
-
-
-def test_unseen_leaves_out_every_picture_of_a_known_patient():
-    records = [record("a", n, n // 2) for n in range(20)]
-    split = draw_split(records, seed=5)
-    assert unseen(records, split, {}).test == split.test
-    # Other pictures of the same patients, none of which the run has seen.
-    fellows = [record("a", 100 + n, n) for n in range(10)]
-    tested = {r.patient for r in split.select(records, "test")}
-    assert {r.patient for r in unseen(fellows, split, {}).select(fellows, "test")} == tested
-    with pytest.raises(DatasetError, match="trained or chosen on"):
-        unseen(split.select(records, "train"), split, {})
-
-
-def test_unseen_knows_a_file_by_its_content_whatever_its_source():
-    records = [record("a", n, n) for n in range(10)]
-    split = replace(draw_split(records), files={r.key: f"digest{r.name}" for r in records})
-    renamed = [record("b", n, n) for n in range(10)]
-    new = unseen(renamed, split, {r.key: f"digest{r.name}" for r in renamed})
-    assert {key.removeprefix("b/") for key in new.test} == {key.removeprefix("a/") for key in split.test}
 
 
 def test_publishers_validation_set_stays_even_without_a_test_set():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.data import drions_db, drishti_gs
 from tests.virtual import on_devices
 
 TOOL = Path(__file__).parents[1] / "tools" / "benchmark_data.py"
@@ -135,3 +136,18 @@ def test_the_budget_of_xla_is_printed():
         [sys.executable, str(budget), "Unet"], env=environment, capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2 and "Unet" in wrong.stderr and "MobileUNet" in wrong.stderr
+
+
+def test_human_agreement_prints_each_experts_line(tmp_path):
+    drions_db.build(tmp_path / "drions")
+    drishti_gs.build(tmp_path / "drishti")
+    tool = TOOL.with_name("human_agreement.py")
+    command = [sys.executable, str(tool), f"DrionsDB={tmp_path / 'drions'}", f"DrishtiGS={tmp_path / 'drishti'}"]
+    environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    # Two outlines of which one is 4% larger: Dice 2 / (1 + 1.04 ** 2), and the same in every picture.
+    assert re.search(r"\| human \| expert1 \| drions_db \| 0\.9[56]\d \(0\.9[56]\d to 0\.9[56]\d\)", run.stdout)
+    assert len(re.findall(r"\| human \| level agree[1-4] \| drishti_gs", run.stdout)) == 4
+    assert "no persons" in run.stdout
+    assert "expert listed 3. against the mean of the others: mean absolute error 0.023" in run.stdout
