@@ -55,6 +55,11 @@ def merge(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
     return merged
 
 
+def spoken(changes: Mapping[str, Any]) -> Recipe:
+    """Changes whose values may come from a command line, which hands over text: it is read as YAML."""
+    return {key: spoken(value) if isinstance(value, Mapping) else _spoken(value) for key, value in changes.items()}
+
+
 def among(recipe: Recipe, readers: Mapping[str, Any]) -> Recipe:
     """Cut a recipe to some sources.
 
@@ -86,6 +91,13 @@ def cut(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping[str, Colle
     if len(data["regions"]) == len(wanted):
         return changed
     return merge(changed, {"model.model.init_args.out_channels": len(data["regions"])})
+
+
+def _spoken(value: Any) -> Any:
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except yaml.YAMLError:
+        return value
 
 
 def _spec(value: Any) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.recipe import cut, merge, read
+from fundusseg.recipe import cut, merge, read, spoken
 
 RECIPE = {
     "data": {
@@ -31,6 +31,11 @@ def test_another_class_does_not_inherit_arguments():
     assert merge(RECIPE, {"model": {"model": other}})["model"]["model"] == other
     named = merge({"model": {"model": "x.Net"}}, {"model.model.init_args.width": 2})
     assert named["model"]["model"] == {"class_path": "x.Net", "init_args": {"width": 2}}
+
+
+def test_text_from_a_command_line_is_read_as_yaml():
+    given = {"a": {"b": "48", "c": "null", "d": "[disc]"}, "e": "/x/y.pth", "f": 0.5, "g": "{"}
+    assert spoken(given) == {"a": {"b": 48, "c": None, "d": ["disc"]}, "e": "/x/y.pth", "f": 0.5, "g": "{"}
 
 
 def test_a_part_has_its_sources_regions_and_no_division_of_its_own():

@@ -162,7 +162,7 @@ def test_a_folder_belongs_to_one_study(folder):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--sources=[on]"], "source 'on' in sources; expected one such as 'one'"),
+        (["--sources=[onee]"], "source 'onee' in sources; expected one such as 'one'"),
         (["--localiser.sources=[none]"], "source 'none' in localiser.sources"),
         (["--only_folds=[3]"], r"only_folds \[3\]"),
         (["--folds=1"], "folds"),
