@@ -71,25 +71,30 @@ class Table:
         return [(name, [cell for cell in self.cells if cell.training == name]) for name in trainings]
 
     def sizes(self) -> list[str]:
-        """Patients and pictures behind each column; of all trainings, the most."""
+        """Pictures and patients behind each column; of all trainings, the most."""
         most = [max((c for c in self.cells if c.source == source), key=lambda c: c.n) for source in self.sources]
-        return [f"{cell.n} pictures, {cell.patients} patients" for cell in most]
+        return [f"{_count(cell.n, 'picture')}, {_count(cell.patients, 'patient')}" for cell in most]
 
     def sentences(self) -> list[str]:
         """Of each source: which training is best, and who is no worse beyond chance."""
-        said = []
-        for source in self.sources:
-            column = [c for c in self.cells if c.source == source and not math.isnan(c.value)]
-            best = next((cell for cell in column if cell.best), None)
-            if best is None or source == MACRO:
-                continue
-            worse = [cell.training for cell in column if cell.worse]
-            equal = [cell.training for cell in column if not cell.worse and cell is not best]
-            parts = [f"{source}: best is {best.training}"]
-            parts += [f"worse beyond chance: {', '.join(worse)}"] if worse else []
-            parts += [f"no difference beyond chance: {', '.join(equal)}"] if equal else []
-            said.append("; ".join(parts) + ".")
-        return said
+        return [
+            f"{cell.source}: best is {cell.training}; {self._others(cell)}."
+            for source in self.sources
+            for cell in self.cells
+            if cell.best and cell.source == source != MACRO
+        ]
+
+    def _others(self, best: Cell) -> str:
+        column = [c for c in self.cells if c.source == best.source and c is not best and not math.isnan(c.value)]
+        pairs = [c for c in self.comparisons if c.source == best.source and not math.isnan(c.p)]
+        # The signed-rank test has no smaller probability than that of all signs alike.
+        if pairs and len(pairs) * 2.0 ** (1 - max(pair.patients for pair in pairs)) >= LEVEL:
+            few = f"{_count(best.patients, 'patient')}, too few for any difference"
+            return f"{few} among {_count(len(pairs), 'pair')} to be beyond chance"
+        worse, equal = ([c.training for c in column if c.worse is beyond] for beyond in (True, False))
+        parts = [f"worse beyond chance: {', '.join(worse)}"] if worse else []
+        parts += [f"no difference beyond chance: {', '.join(equal)}"] if equal else []
+        return "; ".join(parts) or "there is no other"
 
 
 def tables(rows: pd.DataFrame) -> list[Table]:
@@ -183,6 +188,10 @@ def interval(cell: Cell) -> str:
     if cell.undefined and not math.isnan(cell.value):
         parts.append(f"{cell.undefined} undefined")
     return ", ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _markdown(text: object) -> str:

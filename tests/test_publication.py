@@ -142,3 +142,5 @@ def test_sentences_name_the_best(rows):
     said = tables(rows)[0].sentences()
     assert len(said) == 2 and all("best is all; worse beyond chance: a_b <1>, disc & only" in line for line in said)
     assert not any(line.startswith(MACRO) for line in said)
+    few = tables(rows[rows["name"].isin(["0", "1", "2", "3", "4"])])[0].sentences()
+    assert all("5 patients, too few for any difference among 3 pairs to be beyond chance" in line for line in few)
