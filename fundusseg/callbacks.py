@@ -1,5 +1,7 @@
-"""What happens beside the training step: contour pictures for TensorBoard."""
+"""What happens beside the steps: contour pictures for TensorBoard, intervals of the test's scores."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import default_collate
 
 from fundusseg.checkpoint import from_spec, network_spec
+from fundusseg.intervals import NOTHING, mean_interval
 from fundusseg.masks import label_map
+from fundusseg.metrics import ALL, Score, nest
 from fundusseg.models.layers import crop_centre
 from fundusseg.plot import enlarge, overlay, panel
 from fundusseg.sample import Image
@@ -68,3 +72,45 @@ class ContourPanel(Callback):
             ],
             self.columns,
         )
+
+
+class PictureScores(Callback):
+    """Keeps every test picture's own scores, so that their means have intervals.
+
+    On XLA and in several processes it keeps none: the step would wait for the host, and no process has all pictures.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[int, list[float]] = {}
+        """Of each picture, by its index into the data module's records: NaN where undefined or not labelled."""
+        self.columns: list[tuple[str, str]] = []
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Add one batch."""
+        if pl_module.device.type == "xla" or trainer.world_size > 1:
+            return
+        found = outputs["logits"].float().sigmoid() > pl_module.thresholds[:, None, None]
+        masks = (nest(plane, pl_module.regions) for plane in (found, outputs["target"] > 0.5))
+        scores = pl_module.scores["test"]
+        values, use = scores.of_pictures(*masks, outputs["valid"], batch["weight"])
+        kept = torch.where(use, values, torch.nan).cpu().tolist()
+        self.columns = scores.columns
+        pictures = zip(batch["index"].tolist(), batch["weight"].tolist(), kept, strict=True)
+        self.values |= {index: row for index, weight, row in pictures if weight > 0}
+
+    def with_intervals(self, scores: Iterable[Score], datamodule: Any) -> list[dict[str, Any]]:
+        """Scores as dictionaries, with ``low`` and ``high`` of a 95% bootstrap interval over patients."""
+        records = [datamodule.records[index] for index in self.values]
+        rows = []
+        for score in scores:
+            low, high = NOTHING
+            if self.values:
+                column = self.columns.index((score.region, score.metric))
+                here = [score.source in (ALL, record.source) for record in records]
+                values = [row[column] for row, is_here in zip(self.values.values(), here, strict=True) if is_here]
+                own = [record for record, is_here in zip(records, here, strict=True) if is_here]
+                low, high = mean_interval(values, [r.patient for r in own], [r.source for r in own])
+            rows.append(asdict(score) | {"low": low, "high": high})
+        return rows

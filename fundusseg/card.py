@@ -147,7 +147,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], protocols: Sequence[str], remar
         parts.append(_score_table(rows))
     if not shown:
         parts.append("None was measured with these weights.")
-    elif any("low" in row for row in shown):
+    elif any(not math.isnan(_number(row.get("low"))) for row in shown):
         parts.append("In brackets the 95% bootstrap interval over patients. n counts pictures.")
     return "\n\n".join([*parts, *remarks])
 

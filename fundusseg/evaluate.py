@@ -26,6 +26,7 @@ from fundusseg.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.evaluation import MODEL, OTHER, Evaluation, Scored, Subject
+from fundusseg.experts import PROTOCOL
 from fundusseg.exposure import Exposure
 from fundusseg.findings import Findings
 from fundusseg.predictor import Predictor
@@ -95,6 +96,13 @@ def _methods(settings: Any) -> dict[str, Predictor]:
         if localiser is not None and (method == MODEL or bundle.localiser is None):
             bundle = replace(bundle, localiser=localiser)
         found[method] = Predictor(bundle, views=settings.views)
+    regions = [set(one.description.preparation.regions) for one in found.values()]
+    if not set.intersection(*regions):
+        raise ConfigurationError(
+            f"a network of {', '.join(sorted(regions[1]))} against one of {', '.join(sorted(regions[0]))}",
+            "a region that both look for",
+            "give another checkpoint to --against",
+        )
     return found
 
 
@@ -129,8 +137,9 @@ def _digest(path: Path) -> str:
 
 def _say(findings: Findings, output: Path) -> None:
     """Print the few figures and every sentence; all else is in the files."""
-    if findings.figures:
-        console.print(terminal(findings.figures, findings.title))
+    for human, title in ((False, findings.title), (True, "Experts against each other, and the model in their place")):
+        if figures := [figure for figure in findings.figures if (figure.protocol == PROTOCOL) == human]:
+            console.print(terminal(figures, title))
     said = [*findings.protocols.values(), *findings.remarks]
     said += [contrast.sentence for contrast in findings.contrasts]
     said += [standing.sentence for standing in findings.standings]

@@ -129,11 +129,12 @@ class Standing:
             "above": f"above a second expert by {d.mean:.3f}, beyond chance",
             "below": f"below a second expert by {-d.mean:.3f}, beyond chance",
             "as good": f"as good as a second expert to within {MARGIN:g}",
-            "open": "no difference from a second expert beyond chance, but too few pictures to call it as good",
+            "open": "not shown to differ from a second expert beyond chance, nor to be as good: too few pictures",
         }[self.word]
         interval = "no interval" if math.isnan(d.low) else f"95% interval {d.low:+.3f} to {d.high:+.3f}"
         pictures = f"{d.n} pictures" + (f", {d.undefined} undefined" if d.undefined else "")
-        return f"{self.source}, {_NAMES[self.metric]}: {said} (better by {d.mean:+.3f}, {interval}, {pictures})."
+        numbers = f"better by {d.mean:+.3f}, {interval}, p {d.p:.3f}, {pictures}"
+        return f"{self.source}, {_NAMES[self.metric]}: {said} ({numbers})."
 
 
 _NAMES = {"disc_dice": "disc Dice", "cup_dice": "cup Dice", "vertical_cdr_error": "error of the vertical ratio"}

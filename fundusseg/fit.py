@@ -15,6 +15,7 @@ from pathlib import Path
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg import checkpoint
+from fundusseg.callbacks import PictureScores
 from fundusseg.card import card, card_path
 from fundusseg.cli import FundusCLI, console, prepare_process, run
 from fundusseg.models import count_parameters
@@ -22,7 +23,7 @@ from fundusseg.preemption import EXIT_CODE, Preemption
 from fundusseg.report import score_table, write_scores, write_text
 from fundusseg.splits import SUBSETS
 
-EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size, with intervals."
+EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size."
 
 
 def main(arguments: list[str]) -> int:
@@ -57,11 +58,13 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
+    pictures = PictureScores()
     if cli.datamodule.split.test:
+        cli.trainer.callbacks.append(pictures)  # type: ignore[attr-defined]
         cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
     if cli.trainer.is_global_zero:
         cli.datamodule.split.save(folder / "split.json")
-        _write_cards(cli, Path(best))
+        _write_cards(cli, Path(best), pictures)
         _say_what_came_out(cli, Path(best), folder)
     return 0
 
@@ -71,9 +74,9 @@ def _protocol(cli: FundusCLI) -> str:
     return f"{cli.model.preparation.protocol}; {cli.datamodule.split.protocol}"
 
 
-def _write_cards(cli: FundusCLI, best: Path) -> None:
+def _write_cards(cli: FundusCLI, best: Path, pictures: PictureScores) -> None:
     """Write a model card beside every checkpoint of the run; the best one's holds the test."""
-    scores = [asdict(score) for score in cli.model.results.get("test", [])]
+    scores = pictures.with_intervals(cli.model.results.get("test", []), cli.datamodule)
     for path in sorted(best.parent.glob("*.ckpt")):
         description, _ = checkpoint.load(path)
         found, protocols, remarks = (

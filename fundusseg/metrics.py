@@ -156,6 +156,26 @@ class SegmentationScores(Metric):
             weight: (B,); samples of weight 0 are left out.
             source: int64 (B,).
         """
+        value, use = self.of_pictures(prediction, target, valid, weight)
+        defined = use & ~value.isnan()
+        rows = torch.nn.functional.one_hot(source, len(self.sources)).T[..., None]
+        # A sum of products, not a matrix product: under autocast that would round the scores to bfloat16.
+        self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
+        self.count += (rows * defined).sum(1)
+        self.undefined += (rows * (use & ~defined)).sum(1)
+
+    def of_pictures(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Each picture's own scores.
+
+        Args:
+            prediction: As of `update`.
+            target: As of `update`.
+            valid: As of `update`.
+            weight: As of `update`.
+
+        Returns:
+            float32 (B, columns), NaN where undefined; and bool (B, columns), which are labelled and count.
+        """
         values = [dice(prediction, target), iou(prediction, target), accuracy(prediction, target)]
         labelled = [valid, valid, valid]
         if self.has_ratio:
@@ -164,13 +184,7 @@ class SegmentationScores(Metric):
             true = vertical_cdr(target[:, disc], target[:, cup])
             values.append((found - true).abs()[:, None])
             labelled.append((valid[:, disc] & valid[:, cup])[:, None])
-        value, use = torch.cat(values, 1), torch.cat(labelled, 1) & (weight > 0)[:, None]
-        defined = use & ~value.isnan()
-        rows = torch.nn.functional.one_hot(source, len(self.sources)).T[..., None]
-        # A sum of products, not a matrix product: under autocast that would round the scores to bfloat16.
-        self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
-        self.count += (rows * defined).sum(1)
-        self.undefined += (rows * (use & ~defined)).sum(1)
+        return torch.cat(values, 1), torch.cat(labelled, 1) & (weight > 0)[:, None]
 
     def compute(self) -> Tensor:
         """Mean, n and undefined of every cell.

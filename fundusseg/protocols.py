@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fundusseg.look import enlarge
 from fundusseg.predictor import Predictor
 from fundusseg.roi import Box
-from fundusseg.sample import DISC, Image, Sample
+from fundusseg.sample import CUP, DISC, Image, Sample
 
 SEED_THRESHOLD = 0.5
 
@@ -74,9 +74,10 @@ def _describe_clean(predictor: Predictor) -> str:
         where = f"{searched}, then {preparation.roi_scale:g} diameters around the disc found there"
     thresholds = ", ".join(f"{region} {value:.2f}" for region, value in predictor.thresholds.items())
     views = f"{predictor.views} view{'s' if predictor.views > 1 else ''}"
+    judged = "photographs judged unfit count too; " if DISC in preparation.regions else ""
     return (
         f"clean: region of interest found automatically ({where}); the checkpoint's own thresholds ({thresholds}), "
-        f"fixed before the test; {views}; photographs judged unfit count too; {_truth(predictor)}; {_split(predictor)}"
+        f"fixed before the test; {views}; {judged}{_truth(predictor)}; {_split(predictor)}"
     )
 
 
@@ -84,9 +85,10 @@ def _describe_seed(predictor: Predictor) -> str:
     preparation = predictor.description.preparation
     crop = f"a square of {preparation.roi_scale:g} diameters around the labelled disc, taken from the truth"
     where = {"field_of_view": "the field of view", "picture": "the whole picture"}.get(preparation.roi, crop)
+    parts = "largest connected part, holes filled; " if {DISC, CUP} & set(preparation.regions) else ""
     return (
-        f"seed: as in Civit-Masot et al. 2019: {where}; threshold {SEED_THRESHOLD} for all; largest connected part, "
-        f"holes filled; 1 view; {_truth(predictor)}; {_split(predictor)} (the original: by image)"
+        f"seed: as in Civit-Masot et al. 2019: {where}; threshold {SEED_THRESHOLD} for all; "
+        f"{parts}1 view; {_truth(predictor)}; {_split(predictor)} (the original: by image)"
     )
 
 

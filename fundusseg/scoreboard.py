@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from fundusseg.comparison import HOURS
 from fundusseg.exposure import MARKS, Seen
 from fundusseg.figures import ALL, BOTH, MACRO, Figure
 
@@ -24,8 +25,20 @@ NAMES = {
     "radii_ratio_above_0.90": "Radii ratio above 0.90",
     "radii_ratio_above_0.85": "Radii ratio above 0.85",
     "ece": "Calibration error",
-    "vertical_cdr_mae": "vCDR MAE",
+    **{
+        f"{ratio}_cdr_{statistic}": f"{ratio[0]}CDR {name}"
+        for ratio in ("vertical", "horizontal", "area")
+        for statistic, name in (
+            *(("mae", "MAE"), ("bias", "bias"), ("limit_low", "lower limit of agreement")),
+            *(("limit_high", "upper limit of agreement"), ("icc", "ICC(2,1)"), ("pearson", "Pearson's r")),
+        )
+    },
+    "rim_error": "Rim profile, absolute error",
+    **{name: f"Rim error at {hour} o'clock" for hour, name in enumerate(HOURS, 1)},
     "vertical_cdr_auc": "Glaucoma AUC",
+    "vertical_cdr_true_auc": "Glaucoma AUC of the experts' vCDR",
+    "rim_min_ratio_auc": "Glaucoma AUC of the narrowest rim",
+    "rim_min_ratio_true_auc": "Glaucoma AUC of the experts' narrowest rim",
 }
 """Of the metrics; others are shown by their own name."""
 
@@ -36,8 +49,8 @@ NOTES = (
     "of the true disc; undefined pictures are counted and enter no mean."
 )
 
-SHORT: dict[Seen, str] = {"no": "no", "source": "source", "patient": "patients", "unknown": "unknown"}
-"""`exposure.MARKS` under a heading that says the rest."""
+SIGNS: dict[Seen, str] = {"no": "", "source": " *", "patient": " **", "unknown": " ?"}
+"""`exposure.MARKS` in a terminal's narrow columns, explained below the table."""
 
 _DASH = "\N{EN DASH}"
 
@@ -73,16 +86,16 @@ def lines(figures: Sequence[Figure]) -> dict[Line, dict[tuple[str, str], Figure]
 def terminal(figures: Sequence[Figure], title: str) -> Table:
     """The few figures, a line for each protocol, method and source; the interval below each."""
     shown = columns(figures)
-    table = Table(title=title, caption=NOTES)
+    signs = {f"{SIGNS[figure.seen].strip()} {MARKS[figure.seen]}" for figure in figures if figure.seen != "no"}
+    table = Table(title=title, caption="; ".join([*sorted(signs), NOTES]))
     found = lines(figures)
     several = len({method for _, method, _ in found}) > 1
     table.add_column("Protocol")
     if several:
         table.add_column("Method")
     table.add_column("Source", overflow="fold")
-    table.add_column("Seen in training")
     for region, metric in shown:
-        table.add_column(heading(region, metric), justify="right")
+        table.add_column(heading(region, metric), justify="right", overflow="fold")
     table.add_column("n", justify="right")
     before = ""
     for (protocol, method, source), cells in found.items():
@@ -91,7 +104,7 @@ def terminal(figures: Sequence[Figure], title: str) -> Table:
         before = protocol
         first = next(iter(cells.values()))
         most, _ = _most(cells)
-        texts = [protocol, *([method] if several else []), PLACES.get(source, source), SHORT[first.seen]]
+        texts = [protocol, *([method] if several else []), PLACES.get(source, source) + SIGNS[first.seen]]
         texts += [_cell(cells.get(column), most, "\n") for column in shown]
         # Text, not str: a source's name may hold brackets, which rich would take for markup.
         table.add_row(*(Text(text) for text in (*texts, str(most))))

@@ -7,15 +7,22 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from fundusseg import bundle, checkpoint, fit
+from fundusseg.callbacks import PictureScores
 from fundusseg.card import card, card_path
 from fundusseg.convert import write
+from fundusseg.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.intervals import mean_interval
 from fundusseg.models import UNet
 from fundusseg.preparation import Preparation
 from fundusseg.splits import Split
+from fundusseg.task import SegmentationTask
 
 TINY = [
     "--data.image_size=32",
@@ -150,7 +157,8 @@ def test_every_checkpoint_of_a_run_has_its_card(run):
     assert split.digest in best and split.digest in last
     scores = json.loads((run / "test.json").read_text())
     disc = next(s for s in scores["scores"] if (s["source"], s["region"], s["metric"]) == ("phantom", "disc", "dice"))
-    assert f"{disc['value']:.3f}; n {disc['n']}" in best and scores["protocol"] in best
+    low, high = re.search(rf"{disc['value']:.3f} \[([\d.]+), ([\d.]+)\]; n {disc['n']}", best).groups()
+    assert float(low) < disc["value"] < float(high) and scores["protocol"] in best
     assert "fundusseg.evaluate --checkpoint" in best
     assert "None was measured with these weights." in last
 
@@ -179,3 +187,21 @@ def test_converted_weights_have_theirs(tmp_path):
     write(UNet(start_channels=4, depth=1), Preparation(image_size=64), tmp_path / "a" / "keras.ckpt")
     assert "Whom it was trained on is not known" in (tmp_path / "a" / "keras.md").read_text()
     assert not [path for path in (tmp_path / "a").iterdir() if "partial" in path.name]
+
+
+def test_the_intervals_are_those_of_the_pictures_own_scores(tmp_path):
+    options = {"enable_progress_bar": False, "logger": False, "accelerator": "cpu", "enable_model_summary": False}
+    datasets = [Phantom(count=40, size=96, name="a"), Phantom(count=20, size=96, name="b", seed=1)]
+    data = FundusDataModule(datasets, image_size=32, batch_size=4, cache_dir=str(tmp_path), test_share=0.5)
+    task = SegmentationTask(UNet(start_channels=4, depth=1), preparation=data.preparation, sources=data.sources)
+    pictures = PictureScores()
+    Trainer(callbacks=[pictures], **options).test(task, data, verbose=False)
+    rows = {(r["source"], r["region"], r["metric"]): r for r in pictures.with_intervals(task.results["test"], data)}
+    assert len(pictures.values) == len(data.split.test) == rows["all", "disc", "dice"]["n"] and len(data.split.test) % 4
+    for (source, region, metric), row in rows.items():
+        column = pictures.columns.index((region, metric))
+        own = {i: v[column] for i, v in pictures.values.items() if source in ("all", data.records[i].source)}
+        assert row["value"] == pytest.approx(np.nanmean([*own.values()]), abs=1e-5)
+        records = [data.records[i] for i in own]
+        wanted = mean_interval([*own.values()], [r.patient for r in records], [r.source for r in records])
+        assert (row["low"], row["high"]) == wanted and row["low"] <= row["value"] <= row["high"]

@@ -117,7 +117,7 @@ def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, 
     assert "No picture is of a patient" not in table
     figures = pd.read_csv(tmp_path / "out" / "figures.csv")
     assert set(figures[figures.source == "folder"].seen) == {"patient"}
-    assert "patients" in capsys.readouterr().out
+    assert "** patients seen in training" in capsys.readouterr().out
 
 
 def test_a_split_says_who_is_scored(best, root, tmp_path):
@@ -178,6 +178,7 @@ def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
 def test_wrong_settings_are_one_sentence(best, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     checkpoint(tmp_path / "cup.ckpt", SPLIT, regions=("cup",))
+    checkpoint(tmp_path / "other.ckpt", SPLIT, regions=("membrane",))
     with pytest.raises(ConfigurationError, match=words) as caught:
         run(best, tmp_path / "out", *arguments)
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()

@@ -149,7 +149,7 @@ HUMAN = 0.9 + 0.01 * RANDOM.standard_normal(40)
         (0.05, 0.01, 40, "above", "above a second expert by 0.0[45]"),
         (-0.05, 0.01, 40, "below", "below a second expert by 0.0[45].*beyond chance"),
         (0.0, 0.01, 40, "as good", "as good as a second expert to within 0.02"),
-        (0.0, 0.3, 10, "open", "too few pictures"),
+        (0.0, 0.3, 10, "open", "not shown to differ .* nor to be as good: too few pictures .*p 0"),
     ],
 )
 def test_the_sentence(shift, spread, count, word, said):
@@ -161,6 +161,11 @@ def test_the_sentence(shift, spread, count, word, said):
     assert re.search(said, found.sentence), found.sentence
     if word == "as good":
         assert found.difference.low > -MARGIN and found.difference.high < MARGIN
+
+
+def test_five_patients_cannot_pass_the_test_however_large_the_difference():
+    (found,) = standings(table("m", [0.2, 0.3, 0.1, 0.25, 0.15]), table("expert1", [0.9, 0.95, 0.92, 0.91, 0.94]))
+    assert found.word == "open" and found.difference.high < 0 and "p 0.062" in found.sentence
 
 
 def test_a_smaller_error_of_the_ratio_is_better():
