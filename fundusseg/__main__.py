@@ -7,6 +7,7 @@ VERBS = {
     "prepare": "check datasets, show what is there, fill the cache",
     "fit": "train, choose the best checkpoint, test it",
     "evaluate": "score a checkpoint on patients it has never seen",
+    "study": "train on each source, test on each: one table",
     "predict": "segment photographs and measure their cup/disc ratios",
     "bundle": "put localiser, segmenters and calibration into one file",
     "convert": "bring the weights of a Keras network along",

@@ -5,11 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fundusseg import evaluate, fit, predict
+from fundusseg import checkpoint, evaluate, fit, predict, study
 from tests.data import drions_db, drishti_gs, folder, isbi_membrane, optic_disc_seg, rim_one_r3, sclera
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yaml"))
+ALL = sorted((ROOT / "configs").rglob("*.yaml"))
+CONFIGS = [path for path in ALL if path not in STUDIES]
 
 SMALL = [
     "--data.image_size=64",
@@ -65,7 +67,33 @@ def test_recipe_runs(config, data, tmp_path, monkeypatch):
     assert len(pd.read_csv("out/measures.csv")) == len(list(pictures.iterdir()))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", STUDIES, ids=lambda path: path.stem)
+def test_study_lays_out_recipes_that_train(config, data, tmp_path):
+    """One of each kind is trained here; tests/test_study.py runs a study to its end."""
+    for table in data.glob("*-crops/table.csv"):
+        table.unlink()  # three patients in place of two
+    small = [
+        *("--overrides.data.image_size=64", "--overrides.data.batch_size=2", "--overrides.data.samples_per_epoch=6"),
+        *("--overrides.trainer.max_epochs=3", "--overrides.model.model.init_args.encoder_weights=null"),
+        *("--localiser.overrides.data.image_size=64", "--localiser.overrides.data.samples_per_epoch=16"),
+        "--localiser.overrides.trainer.max_epochs=1",
+    ]
+    given = study.parser().parse_args([f"--config={config}", f"--data.root={data}", f"--output={tmp_path}", *small])
+    plan = study.plan_of(given)
+    queue = plan.lay_out(tmp_path, str(data), tmp_path / "cache")
+    assert set(queue.states().values()) == {"todo"}
+    alone = next(training for training in plan.networks if training.sources == ("drions_db",))
+    for training in (plan.localisers[0], plan.networks[0], alone):
+        arguments = [f"--config={tmp_path}/recipes/{training.key}.yaml", f"--data.root={data}"]
+        arguments += [f"--data.split={tmp_path}/splits/{training.key}.json", f"--data.cache_dir={tmp_path}/cache"]
+        arguments += [f"--trainer.logger.init_args.save_dir={tmp_path}/runs/{training.key}", "--accelerator=cpu"]
+        assert fit.main([*arguments, "--trainer.precision=32-true"]) == 0
+        description, _ = checkpoint.load(tmp_path / "runs" / training.key / "fit/checkpoints/best.ckpt")
+        assert description.preparation.regions == (("disc", "cup") if training is plan.networks[0] else ("disc",))
+        assert set(description.sources) == set(training.sources)
+
+
+@pytest.mark.parametrize("config", ALL, ids=lambda path: path.stem)
 def test_recipe_opens_with_what_it_is(config):
     header = [line for line in config.read_text().splitlines() if line.startswith("#")]
     for word in ("Command", "Hardware", "Time", "Scores"):

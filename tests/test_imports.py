@@ -11,7 +11,7 @@ import fundusseg
 
 ROOT = Path(fundusseg.__file__).parent
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
-ENTRY_POINTS = {"prepare", "fit", "evaluate", "predict", "bundle", "convert", "__main__"}
+ENTRY_POINTS = {"prepare", "fit", "evaluate", "predict", "bundle", "convert", "study", "__main__"}
 
 OWNERS = {
     "albumentations": {"augment"},
@@ -47,6 +47,14 @@ FORBIDDEN = {
     "differences": {"torch"},
     "scoreboard": {"torch"},
     "worst": {"torch"},
+    "jobs": {"torch"},
+    "workers": {"torch"},
+    "crosstable": {"torch"},
+    "harvest": {"torch"},
+    "heatmap": {"torch", "matplotlib.pyplot"},
+    "blandaltman": {"torch", "matplotlib.pyplot"},
+    "vectors": {"torch", "matplotlib.pyplot"},
+    "publication": {"torch"},
     "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
     "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
 }

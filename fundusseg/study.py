@@ -1,0 +1,172 @@
+"""Train on each source, on all, on all but one; test each network on every source; one table of it all.
+
+    python -m fundusseg.study --config configs/studies/public.yaml --data.root FOLDER --output FOLDER --workers 2
+
+Stopped or killed, the same command continues; failed jobs are tried again. The same command on other machines that see
+the output folder helps. Patients are divided into folds once, the same for all networks.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from rich.table import Table as Screen
+from rich.text import Text
+
+from fundusseg import __version__, xla
+from fundusseg.cache import default_folder
+from fundusseg.cli import ACCELERATORS, Parser, console, prepare_process, run
+from fundusseg.errors import ConfigurationError
+from fundusseg.harvest import harvest
+from fundusseg.jobs import Queue
+from fundusseg.plan import LocaliserSettings, Plan, Settings
+from fundusseg.preemption import EXIT_CODE
+from fundusseg.publication import Table, interval, number, publish
+from fundusseg.splits import SUBSETS, Split
+from fundusseg.workers import Workers, available
+
+_LOCALISED = "found by a localiser that no test patient has trained"
+_PROTOCOLS = {
+    "clean": "clean: the square is {found}; each checkpoint's own thresholds, fixed on validation patients; at the "
+    "photograph's own size.",
+    "seed": "seed: the square is cut around the labelled disc, which use does not have; threshold 0.5, largest "
+    "connected part; at the photograph's own size. Patients are divided as in clean.",
+}
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="fundusseg study", description="Train on each source, test on each: one table.")
+    parser.add_argument("--config", action="config", help="YAML of the study.")
+    parser.add_argument("--output", required=True, type=str, help="The study's folder; stopped, it continues there.")
+    parser.add_argument("--data.root", type=str, default=".", help="Folder below which the datasets lie.")
+    parser.add_argument("--data.cache_dir", type=str | None, default=None, help="Where prepared samples are kept.")
+    parser.add_argument("--workers", type=int, default=1, help="Jobs at a time; they share the cores.")
+    parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="Where to train.")
+    parser.add_class_arguments(Settings)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the study; returns the exit code: 0, 1 when a job failed, 143 when it was stopped."""
+    prepare_process()
+    given = parser().parse_args(arguments)
+    if not 1 <= given.workers <= len(available()):
+        expected = f"1 to {len(available())}, as many as there are cores"
+        raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")
+    output, root = Path(given.output).absolute(), str(Path(given.data.root).absolute())
+    cache = Path(given.data.cache_dir or default_folder()).absolute()
+    plan = plan_of(given)
+    queue = plan.lay_out(output, root, cache)
+    _say_what_is_planned(plan, queue, output)
+    values = {"output": str(output), "root": root, "cache": str(cache), "accelerator": given.accelerator}
+    values["device"] = _device(given.accelerator)
+    workers = Workers(queue, given.workers, values, output / "logs", _Progress(queue, output / "logs"))
+    workers.run()
+    if workers.stopped:
+        console.print("Stopped: the same command continues.")
+        return EXIT_CODE
+    return _publish(plan, queue, output)
+
+
+def plan_of(given: Namespace) -> Plan:
+    """What the parsed command line asks for; recipes are looked for beside the study's file too."""
+    plain = given.as_dict()
+    settings = Settings(**{field.name: plain[field.name] for field in fields(Settings)})
+    if settings.localiser is not None:
+        settings = replace(settings, localiser=LocaliserSettings(**plain["localiser"]))
+    near = Path(str(given.config[-1])).parent if given.config else Path()
+    return Plan.of(settings, given.data.root, near)
+
+
+def _device(accelerator: str) -> str:
+    """Where to evaluate, as `evaluate` calls it."""
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "tpu" if xla.has_tpu() else "cpu"
+    return {"gpu": "cuda"}.get(accelerator, accelerator)
+
+
+class _Progress:
+    """Prints a line for each job that has ended."""
+
+    def __init__(self, queue: Queue, logs: Path) -> None:
+        self.queue, self.logs = queue, logs
+
+    def __call__(self, name: str, code: int, seconds: float) -> None:
+        states = self.queue.states()
+        ended = sum(state in ("done", "failed") for state in states.values())
+        word = "done" if code == 0 else f"failed with exit code {code}, see {self.logs / name}.log"
+        console.print(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s", soft_wrap=True, highlight=False)
+
+
+def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:
+    """Print sources, trainings and what is done already; put back what has failed."""
+    again = queue.retry()
+    counts = Counter(queue.states().values())
+    console.print(f"Sources: {', '.join(plan.sources)}", soft_wrap=True)
+    what = f"{len(plan.networks)} networks" + (f", {len(plan.localisers)} localisers" if plan.localisers else "")
+    console.print(f"{what}: {len(queue.names)} jobs, {counts['done']} done already, {again} tried again, in {output}")
+
+
+def _publish(plan: Plan, queue: Queue, output: Path) -> int:
+    """Gather what has been scored, and say what has not."""
+    rows = harvest(output / "runs", plan.networks)
+    found = _LOCALISED if plan.localisers else "all of the picture, then the disc found there"
+    protocols = {name: text.format(found=found) for name, text in _PROTOCOLS.items()}
+    tables = publish(rows, _about(plan, output), protocols, output / "results")
+    for table in tables:
+        console.print(_screen(table))
+    console.print(f"Tables, plots and report.html: {output / 'results'}", soft_wrap=True)
+    states, blocked = queue.states(), queue.blocked()
+    missing = [name for name, state in states.items() if state == "failed" or name in blocked]
+    if missing:
+        console.print(f"Failed, or in want of what failed: {', '.join(missing)}", style="red", soft_wrap=True)
+    return 1 if missing else 0
+
+
+def _about(plan: Plan, output: Path) -> dict[str, Any]:
+    """What is needed to judge and repeat the tables."""
+    about: dict[str, Any] = {"fundusseg": __version__, "torch": version("torch"), "python": sys.version.split()[0]}
+    run = sorted({training.fold for training in plan.networks})
+    splits = {fold: Split.load(output / "splits" / f"fold{fold}.json") for fold in run}
+    about["folds"] = f"{plan.folds}, run: {_listed(run)}"
+    about["seeds"] = _listed(sorted({training.seed for training in plan.networks}))
+    for fold, split in splits.items():
+        about[f"fold {fold}"] = f"{split.protocol}; sha256 {split.digest}"
+        for subset in SUBSETS:
+            counts = Counter(key.partition("/")[0] for key in split.keys(subset))
+            about[f"fold {fold}, {subset} pictures"] = ", ".join(f"{source} {n}" for source, n in counts.items())
+        if split.dropped:
+            about[f"fold {fold}, left out as shown twice"] = ", ".join(split.dropped)
+    about["localiser trained on"] = ", ".join(plan.localised) or "no localiser"
+    data, trainer = plan.recipe["data"], plan.recipe.get("trainer", {})
+    for name, value in {**data, **trainer}.items():
+        if isinstance(value, str | int | float) and name != "root":
+            about[name] = value
+    return about
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _screen(table: Table) -> Screen:
+    """A table for the terminal."""
+    screen = Screen(title=f"{table.metric.title}, protocol {table.protocol}")
+    screen.add_column("Trained on")
+    for source in table.sources:
+        screen.add_column(Text(source), justify="right")
+    for training, cells in table.lines:
+        texts = [f"{number(cell)}{'*' if cell.worse else ''}\n{interval(cell)}" for cell in cells]
+        screen.add_row(Text(training), *map(Text, texts))
+    return screen
+
+
+if __name__ == "__main__":
+    run(main)
