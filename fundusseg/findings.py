@@ -21,7 +21,7 @@ from fundusseg.sample import Region
 from fundusseg.scoreboard import NOTES, brief, full, grid
 from fundusseg.worst import Worst
 
-UNSEEN = "no picture is of a patient that a network was trained or chosen on"
+UNSEEN = "No picture is of a patient that a network was trained or chosen on."
 
 
 class Findings:
@@ -79,14 +79,9 @@ class Findings:
         """What a reader must know beside the figures."""
         first = [row for row in self.rows if (row["protocol"], row["method"]) == (self.names[0], MODEL)]
         good = [row for row in first if not row["error"]]
-        marks = {(row["source"], MARKS[row["seen"]]): 0 for row in good if MARKS[row["seen"]]}
-        for row in good:
-            if MARKS[row["seen"]]:
-                marks[row["source"], MARKS[row["seen"]]] += 1
+        marks = Counter((row["source"], MARKS[row["seen"]]) for row in good if MARKS[row["seen"]])
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
-        said += (
-            [] if any(row["seen"] in ("patient", "unknown") for row in good) else [f"{UNSEEN[0].upper()}{UNSEEN[1:]}."]
-        )
+        said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
         for name in self.names[1:]:
