@@ -71,8 +71,9 @@ class Findings:
     def standings(self) -> list[Standing]:
         """The model beside each second expert."""
         human = [row for row in self.rows if row["protocol"] == PROTOCOL]
-        mine = [row for row in human if str(row["method"]).startswith(MODEL)]
-        return standings(mine, [row for row in human if row not in mine])
+        ours = [str(row["method"]).startswith(MODEL) for row in human]
+        mine, theirs = ([row for row, own in zip(human, ours, strict=True) if own == side] for side in (True, False))
+        return standings(mine, theirs)
 
     @cached_property
     def remarks(self) -> list[str]:
@@ -106,6 +107,7 @@ class Findings:
         content = {**self.made_by, "protocols": self.protocols, "remarks": self.remarks, "failures": self.failures}
         write_json({**content, "figures": self.figures}, folder / "figures.json")
         write_csv(_reliability(self.rows, self.calibration), folder / "reliability.csv")
+        (folder / "differences.csv").unlink(missing_ok=True)  # of an earlier run
         if self.contrasts:
             write_csv([contrast.row() for contrast in self.contrasts], folder / "differences.csv")
         write_text(self._markdown(listed), folder / "table.md")
