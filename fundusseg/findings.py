@@ -21,7 +21,7 @@ from fundusseg.sample import Region
 from fundusseg.scoreboard import NOTES, brief, full, grid
 from fundusseg.worst import Worst
 
-UNSEEN = "no picture is of a patient that a network was trained or chosen on"
+UNSEEN = "No picture is of a patient that a network was trained or chosen on."
 
 
 class Findings:
@@ -71,22 +71,18 @@ class Findings:
     def standings(self) -> list[Standing]:
         """The model beside each second expert."""
         human = [row for row in self.rows if row["protocol"] == PROTOCOL]
-        mine = [row for row in human if str(row["method"]).startswith(MODEL)]
-        return standings(mine, [row for row in human if row not in mine])
+        ours = [str(row["method"]).startswith(MODEL) for row in human]
+        mine, theirs = ([row for row, own in zip(human, ours, strict=True) if own == side] for side in (True, False))
+        return standings(mine, theirs)
 
     @cached_property
     def remarks(self) -> list[str]:
         """What a reader must know beside the figures."""
         first = [row for row in self.rows if (row["protocol"], row["method"]) == (self.names[0], MODEL)]
         good = [row for row in first if not row["error"]]
-        marks = {(row["source"], MARKS[row["seen"]]): 0 for row in good if MARKS[row["seen"]]}
-        for row in good:
-            if MARKS[row["seen"]]:
-                marks[row["source"], MARKS[row["seen"]]] += 1
+        marks = Counter((row["source"], MARKS[row["seen"]]) for row in good if MARKS[row["seen"]])
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
-        said += (
-            [] if any(row["seen"] in ("patient", "unknown") for row in good) else [f"{UNSEEN[0].upper()}{UNSEEN[1:]}."]
-        )
+        said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
         for name in self.names[1:]:
@@ -111,6 +107,7 @@ class Findings:
         content = {**self.made_by, "protocols": self.protocols, "remarks": self.remarks, "failures": self.failures}
         write_json({**content, "figures": self.figures}, folder / "figures.json")
         write_csv(_reliability(self.rows, self.calibration), folder / "reliability.csv")
+        (folder / "differences.csv").unlink(missing_ok=True)  # of an earlier run
         if self.contrasts:
             write_csv([contrast.row() for contrast in self.contrasts], folder / "differences.csv")
         write_text(self._markdown(listed), folder / "table.md")

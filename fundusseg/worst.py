@@ -64,12 +64,14 @@ class Worst:
             self._kept[key] = sorted([*kept, (*rank, picture)])[: self.count]
 
     def write(self, folder: Path) -> list[dict[str, Any]]:
-        """Write SOURCE_PROTOCOL_RANK_NAME.jpg, the worst first.
+        """Write SOURCE_PROTOCOL_RANK_NAME.jpg, the worst first, in place of an earlier run's.
 
         Returns:
             Protocol, source, name, Dice and file of each.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        for earlier in folder.glob("*.jpg"):
+            earlier.unlink()
         listed = []
         for (protocol, source), kept in sorted(self._kept.items()):
             for rank, (dice, name, picture) in enumerate(kept, 1):

@@ -149,6 +149,13 @@ def test_against_another_says_plainly_what_is_beyond_chance(best, root, tmp_path
     assert set(pd.read_csv(tmp_path / "same" / "differences.csv").verdict) == {"no difference"}
 
 
+def test_nothing_of_an_earlier_run_is_left(best, tmp_path):
+    assert run(best, tmp_path / "out", "--against", best) == 0
+    assert run(best, tmp_path / "out", "--protocols", "seed") == 0
+    assert run(best, tmp_path / "new", "--protocols", "seed") == 0
+    assert content(tmp_path / "out") == content(tmp_path / "new")
+
+
 def test_the_other_networks_patients_are_left_out_too(best, root, tmp_path):
     other = checkpoint(tmp_path / "other.ckpt", Split(("folder/p7",), (), ()), data(root))
     assert run(best, tmp_path / "out", "--against", other) == 0
