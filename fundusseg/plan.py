@@ -25,7 +25,7 @@ from fundusseg.errors import ConfigurationError, nearest
 from fundusseg.jobs import Queue
 from fundusseg.journal import difference, write_whole
 from fundusseg.matrix import LOCALISER, TrainedOn, Training, jobs, restricted, trainings
-from fundusseg.recipe import Recipe, among, cut, merge, read, spoken
+from fundusseg.recipe import Recipe, among, cut, merge, read
 from fundusseg.sample import Region
 from fundusseg.splits import SUBSETS, Split
 
@@ -130,12 +130,12 @@ class Plan:
             ConfigurationError: A recipe cannot be read, or a source, fold or seed is out of range.
         """
         settings.check()
-        recipe = merge(read(_found(settings.recipe, near)), spoken(settings.overrides))
+        recipe = merge(read(_found(settings.recipe, near)), settings.overrides)
         readers = dict(zip(data_module(recipe, root).sources, recipe["data"]["datasets"], strict=True))
         sources = _some(settings.sources, [*readers], "sources")
         localiser, localised = None, []
         if settings.localiser:
-            localiser = merge(read(_found(settings.localiser.recipe, near)), spoken(settings.localiser.overrides))
+            localiser = merge(read(_found(settings.localiser.recipe, near)), settings.localiser.overrides)
             localised = _some(settings.localiser.sources, sources, "localiser.sources")
         folds = settings.run_folds
         return cls(

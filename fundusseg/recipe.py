@@ -1,6 +1,6 @@
 """A YAML recipe as plain mappings: read, changed in places, and cut to some of its sources."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,28 @@ def merge(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
     return merged
 
 
-def spoken(changes: Mapping[str, Any]) -> Recipe:
-    """Changes whose values may come from a command line, which hands over text: it is read as YAML."""
-    return {key: spoken(value) if isinstance(value, Mapping) else _spoken(value) for key, value in changes.items()}
+def split_off(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]:
+    """Take changes out of a command line: ``--OPTION.KEY=VALUE`` or ``--OPTION.KEY VALUE``, the value in YAML.
+
+    A parser of types would let a change of ``data.image_size`` replace all that a file says of ``data``.
+
+    Args:
+        arguments: The command line.
+        option: Name of the option.
+
+    Returns:
+        The other arguments, and the changes.
+    """
+    rest: list[str] = []
+    changes: Recipe = {}
+    given = iter(arguments)
+    for argument in given:
+        if not argument.startswith(f"--{option}."):
+            rest.append(argument)
+            continue
+        key, sign, value = argument.removeprefix(f"--{option}.").partition("=")
+        changes = merge(changes, {key: _loaded(value if sign else next(given, ""))})
+    return rest, changes
 
 
 def among(recipe: Recipe, readers: Mapping[str, Any]) -> Recipe:
@@ -93,11 +112,12 @@ def cut(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping[str, Colle
     return merge(changed, {"model.model.init_args.out_channels": len(data["regions"])})
 
 
-def _spoken(value: Any) -> Any:
+def _loaded(text: str) -> Any:
+    """As YAML, or the text itself."""
     try:
-        return yaml.safe_load(value) if isinstance(value, str) else value
+        return yaml.safe_load(text)
     except yaml.YAMLError:
-        return value
+        return text
 
 
 def _spec(value: Any) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from fundusseg.jobs import Queue
 from fundusseg.plan import LocaliserSettings, Plan, Settings
 from fundusseg.preemption import EXIT_CODE
 from fundusseg.publication import Table, interval, number, publish
+from fundusseg.recipe import merge, split_off
 from fundusseg.splits import SUBSETS, Split
 from fundusseg.workers import Workers, available
 
@@ -53,10 +54,25 @@ def parser() -> Parser:
     return parser
 
 
+def parse(arguments: list[str]) -> Namespace:
+    """Read the command line; what it overrides comes on top of what the YAML file does."""
+    rest, of_localiser = split_off(arguments, "localiser.overrides")
+    rest, of_recipe = split_off(rest, "overrides")
+    given: Namespace = parser().parse_args(rest)
+    given.overrides = merge(merge({}, given.overrides), of_recipe)
+    if given.localiser is not None:
+        given.localiser.overrides = merge(merge({}, given.localiser.overrides), of_localiser)
+    elif of_localiser:
+        raise ConfigurationError(
+            "overrides of a localiser in a study without one", "a localiser's recipe", "give --localiser.recipe"
+        )
+    return given
+
+
 def main(arguments: list[str]) -> int:
     """Run the study; returns the exit code: 0, 1 when a job failed, 143 when it was stopped."""
     prepare_process()
-    given = parser().parse_args(arguments)
+    given = parse(arguments)
     if not 1 <= given.workers <= len(available()):
         expected = f"1 to {len(available())}, as many as there are cores"
         raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")

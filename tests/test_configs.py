@@ -78,7 +78,7 @@ def test_study_lays_out_recipes_that_train(config, data, tmp_path):
         *("--localiser.overrides.data.image_size=64", "--localiser.overrides.data.samples_per_epoch=16"),
         "--localiser.overrides.trainer.max_epochs=1",
     ]
-    given = study.parser().parse_args([f"--config={config}", f"--data.root={data}", f"--output={tmp_path}", *small])
+    given = study.parse([f"--config={config}", f"--data.root={data}", f"--output={tmp_path}", *small])
     plan = study.plan_of(given)
     queue = plan.lay_out(tmp_path, str(data), tmp_path / "cache")
     assert set(queue.states().values()) == {"todo"}

@@ -3,7 +3,7 @@
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.recipe import cut, merge, read, spoken
+from fundusseg.recipe import cut, merge, read, split_off
 
 RECIPE = {
     "data": {
@@ -33,9 +33,11 @@ def test_another_class_does_not_inherit_arguments():
     assert named["model"]["model"] == {"class_path": "x.Net", "init_args": {"width": 2}}
 
 
-def test_text_from_a_command_line_is_read_as_yaml():
-    given = {"a": {"b": "48", "c": "null", "d": "[disc]"}, "e": "/x/y.pth", "f": 0.5, "g": "{"}
-    assert spoken(given) == {"a": {"b": 48, "c": None, "d": ["disc"]}, "e": "/x/y.pth", "f": 0.5, "g": "{"}
+def test_changes_on_a_command_line_are_yaml_and_all_kept():
+    line = ["--x.a.b=48", "--y", "--x.a.c", "null", "--x.d=[disc]", "--x.e=/x/y=z.pth", "--x.f", "0.5", "--x.g={", "z"]
+    rest, changes = split_off(line, "x")
+    assert rest == ["--y", "z"]
+    assert changes == {"a": {"b": 48, "c": None}, "d": ["disc"], "e": "/x/y=z.pth", "f": 0.5, "g": "{"}
 
 
 def test_a_part_has_its_sources_regions_and_no_division_of_its_own():

@@ -70,7 +70,7 @@ def command(folder, *more):
 
 def laid_out(folder, *more):
     """Output folder and plan of a study that nobody works at."""
-    given = study.parser().parse_args(command(folder, *more))
+    given = study.parse(command(folder, *more))
     plan = study.plan_of(given)
     plan.lay_out(folder / "out", ".", folder / "cache")
     return folder / "out", plan
@@ -138,7 +138,13 @@ def test_nobody_who_is_tested_is_in_any_training(folder):
 
 
 def test_recipes_are_cut_to_their_sources(folder):
-    out, plan = laid_out(folder, "--trained_on=[each,all]", "--seeds=[3]", "--overrides.data.image_size=48")
+    out, plan = laid_out(
+        folder,
+        "--trained_on=[each,all]",
+        "--seeds=[3]",
+        "--overrides.data.image_size=48",
+        "--overrides.data.batch_size=2",
+    )
     recipes = {t.name: yaml.safe_load((out / "recipes" / f"{t.key}.yaml").read_text()) for t in plan.networks}
     assert recipes["all"]["data"]["regions"] == recipes["one"]["data"]["regions"] == ["disc", "cup"]
     assert recipes["discs"]["data"]["regions"] == ["disc"]
@@ -146,7 +152,7 @@ def test_recipes_are_cut_to_their_sources(folder):
     assert recipes["discs"]["data"]["source_weights"] == {} and recipes["one"]["data"]["source_weights"] == {"one": 2}
     for recipe in recipes.values():
         assert recipe["trainer"]["max_epochs"] == 1 and recipe["seed_everything"] == recipe["data"]["seed"] == 3
-        assert recipe["data"]["image_size"] == 48
+        assert recipe["data"]["image_size"] == 48 and recipe["data"]["batch_size"] == 2
     assert [t.name for t in plan.networks] == [t.name for t in trainings(["one", "discs"], ["each", "all"], [1], [3])]
 
 
@@ -172,6 +178,7 @@ def test_a_folder_belongs_to_one_study(folder):
         (["--recipe=missing.yaml"], "recipe that cannot be used"),
         (["--workers=0"], "0 workers"),
         (["--unknown=1"], "unknown"),
+        (["--localiser=null", "--localiser.overrides.data.roi=picture"], "study without one"),
         (["--folds=9", "--overrides.data.val_share=0"], "no val picture of"),
     ],
 )
