@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,8 @@ FORBIDDEN = {
 }
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, functions' own imports included."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -68,10 +70,10 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def names(found: set[str], library: str) -> bool:
+def names(found: frozenset[str], library: str) -> bool:
     return any(name == library or name.startswith(f"{library}.") for name in found)
 
 
