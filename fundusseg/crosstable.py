@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fundusseg.intervals import macro_interval, mean_interval
@@ -55,8 +54,8 @@ class Cell:
         high: Upper bound.
         n: Pictures with a value.
         patients: Of these pictures.
-        undefined: Labelled pictures without a value.
-        seeds_sd: Standard deviation of the seeds' means; NaN with one seed.
+        undefined: Labelled pictures without a value under one seed or more; the mean is then over the other seeds.
+        seeds_sd: Standard deviation of the seeds' values; NaN with one seed.
         best: Best of its column.
         worse: Worse than the best beyond chance.
     """
@@ -158,13 +157,10 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
     patients, strata = pictures["patient"].astype(str).tolist(), pictures["source"].tolist()
     defined = ~np.isnan(values)
     if source == MACRO:
-        value = _mean(
-            [_mean(values[defined & (pictures["source"] == one).to_numpy()]) for one in dict.fromkeys(strata)]
-        )
         low, high = macro_interval(values, patients, strata)
     else:
-        value, (low, high) = _mean(values[defined]), mean_interval(values, patients, strata)
-    seeds = rows.groupby("seed")[metric.name].mean().to_numpy(np.float64)
+        low, high = mean_interval(values, patients, strata)
+    seeds = [_value(one, source, metric) for _, one in rows.groupby("seed")]
     known = pictures[defined]
     return Cell(
         protocol=protocol,
@@ -172,14 +168,20 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
         training=training,
         source=source,
         trained=bool(len(rows)) and source != MACRO and bool(rows["trained"].iloc[0]),
-        value=value,
+        value=_value(pictures, source, metric),
         low=low,
         high=high,
         n=int(defined.sum()),
         patients=len(known.drop_duplicates(["source", "patient"])),
-        undefined=int((~defined).sum()),
-        seeds_sd=float(seeds.std(ddof=1)) if len(seeds) > 1 else math.nan,
+        undefined=len(rows.loc[rows[metric.name].isna(), _PICTURE].drop_duplicates()),
+        seeds_sd=float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan,
     )
+
+
+def _value(pictures: pd.DataFrame, source: str, metric: Metric) -> float:
+    """A source's mean over pictures, or of `MACRO` the mean of the sources' means; NaN of nothing."""
+    values = pictures[metric.name]
+    return float(values.groupby(pictures["source"]).mean().mean() if source == MACRO else values.mean())
 
 
 def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Comparison]:
@@ -216,12 +218,19 @@ def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Compa
 def rank(table: Sequence[Cell], comparisons: Sequence[Comparison], higher: bool) -> list[Cell]:
     """Say of each cell whether it is the best of its column, or worse than the best beyond chance.
 
+    Where pictures are undefined, the pictures that two trainings share may say the opposite of their means: then nobody
+    is called worse.
+
     Args:
         table: Of one protocol and metric.
         comparisons: Of the same.
         higher: Whether more is better.
     """
-    different = {(c.source, frozenset((c.one, c.other))) for c in comparisons if c.beyond_chance}
+    worse = {
+        (c.source, *((c.other, c.one) if (c.mean > 0) == higher else (c.one, c.other)))
+        for c in comparisons
+        if c.beyond_chance
+    }
     best: dict[str, Cell] = {}
     for cell in table:
         leader = best.get(cell.source)
@@ -232,18 +241,7 @@ def rank(table: Sequence[Cell], comparisons: Sequence[Comparison], higher: bool)
         replace(
             cell,
             best=best.get(cell.source) is cell,
-            worse=cell.source in best and _pair(cell, best[cell.source]) in different,
+            worse=cell.source in best and (cell.source, cell.training, best[cell.source].training) in worse,
         )
         for cell in table
     ]
-
-
-def _pair(one: Cell, other: Cell) -> tuple[str, frozenset[str]]:
-    return one.source, frozenset((one.training, other.training))
-
-
-def _mean(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    """Of those that are defined; NaN of nothing."""
-    numbers = np.asarray(values, np.float64)
-    numbers = numbers[~np.isnan(numbers)]
-    return float(numbers.mean()) if numbers.size else math.nan

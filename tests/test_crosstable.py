@@ -109,3 +109,37 @@ def test_the_best_and_who_is_worse_than_it():
     rows["vertical_cdr_error"] = 1 - rows["disc_dice"]
     lowest = rank(cells(rows, "clean", errors), compare_all(rows, "clean", errors), higher=False)
     assert min((c for c in lowest if c.source == "a"), key=lambda cell: cell.value).best
+
+
+def test_who_is_better_on_the_shared_pictures_is_not_called_worse():
+    """The leader by its mean leaves out the hard pictures; on the others it is beaten beyond chance."""
+    rows = table({"bold": {"a": 0.9}, "shy": {"a": 0.89}}, count=40)
+    hard = rows["name"].astype(int) >= 20
+    rows.loc[hard, "disc_dice"] -= 0.3
+    rows.loc[hard & (rows["training"] == "shy"), "disc_dice"] = math.nan
+    rows["disc_dice"] += np.random.default_rng(1).normal(0, 0.001, len(rows))
+    (compared,) = compare_all(rows, "clean", DICE)
+    assert (compared.one, compared.other) == ("bold", "shy") and compared.mean > 0 and compared.beyond_chance
+    bold, shy = (c for c in rank(cells(rows, "clean", DICE), [compared], higher=True) if c.source == "a")
+    assert shy.best and shy.undefined == 20 and not bold.worse
+    rows["vertical_cdr_error"] = 1 - rows["disc_dice"]
+    errors = Metric("vertical_cdr_error", "Error", False, ("disc", "cup"))
+    ranked = rank(cells(rows, "clean", errors), compare_all(rows, "clean", errors), higher=False)
+    assert not any(cell.worse for cell in ranked)
+
+
+def test_a_picture_without_a_value_under_one_seed_is_counted():
+    rows = table({"a": {"a": 0.9}}, (1, 2))
+    rows.loc[(rows["seed"] == 2) & rows["name"].isin(["3", "4"]), "disc_dice"] = math.nan
+    rows.loc[rows["name"] == "4", "disc_dice"] = math.nan
+    cell = by_place(cells(rows, "clean", DICE))["a", "a"]
+    assert (cell.n, cell.undefined) == (11, 2)
+
+
+def test_the_spread_of_seeds_is_that_of_the_figure_shown():
+    rows = table({"a": {"a": 0.9, "b": 0.8}}, (1, 2))
+    rows.loc[(rows["seed"] == 2) & (rows["source"] == "b"), "disc_dice"] += 0.1
+    rows = rows[(rows["source"] == "a") | rows["name"].isin(["0", "1"])]
+    found = by_place(cells(rows, "clean", DICE))
+    assert found["a", MACRO].seeds_sd == pytest.approx((0.001 + 0.101) / 2 / math.sqrt(2)), "each source once"
+    assert found["a", "b"].seeds_sd == pytest.approx(0.101 / math.sqrt(2))
