@@ -160,10 +160,14 @@ class Queue:
 
     def retry(self) -> int:
         """Put failed jobs back, as their cause may be gone; how many."""
-        paths = sorted((self.folder / "failed").glob("*.json"))
-        for path in paths:
-            path.rename(self.folder / "todo" / path.name)
-        return len(paths)
+        count = 0
+        for path in sorted((self.folder / "failed").glob("*.json")):
+            try:
+                path.rename(self.folder / "todo" / path.name)
+            except FileNotFoundError:  # another was first
+                continue
+            count += 1
+        return count
 
     def _needs(self, name: str) -> set[str]:
         try:

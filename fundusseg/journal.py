@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -179,12 +180,16 @@ def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None
     Args:
         path: The file; its folder is made when it is missing.
         content: What it will hold.
-        partial: Where it is written first, on the same disk; by default beside the file.
+        partial: Where it is written first, on the same disk; by default beside the file, under a name of this process's
+            own, as several machines may write the same file at once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial or path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    partial = partial or path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _line(entry: Entry) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 from rich.text import Text
+
+from fundusseg.journal import write_whole
 
 _METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "vcdr_error": "vCDR error", "hd95": "HD95", "assd": "ASSD"}
 
@@ -116,11 +117,4 @@ def _plain(content: Any) -> Any:
 
 def write_text(text: str, path: str | Path) -> None:
     """Write beside the file, then put it in its place."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(Path(path), text.encode())

@@ -91,3 +91,12 @@ def test_several_may_begin_at_once(tmp_path):
         made = list(pool.map(lambda _: queue(tmp_path, *jobs), range(8)))
     assert all(len(one.states()) == 20 for one in made)
     assert [path.name for path in tmp_path.iterdir()] == ["queue"]
+
+
+def test_several_may_try_again_at_once(tmp_path):
+    jobs = queue(tmp_path, *(Job(f"{number:03}", ("x",)) for number in range(200)))
+    for _ in range(200):
+        jobs.claim("w").move("failed")
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda _: Queue(tmp_path / "queue").retry(), range(8)))
+    assert sum(counts) == 200 and set(jobs.states().values()) == {"todo"}

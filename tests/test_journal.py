@@ -1,12 +1,13 @@
 """What is done stays done, whatever the end of the last run tore."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from fundusseg.errors import ConfigurationError, FundusSegError
-from fundusseg.journal import NAME, Entry, Journal, difference, read, shards
+from fundusseg.journal import NAME, Entry, Journal, difference, read, shards, write_whole
 from fundusseg.photographs import Photograph
 
 RUN = {"checkpoint": "sha256 1", NAME: "a.ckpt"}
@@ -92,3 +93,17 @@ def test_shards_of_folders(tmp_path):
     assert set(shards([tmp_path / "out"])) == {(1, 4), (3, 4)}
     with pytest.raises(FundusSegError, match="no results in"):
         shards([Path("nowhere")])
+
+
+def test_two_machines_may_write_one_file_at_once(tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def meanwhile(self, target):
+        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        write_whole(target, b"whole")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    write_whole(tmp_path / "a.csv", b"whole")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.csv": b"whole"}
