@@ -48,10 +48,15 @@ class Workers:
         self.queue, self.count, self.values, self.logs, self.report = queue, count, dict(values), logs, report
         self.stopped = False
         self._stop = threading.Event()
+        self._error: Exception | None = None
         self.shares = shares(available(), count)
 
     def run(self) -> None:
-        """Work until nothing is left, or until SIGTERM or Ctrl-C; what was begun then is put back."""
+        """Work until nothing is left, or until SIGTERM or Ctrl-C; what was begun then is put back.
+
+        Raises:
+            OSError: A command could not be started, as where the disk is full; all work has then ended likewise.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, self._listen) for number in (signal.SIGTERM, signal.SIGINT)}
         threads = [threading.Thread(target=self._work, args=(number,)) for number in range(self.count)]
@@ -65,13 +70,22 @@ class Workers:
             self._stop.set()
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if self._error is not None:
+            raise self._error
 
     def _listen(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
         self._stop.set()
 
     def _work(self, number: int) -> None:
-        """One thread's life."""
+        """One thread's life; what ends it before its time ends all, and is `run`'s to tell."""
+        try:
+            self._serve(number)
+        except Exception as error:
+            self._error = error
+            self._stop.set()
+
+    def _serve(self, number: int) -> None:
         name = f"{socket.gethostname()}-{os.getpid()}-{number}"
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.shares[number])  # of this thread, and of what it starts
@@ -81,7 +95,11 @@ class Workers:
                 self._stop.wait(1.0)
                 continue
             start = time.monotonic()
-            code = self._execute(claim, number)
+            try:
+                code = self._execute(claim, number)
+            except Exception:
+                claim.move("todo")
+                raise
             if self._stop.is_set() and code != 0:
                 claim.move("todo")
             elif claim.move("done" if code == 0 else "failed"):

@@ -115,3 +115,11 @@ def test_a_command_has_its_share_of_threads_and_cores(tmp_path, monkeypatch):
     workers.run()
     count = len(workers.shares[0])
     assert notes(tmp_path, "a") == [str(count)] * 3, (tmp_path / "logs" / "a.log").read_text()
+
+
+def test_what_cannot_be_begun_ends_all_and_loses_nothing(tmp_path, work):
+    queue = Queue.create(tmp_path / "queue", [chore("a"), chore("b", 60)])
+    (tmp_path / "logs" / "a.log").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        work(queue).run()
+    assert queue.states() == {"a": "todo", "b": "todo"} and not work.told
