@@ -215,7 +215,10 @@ class FundusDataModule(LightningDataModule):
         return {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
 
     def _dropped(self, store: "Store") -> list[str]:
-        """Keys of the pictures that are left out because another source or subset has them too."""
+        """Keys of the pictures that are left out because another source or subset has them too.
+
+        One that another subset has too leaves with all pictures of its patient, who would be on both sides otherwise.
+        """
         subset_of = {key: subset for subset in SUBSETS for key in self.split.keys(subset)}
         place = [(record.source, subset_of.get(record.key)) for record in self.records]
         duplicates = find_duplicates(
@@ -226,7 +229,15 @@ class FundusDataModule(LightningDataModule):
         dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)
         if left:
             raise self._duplicates_error(left)
-        return [self.records[position].key for position in dropped]
+        two_subsets = [pair for pair in duplicates if place[pair.first][1] != place[pair.second][1]]
+        two_subsets = two_subsets if self.split.by == "patient" else []
+        crossing = {position for pair in two_subsets for position in (pair.first, pair.second)} & {*dropped}
+        patients = {(self.records[position].source, self.records[position].patient) for position in crossing}
+        return [
+            record.key
+            for position, record in enumerate(self.records)
+            if position in dropped or (place[position][1] and (record.source, record.patient) in patients)
+        ]
 
     def _duplicates_error(self, pairs: Sequence[Duplicate]) -> DatasetError:
         names = [f"{self.records[p.first].key} = {self.records[p.second].key}" for p in pairs]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from functools import cached_property
+
 import albumentations
 import numpy as np
 import pytest
@@ -117,6 +120,28 @@ def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
     two = [record for record in data.records if record.source == "two"]
     assert {Exposure([data.split]).of(record, "") for record in two} == {"patient"}
     assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
+
+
+class TwoEyes(Phantom):
+    """Phantoms of which n and n + 10 are of one patient."""
+
+    @cached_property
+    def records(self):
+        return tuple(replace(record, patient=str(int(record.name) % 10)) for record in super().records)
+
+
+def test_who_stands_in_two_subsets_leaves_with_both_eyes(tmp_path):
+    datasets = [TwoEyes(count=20, size=96, name="pairs"), Phantom(count=10, size=96, name="single")]
+    settings = {"datasets": datasets, "image_size": 32, "cache_dir": str(tmp_path), "drop_duplicates_from": ["pairs"]}
+    data = FundusDataModule(**settings)
+    drawn = {key: subset for subset in ("train", "val", "test") for key in data.split.keys(subset)}
+    data.setup()
+    apart = {n for n in range(10) if drawn[f"pairs/{n:05}"] != drawn[f"single/{n:05}"]}
+    assert 0 < len(apart) < 10
+    shared, others = ([f"pairs/{n + eye:05}" for n in numbers] for numbers, eye in ((range(10), 0), (apart, 10)))
+    assert sorted(data.split.dropped) == sorted(shared + others), "the other eye of who is on one side alone stays"
+    left = {key for subset in ("train", "val", "test") for key in data.split.keys(subset)}
+    assert left == set(drawn) - set(data.split.dropped)
 
 
 def test_a_split_by_image_still_refuses_one_photograph_in_two_subsets(tmp_path):
