@@ -9,8 +9,6 @@ results/       tables and plots
 """
 
 import json
-import os
-import socket
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -86,6 +84,7 @@ class Settings:
             ConfigurationError: It is.
         """
         for name, values, right, expected in (
+            ("sources", ["all"] if self.sources is None else self.sources, True, "some of the recipe's"),
             ("folds", [self.folds], self.folds >= 2, "2 or more"),
             ("only_folds", self.run_folds, {*self.run_folds} <= {*range(self.folds)}, "some of 0 to folds - 1"),
             ("seeds", self.seeds, all(seed >= 0 for seed in self.seeds), "numbers from 0 up"),
@@ -131,6 +130,7 @@ class Plan:
         """
         settings.check()
         recipe = merge(read(_found(settings.recipe, near)), settings.overrides)
+        _refuse_own_division(recipe)
         readers = dict(zip(data_module(recipe, root).sources, recipe["data"]["datasets"], strict=True))
         sources = _some(settings.sources, [*readers], "sources")
         localiser, localised = None, []
@@ -237,6 +237,17 @@ def _found(recipe: str, near: Path) -> Path:
     return Path(recipe) if Path(recipe).is_file() else near / recipe
 
 
+def _refuse_own_division(recipe: Recipe) -> None:
+    """Refuse what would put a picture that is tested, or its patient's other eye, into a training."""
+    for name, free in (("split", None), ("split_by", "patient")):
+        if (value := recipe["data"].get(name, free)) != free:
+            raise ConfigurationError(
+                f"a recipe whose data.{name} is {value!r}",
+                "one without, as a study divides the patients into folds itself",
+                f"override it with --overrides.data.{name}={'null' if free is None else free}",
+            )
+
+
 def _some(wanted: Sequence[str] | None, known: Sequence[str], name: str) -> list[str]:
     """What is wanted of the known, in their order."""
     if unknown := next((source for source in wanted or () if source not in known), None):
@@ -281,6 +292,4 @@ def _write_json(path: Path, content: Any) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole, also where several machines begin at once."""
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}")
-    write_whole(path, text.encode(), partial)
+    write_whole(path, text.encode())

@@ -66,6 +66,9 @@ def split_off(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]
 
     Returns:
         The other arguments, and the changes.
+
+    Raises:
+        ConfigurationError: The last one lacks its value.
     """
     rest: list[str] = []
     changes: Recipe = {}
@@ -75,7 +78,10 @@ def split_off(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]
             rest.append(argument)
             continue
         key, sign, value = argument.removeprefix(f"--{option}.").partition("=")
-        changes = merge(changes, {key: _loaded(value if sign else next(given, ""))})
+        text = value if sign else next(given, None)
+        if text is None:
+            raise ConfigurationError(f"{argument} without a value", f"{argument}=VALUE", "give it")
+        changes = merge(changes, {key: _loaded(text)})
     return rest, changes
 
 
