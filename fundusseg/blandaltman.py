@@ -20,7 +20,9 @@ _COLUMNS = 4
 
 
 def bland_altman(rows: pd.DataFrame) -> Figure | None:
-    """A panel for each training: found less true vertical ratio over their mean, with bias and 95 % limits.
+    """A panel for each training: found less true vertical ratio over their mean, bias, 95 % limits, number of points.
+
+    A point is a picture under one seed: the mean over seeds would show limits that no single network has.
 
     Args:
         rows: Of one protocol: ``training``, ``source``, `FOUND` and `TRUE`.
@@ -62,6 +64,6 @@ def _panel(axes: Axes, rows: pd.DataFrame, training: str, sources: list[str]) ->
     axes.axhline(agreement.bias, color="black", linewidth=1)
     for limit in (agreement.low, agreement.high):
         axes.axhline(limit, color="black", linewidth=0.8, linestyle="--")
-    title = f"{training}\n{agreement.bias:+.3f} ({agreement.low:+.3f} to {agreement.high:+.3f})"
+    title = f"{training}\n{agreement.bias:+.3f} ({agreement.low:+.3f} to {agreement.high:+.3f}), n {agreement.n}"
     axes.set_title(title, fontsize=8, parse_math=False)
     axes.tick_params(labelsize=7)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
     "<": "$<$",
     ">": "$>$",
     "\N{EN DASH}": "--",
@@ -34,7 +36,8 @@ NOTE = (
     "Mean over test pictures and its 95 % bootstrap interval over patients; no patient who is tested was trained or "
     "chosen on. Bold: best of the column. *: worse than the best beyond chance (Wilcoxon over patients, Holm over all "
     f"pairs of the column, p < {LEVEL:g}, and an interval without 0). \N{BULLET}: other patients of this source were "
-    f"trained on. {MACRO}: each source counts once; it is not tested."
+    f"trained on. {MACRO}: each source counts once, and one of a single patient as if it were certain; it is not "
+    "tested. Intervals and tests are of these very networks: trained again with another seed, they would differ too."
 )
 
 
@@ -70,10 +73,13 @@ class Table:
         trainings = dict.fromkeys(cell.training for cell in self.cells)
         return [(name, [cell for cell in self.cells if cell.training == name]) for name in trainings]
 
+    def largest(self) -> list[Cell]:
+        """Of each column, the cell of the most pictures."""
+        return [max((c for c in self.cells if c.source == source), key=lambda c: c.n) for source in self.sources]
+
     def sizes(self) -> list[str]:
         """Pictures and patients behind each column; of all trainings, the most."""
-        most = [max((c for c in self.cells if c.source == source), key=lambda c: c.n) for source in self.sources]
-        return [f"{_count(cell.n, 'picture')}, {_count(cell.patients, 'patient')}" for cell in most]
+        return [f"{_count(cell.n, 'picture')}, {_count(cell.patients, 'patient')}" for cell in self.largest()]
 
     def sentences(self) -> list[str]:
         """Of each source: which training is best, and who is no worse beyond chance."""
@@ -113,7 +119,13 @@ def tables(rows: pd.DataFrame) -> list[Table]:
     return found
 
 
-def publish(rows: pd.DataFrame, about: Mapping[str, Any], protocols: Mapping[str, str], folder: Path) -> list[Table]:
+def publish(
+    rows: pd.DataFrame,
+    about: Mapping[str, Any],
+    protocols: Mapping[str, str],
+    folder: Path,
+    remarks: Sequence[str] = (),
+) -> list[Table]:
     """Write all files; the same rows give the same bytes.
 
     Args:
@@ -121,6 +133,7 @@ def publish(rows: pd.DataFrame, about: Mapping[str, Any], protocols: Mapping[str
         about: What made them, in plain types.
         protocols: One sentence for each protocol, by name.
         folder: For the files.
+        remarks: What must be known before the tables are read.
 
     Returns:
         The tables.
@@ -136,8 +149,9 @@ def publish(rows: pd.DataFrame, about: Mapping[str, Any], protocols: Mapping[str
     for name, picture in figures.items():
         write_whole(folder / f"{name}.svg", picture)
     listed = [{"cells": table.cells, "comparisons": table.comparisons} for table in found]
-    write_json({"about": about, "protocols": protocols, "note": NOTE, "tables": listed}, folder / "table.json")
-    content = {"tables": found, "about": about, "protocols": protocols, "note": NOTE}
+    said = {"about": about, "protocols": protocols, "note": NOTE, "remarks": remarks}
+    write_json({**said, "tables": listed}, folder / "table.json")
+    content = {**said, "tables": found}
     write_whole(folder / "table.md", _render("study.md", content, _markdown))
     write_whole(folder / "table.tex", _render("study.tex", content, _latex))
     write_whole(folder / "report.html", _page(content, figures))
@@ -183,8 +197,9 @@ def number(cell: Cell) -> str:
 
 
 def interval(cell: Cell) -> str:
-    """Its interval, and how many pictures have no value; empty where there is none."""
+    """Its interval, the spread of several seeds, and how many pictures have no value; empty where there is none."""
     parts = [] if math.isnan(cell.low) else [f"{cell.low:.3f}\N{EN DASH}{cell.high:.3f}"]
+    parts += [] if math.isnan(cell.seeds_sd) else [f"seeds' SD {cell.seeds_sd:.3f}"]
     if cell.undefined and not math.isnan(cell.value):
         parts.append(f"{cell.undefined} undefined")
     return ", ".join(parts)

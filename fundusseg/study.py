@@ -23,7 +23,7 @@ from fundusseg import __version__, xla
 from fundusseg.cache import default_folder
 from fundusseg.cli import ACCELERATORS, Parser, console, prepare_process, run
 from fundusseg.errors import ConfigurationError
-from fundusseg.harvest import harvest
+from fundusseg.harvest import gaps, harvest
 from fundusseg.jobs import Queue
 from fundusseg.plan import LocaliserSettings, Plan, Settings
 from fundusseg.preemption import EXIT_CODE
@@ -32,13 +32,13 @@ from fundusseg.recipe import merge, split_off
 from fundusseg.splits import SUBSETS, Split
 from fundusseg.workers import Workers, available
 
-_LOCALISED = "found by a localiser that no test patient has trained"
 _PROTOCOLS = {
-    "clean": "clean: the square is {found}; each checkpoint's own thresholds, fixed on validation patients; at the "
+    "clean": "clean: the square is {clean}; each checkpoint's own thresholds, fixed before the test; at the "
     "photograph's own size.",
-    "seed": "seed: the square is cut around the labelled disc, which use does not have; threshold 0.5, largest "
-    "connected part; at the photograph's own size. Patients are divided as in clean.",
+    "seed": "seed: the square is {seed}; threshold 0.5, largest connected part; at the photograph's own size. Patients "
+    "are divided as in clean.",
 }
+_SQUARES = {"field_of_view": "the field of view", "picture": "the whole picture"}
 
 
 def parser() -> Parser:
@@ -118,32 +118,43 @@ class _Progress:
         states = self.queue.states()
         ended = sum(state in ("done", "failed") for state in states.values())
         word = "done" if code == 0 else f"failed with exit code {code}, see {self.logs / name}.log"
-        console.print(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s", soft_wrap=True, highlight=False)
+        _say(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s")
 
 
 def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:
     """Print sources, trainings and what is done already; put back what has failed."""
     again = queue.retry()
     counts = Counter(queue.states().values())
-    console.print(f"Sources: {', '.join(plan.sources)}", soft_wrap=True)
+    _say(f"Sources: {', '.join(plan.sources)}")
     what = f"{len(plan.networks)} networks" + (f", {len(plan.localisers)} localisers" if plan.localisers else "")
-    console.print(f"{what}: {len(queue.names)} jobs, {counts['done']} done already, {again} tried again, in {output}")
+    _say(f"{what}: {len(queue.names)} jobs, {counts['done']} done already, {again} tried again, in {output}")
 
 
 def _publish(plan: Plan, queue: Queue, output: Path) -> int:
     """Gather what has been scored, and say what has not."""
     rows = harvest(output / "runs", plan.networks)
-    found = _LOCALISED if plan.localisers else "all of the picture, then the disc found there"
-    protocols = {name: text.format(found=found) for name, text in _PROTOCOLS.items()}
-    tables = publish(rows, _about(plan, output), protocols, output / "results")
+    remarks = gaps(rows, plan.networks)
+    tables = publish(rows, _about(plan, output), _protocols(plan), output / "results", remarks)
     for table in tables:
         console.print(_screen(table))
-    console.print(f"Tables, plots and report.html: {output / 'results'}", soft_wrap=True)
+    for remark in remarks:
+        _say(remark, style="red")
+    _say(f"Tables, plots and report.html: {output / 'results'}")
     states, blocked = queue.states(), queue.blocked()
     missing = [name for name, state in states.items() if state == "failed" or name in blocked]
     if missing:
-        console.print(f"Failed, or in want of what failed: {', '.join(missing)}", style="red", soft_wrap=True)
+        _say(f"Failed, or in want of what failed: {', '.join(missing)}", style="red")
     return 1 if missing else 0
+
+
+def _protocols(plan: Plan) -> dict[str, str]:
+    """One sentence for each protocol."""
+    clean = seed = _SQUARES.get(plan.recipe["data"].get("roi", ""), "")
+    if not clean:
+        seed = "cut around the labelled disc, which use does not have"
+        trained = f"one localiser for all networks, trained on other patients of {', '.join(plan.localised)}"
+        clean = f"cut around the disc found by {trained if plan.localisers else 'the network in the whole picture'}"
+    return {name: text.format(clean=clean, seed=seed) for name, text in _PROTOCOLS.items()}
 
 
 def _about(plan: Plan, output: Path) -> dict[str, Any]:
@@ -160,12 +171,19 @@ def _about(plan: Plan, output: Path) -> dict[str, Any]:
             about[f"fold {fold}, {subset} pictures"] = ", ".join(f"{source} {n}" for source, n in counts.items())
         if split.dropped:
             about[f"fold {fold}, left out as shown twice"] = ", ".join(split.dropped)
+    network = (plan.recipe.get("model") or {}).get("model", "the default")
+    about["network"] = network["class_path"] if isinstance(network, dict) else network
     about["localiser trained on"] = ", ".join(plan.localised) or "no localiser"
     data, trainer = plan.recipe["data"], plan.recipe.get("trainer", {})
     for name, value in {**data, **trainer}.items():
         if isinstance(value, str | int | float) and name != "root":
             about[name] = value
     return about
+
+
+def _say(text: str, style: str | None = None) -> None:
+    """Print a line as it is: the names of sources and folders may hold brackets."""
+    console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -87,6 +87,7 @@ def test_latex_is_escaped_and_closed(rows, tmp_path):
     text = (tmp_path / "table.tex").read_text()
     for what in ("table", "tabular"):
         assert text.count(f"\\begin{{{what}}}") == text.count(f"\\end{{{what}}}") == 3
+    assert "Pictures/patients & 10/10 & 10/10 & 20/20 \\\\" in text
     assert r"disc \& only" in text and r"a\_b $<$1$>$" in text and r"c\%" in text and "as in use \\& more" in text
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {2, 3}
@@ -110,6 +111,17 @@ def test_the_same_rows_give_the_same_bytes(rows, tmp_path):
         publish(rows, ABOUT, PROTOCOLS, tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+
+
+def test_what_is_missing_stands_before_the_tables_of_every_file(rows, tmp_path):
+    publish(rows, ABOUT, PROTOCOLS, tmp_path, ["Incomplete: c^2 & d are not scored."])
+    for name, said in (
+        ("table.md", "**Incomplete: c^2 & d are not scored.**"),
+        ("table.tex", r"\textbf{Incomplete: c\textasciicircum{}2 \& d are not scored.} Mean over"),
+        ("report.html", "<strong>Incomplete: c^2 &amp; d are not scored.</strong>"),
+        ("table.json", '"Incomplete: c^2 & d are not scored."'),
+    ):
+        assert said in (tmp_path / name).read_text(), name
 
 
 def test_nothing_scored_is_no_table(tmp_path):
