@@ -45,6 +45,8 @@ def bland_altman(rows: pd.DataFrame) -> Figure | None:
         _panel(axes, known[known["training"] == training], training, sources)
     for axes in panels[len(trainings) :]:
         axes.set_axis_off()
+    for axes in panels[: len(trainings)][-_COLUMNS:]:
+        axes.tick_params(labelbottom=True)  # a hidden panel below would have the numbers
     figure.supxlabel("Mean of found and true vertical cup/disc ratio", fontsize=9)
     figure.supylabel("Found less true", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()

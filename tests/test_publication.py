@@ -141,6 +141,7 @@ def test_bland_altman_lines_are_bias_and_limits(rows):
     figure = bland_altman(rows)
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title().splitlines()[0] for axes in panels] == ["all", "a_b <1>"], "those with a cup"
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in panels), "nothing below"
     lines = [line.get_ydata()[0] for line in panels[0].get_lines()]
     spread = 1.96 * 0.01 * math.sqrt(10 / 9)
     assert lines == pytest.approx([0, 0.03, 0.03 - spread, 0.03 + spread])

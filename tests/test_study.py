@@ -16,6 +16,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.matrix import trainings
 from fundusseg.preemption import EXIT_CODE
 from fundusseg.splits import Split
+from fundusseg.workers import available
 
 ROOT = Path(__file__).parents[1]
 PHANTOM = "fundusseg.datasets.Phantom"
@@ -65,7 +66,7 @@ def folder(tmp_path, monkeypatch):
 
 def command(folder, *more):
     given = [f"--config={folder}/study.yaml", f"--output={folder}/out", f"--data.cache_dir={folder}/cache"]
-    return [*given, "--accelerator=cpu", *more]
+    return [*given, "--accelerator=cpu", f"--workers={min(2, len(available()))}", *more]
 
 
 def laid_out(folder, *more):
