@@ -61,7 +61,7 @@ class FundusDataModule(LightningDataModule):
         fold: Which fold is tested.
         test_sources: Sources that are tested whole, and nobody of the others (leave one source out).
         drop_duplicates_from: Near-identical pictures in two sources or two subsets are refused, unless one of them is
-            of a source named here: that one is left out.
+            of a source named here: that one is left out, and of two subsets, all pictures of its patient.
         seed: Of the split and of every random choice in the data.
         num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
         cache_dir: Where prepared samples are kept; None takes the user's cache folder.
