@@ -21,7 +21,10 @@ from fundusseg.sample import Region
 from fundusseg.scoreboard import NOTES, brief, full, grid
 from fundusseg.worst import Worst
 
-UNSEEN = "no picture is of a patient that a network was trained or chosen on"
+UNSEEN = (
+    "By source, patient and file no picture is of a patient that a network was trained or chosen on; the same "
+    "photograph cropped, saved or outlined anew for another source would not be recognised."
+)
 
 
 class Findings:
@@ -70,9 +73,11 @@ class Findings:
     @cached_property
     def standings(self) -> list[Standing]:
         """The model beside each second expert."""
-        human = [row for row in self.rows if row["protocol"] == PROTOCOL]
-        mine = [row for row in human if str(row["method"]).startswith(MODEL)]
-        return standings(mine, [row for row in human if row not in mine])
+        sides: dict[bool, list[Row]] = {True: [], False: []}
+        for row in self.rows:
+            if row["protocol"] == PROTOCOL:
+                sides[str(row["method"]).startswith(MODEL)].append(row)
+        return standings(sides[True], sides[False])
 
     @cached_property
     def remarks(self) -> list[str]:
@@ -84,9 +89,7 @@ class Findings:
             if MARKS[row["seen"]]:
                 marks[row["source"], MARKS[row["seen"]]] += 1
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
-        said += (
-            [] if any(row["seen"] in ("patient", "unknown") for row in good) else [f"{UNSEEN[0].upper()}{UNSEEN[1:]}."]
-        )
+        said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
         for name in self.names[1:]:
@@ -104,13 +107,14 @@ class Findings:
         return said
 
     def write(self, folder: Path, worst: Worst) -> None:
-        """Write everything; the same findings give the same bytes."""
+        """Write everything, in place of what an evaluation before left there; the same findings give the same bytes."""
         listed = worst.write(folder / "worst")
         write_csv(self.rows, folder / "images.csv")
         write_csv([asdict(figure) for figure in self.figures], folder / "figures.csv")
         content = {**self.made_by, "protocols": self.protocols, "remarks": self.remarks, "failures": self.failures}
         write_json({**content, "figures": self.figures}, folder / "figures.json")
         write_csv(_reliability(self.rows, self.calibration), folder / "reliability.csv")
+        (folder / "differences.csv").unlink(missing_ok=True)
         if self.contrasts:
             write_csv([contrast.row() for contrast in self.contrasts], folder / "differences.csv")
         write_text(self._markdown(listed), folder / "table.md")
