@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from fundusseg.comparison import HOURS
 from fundusseg.exposure import Seen
@@ -33,6 +34,8 @@ MEANS = (
 
 SHARES = (0.90, 0.85)
 """Bounds of the radii ratio in Civit-Masot et al. 2019."""
+
+_Z = float(special.ndtri(0.975))
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -198,7 +201,7 @@ class _Group:
         areas = [auc(scores[part], ill[part], groups=self.patients[part].tolist()) for part in at]
         areas = [area for area in areas if not math.isnan(area.value)]
         value = _mean([area.value for area in areas])
-        half = 1.96 * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
+        half = _Z * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
         low, high = np.clip([value - half, value + half], 0, 1).tolist()
         return value, low, high
 

@@ -65,7 +65,7 @@ def test_ratios_are_each_experts_own():
         0.8, abs=0.02
     )
     assert rows["expert e2"]["vertical_cdr"] == row["vertical_cdr_true"]
-    assert row["rim_error_12"] > 0 > rows["expert e2"]["rim_error_12"]
+    assert row["rim_bias_12"] > 0 > rows["expert e2"]["rim_bias_12"]
 
 
 def test_a_cup_that_leaves_its_disc_is_cut_as_a_models_would_be():

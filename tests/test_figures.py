@@ -163,6 +163,17 @@ def test_an_area_needs_both_diagnoses_in_the_source():
         assert (figure.value, figure.n, figure.undefined) == (0.5, 2, 0)
 
 
+def test_of_one_source_the_mean_of_sources_is_its_own_area():
+    scores = np.random.default_rng(0).random(40)
+    rows = [
+        row("large", str(i), vertical_cdr=score, diagnosis="glaucoma" if i % 2 else "healthy")
+        for i, score in enumerate(scores)
+    ]
+    one, macro = (table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"] for place in ("large", MACRO))
+    assert (macro.value, macro.low, macro.high) == pytest.approx((one.value, one.low, one.high), abs=1e-12)
+    assert one.low < one.value
+
+
 def test_calibration_of_a_source_is_that_of_its_pixels():
     rng = np.random.default_rng(0)
     counted = [Reliability.of(rng.random((8, 8)).astype(np.float32), rng.random((8, 8)) > 0.3) for _ in range(5)]
