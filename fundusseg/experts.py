@@ -144,7 +144,9 @@ class Standing:
         }[self.word]
         interval = "no interval" if math.isnan(d.low) else f"95% interval {d.low:+.3f} to {d.high:+.3f}"
         pictures = f"{d.n} pictures" + (f", {d.undefined} undefined" if d.undefined else "")
-        numbers = f"better by {d.mean:+.3f}, {interval}, p {self.p:.3f} after Holm, {pictures}"
+        numbers = (
+            f"difference {d.mean:+.3f}, above 0 the model is better, {interval}, p {self.p:.3f} after Holm, {pictures}"
+        )
         return f"{self.source}, {_NAMES[self.metric]}: {said} ({numbers})."
 
 

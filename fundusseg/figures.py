@@ -216,10 +216,11 @@ class _Group:
         patients = len(set(zip(self.sources[use].tolist(), self.patients[use].tolist(), strict=True)))
         seen = most_seen([self.rows[i]["seen"] for i in np.flatnonzero(self._at(place))])
         count, undefined = int(use.sum()), int((chosen & ~use).sum())
-        value, *interval = found
-        interval = interval if interval[1] - interval[0] > 1e-12 else NOTHING  # rounding is no spread
+        value, low, high = found
+        if not high - low > 1e-12:  # rounding is no spread
+            low, high = NOTHING
         names = (first["protocol"], first["method"], place, region, metric)
-        return Figure(*names, value, *interval, count, patients, undefined, seen)
+        return Figure(*names, value, low, high, count, patients, undefined, seen)
 
 
 def most_seen(marks: Sequence[Seen]) -> Seen:
