@@ -11,7 +11,7 @@ from scipy import special
 
 from fundusseg.comparison import HOURS
 from fundusseg.exposure import Seen
-from fundusseg.intervals import NOTHING, sums_interval
+from fundusseg.intervals import FEWEST, NOTHING, sums_interval
 from fundusseg.reliability import Reliability
 from fundusseg.roc import auc
 from fundusseg.sample import CUP, DISC, Region
@@ -189,7 +189,15 @@ class _Group:
                 use = chosen & ~np.isnan(scores)
                 if chosen.any():
                     found = self._area(sign * scores, ill, use, place)
+                    if not self._enough(use & ill, use & well, place):
+                        found = found[0], *NOTHING
                     yield self._cell(place, BOTH, f"{column}_auc", found, chosen, use)
+
+    def _enough(self, ill: Bools, well: Bools, place: str) -> bool:
+        """Whether each class has patients enough for an interval, under `MACRO` in every source."""
+        parts = [part & self._at(name) for part in (ill, well) for name in (self.names if place == MACRO else [place])]
+        patients = [len(set(zip(self.sources[p].tolist(), self.patients[p].tolist(), strict=True))) for p in parts]
+        return min((count for count in patients if count), default=0) >= FEWEST
 
     def _area(self, scores: Floats, ill: Bools, use: Bools, place: str) -> tuple[float, float, float]:
         """DeLong's interval; the sources' errors are independent, so that of their mean follows from theirs."""

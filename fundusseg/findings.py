@@ -12,7 +12,7 @@ from fundusseg.differences import Contrast, contrasts
 from fundusseg.evaluation import MODEL, OTHER, Row, Scored
 from fundusseg.experts import NESTED_NOTE, PROTOCOL, SENTENCE, Standing, is_nested, standings
 from fundusseg.exposure import MARKS
-from fundusseg.figures import ALL, Figure, figures
+from fundusseg.figures import ALL, MACRO, Figure, figures
 from fundusseg.predictor import Predictor
 from fundusseg.protocols import Protocol
 from fundusseg.reliability import Reliability
@@ -90,6 +90,11 @@ class Findings:
                 marks[row["source"], MARKS[row["seen"]]] += 1
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
         said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
+        for source in dict.fromkeys(figure.source for figure in self.figures if figure.metric.endswith("_auc")):
+            count = Counter(row["diagnosis"] for row in good if row["source"] == source)
+            if source not in (ALL, MACRO):
+                ill, well = count["glaucoma"], count["healthy"]
+                said.append(f"{source}: areas under the curve from {ill} pictures with glaucoma and {well} without.")
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
         for name in self.names[1:]:

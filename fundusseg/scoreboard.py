@@ -45,10 +45,10 @@ NAMES = {
 PLACES = {ALL: "all pictures", MACRO: "mean of sources"}
 
 NOTES = (
-    "Beside each figure its 95% bootstrap interval over patients (of an area under the curve DeLong's); none of fewer "
-    "than 5 patients, where no patient differs from another, or of a mean over a source of one patient. dd: diameters "
-    "of the true disc; undefined pictures are counted and enter no mean; calibration error: of the pixels of the "
-    "square that the network looked at."
+    "Beside each figure its 95% bootstrap interval over patients (of an area under the curve DeLong's); none of "
+    "fewer than 5 patients (of either class), where no patient differs from another, or of a mean over a source of "
+    "one patient. dd: diameters of the true disc; undefined pictures are counted and enter no mean; calibration "
+    "error: of the pixels of the square that the network looked at."
 )
 
 SIGNS: dict[Seen, str] = {"no": "", "source": " *", "patient": " **", "unknown": " ?"}

@@ -185,6 +185,9 @@ def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
     figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])
     assert figures.loc[("clean", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5)
     assert figures.loc[("clean", "folder", "rim_min_ratio_auc")].n == 5
+    assert (
+        "areas under the curve from 3 pictures with glaucoma and 2 without" in (tmp_path / "out/table.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

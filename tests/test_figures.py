@@ -163,6 +163,18 @@ def test_an_area_needs_both_diagnoses_in_the_source():
         assert (figure.value, figure.n, figure.undefined) == (0.5, 2, 0)
 
 
+def test_an_area_of_few_patients_of_either_class_has_no_interval():
+    scores = np.random.default_rng(1).random(20)
+    for ill, is_there in ((4, False), (5, True)):
+        rows = [
+            row("a", str(i), vertical_cdr=score, diagnosis="glaucoma" if i < ill else "healthy")
+            for i, score in enumerate(scores)
+        ]
+        for place in ("a", ALL, MACRO):
+            figure = table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"]
+            assert 0 < figure.value < 1 and math.isnan(figure.low) != is_there
+
+
 def test_of_one_source_the_mean_of_sources_is_its_own_area():
     scores = np.random.default_rng(0).random(40)
     rows = [
