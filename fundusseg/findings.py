@@ -91,9 +91,9 @@ class Findings:
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
         said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
         for source in dict.fromkeys(figure.source for figure in self.figures if figure.metric.endswith("_auc")):
-            count = Counter(row["diagnosis"] for row in good if row["source"] == source)
             if source not in (ALL, MACRO):
-                ill, well = count["glaucoma"], count["healthy"]
+                told = [row["diagnosis"] for row in good if row["source"] == source]
+                ill, well = told.count("glaucoma"), told.count("healthy")
                 said.append(f"{source}: areas under the curve from {ill} pictures with glaucoma and {well} without.")
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
