@@ -148,7 +148,10 @@ def _scores(scores: Sequence[Mapping[str, Any]], protocols: Sequence[str], remar
     if not shown:
         parts.append("None was measured with these weights.")
     elif any(not math.isnan(_number(row.get("low"))) for row in shown):
-        parts.append("In brackets the 95% bootstrap interval over patients. n counts pictures.")
+        parts.append(
+            "In brackets the 95% bootstrap interval over patients (of an area under the curve DeLong's). n counts "
+            "pictures."
+        )
     return "\n\n".join([*parts, *remarks])
 
 

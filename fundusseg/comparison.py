@@ -25,8 +25,8 @@ LENGTHS = ("hd95", "assd", "centre_distance")
 RATIOS = ("vertical_cdr", "horizontal_cdr", "area_cdr", "rim_min_ratio")
 """Measures of disc and cup together; with ``_true`` behind them, those of the truth."""
 
-HOURS = tuple(f"rim_error_{hour}" for hour in range(1, 13))
-"""Found less true rim/disc ratio, mean over each clock hour; only of a known eye, see `fundusseg.rim`."""
+HOURS = tuple(f"rim_bias_{hour}" for hour in range(1, 13))
+"""Found less true rim/disc ratio, mean over each clock hour, signed; only of a known eye, see `fundusseg.rim`."""
 
 
 def compare(

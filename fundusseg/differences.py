@@ -8,14 +8,19 @@ from typing import Any, Literal
 import numpy as np
 
 from fundusseg.figures import ALL, BOTH
-from fundusseg.paired import Difference, holm, paired
+from fundusseg.paired import FEWEST_TESTED, Difference, holm, paired
 from fundusseg.sample import Region
 
 Word = Literal["better", "worse", "no difference"]
 
-LOWER_IS_BETTER = ("hd95", "vertical_cdr_error")
+LOWER_IS_BETTER = ("hd95", "hd95_dd", "vertical_cdr_error")
 
-NAMES = {"dice": "Dice", "hd95": "HD95 in pixels", "vertical_cdr_error": "absolute error of the vertical ratio"}
+NAMES = {
+    "dice": "Dice",
+    "hd95": "HD95 in pixels",
+    "hd95_dd": "HD95 in disc diameters",
+    "vertical_cdr_error": "absolute error of the vertical ratio",
+}
 
 Row = Mapping[str, Any]
 
@@ -28,7 +33,7 @@ class Contrast:
         protocol: How both were scored.
         source: A source, or `figures.ALL`.
         region: A region, or `figures.BOTH`.
-        metric: ``dice``, ``hd95`` or ``vertical_cdr_error``.
+        metric: ``dice``, ``hd95_dd`` (``hd95`` where no disc is labelled) or ``vertical_cdr_error``.
         model: The model's mean over the pictures where both are defined.
         other: The other's.
         difference: Model less other, picture by picture.
@@ -56,8 +61,11 @@ class Contrast:
     def sentence(self) -> str:
         """For people, with numbers."""
         name = NAMES[self.metric] if self.region == BOTH else f"{self.region} {NAMES[self.metric]}"
-        said = f"{self.word} beyond chance"
         found = self.difference
+        said = f"{self.word} beyond chance"
+        if self.word == "no difference":
+            few = found.patients < FEWEST_TESTED
+            said = "too few patients for any difference to be beyond chance" if few else "no difference shown"
         if not found.n:
             return f"{self.protocol}, {self.source}, {name}: no picture where both are defined."
         interval = "no interval" if math.isnan(found.low) else f"95% interval {found.low:+.4f} to {found.high:+.4f}"
@@ -111,7 +119,10 @@ def _of(
     protocol: str, place: str, pairs: Sequence[tuple[Row, Row]], regions: Sequence[Region]
 ) -> Iterator[tuple[str, str, str, str, float, float, Difference]]:
     """All numbers of one place."""
-    wanted = [(region, metric) for region in regions for metric in ("dice", "hd95")] + [(BOTH, "vertical_cdr_error")]
+    # Pixels of one camera are not those of another.
+    lengths = {r: "hd95_dd" if any(f"{r}_hd95_dd" in row for row, _ in pairs) else "hd95" for r in regions}
+    wanted = [(region, metric) for region in regions for metric in ("dice", lengths[region])]
+    wanted.append((BOTH, "vertical_cdr_error"))
     for region, metric in wanted:
         numbers = [(row, _number(row, region, metric), _number(other, region, metric)) for row, other in pairs]
         labelled = [(row, one, two) for row, one, two in numbers if one is not None and two is not None]

@@ -14,6 +14,7 @@ A picture that cannot be scored is listed with its reason, and the rest is done;
 """
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from fundusseg.exposure import Exposure
 from fundusseg.findings import Findings
 from fundusseg.predictor import Predictor
 from fundusseg.progress import progress
-from fundusseg.protocols import PROTOCOLS
+from fundusseg.protocols import named
 from fundusseg.scoreboard import terminal
 from fundusseg.segmenter import Segmenter
 from fundusseg.splits import Split
@@ -74,14 +75,29 @@ def main(arguments: list[str]) -> int:
     exposure = Exposure([segmenter.description.split for one in methods.values() for segmenter in _networks(one)])
     given = Split.load(settings.data.split) if settings.data.split else None
     subjects = choose(datasets, exposure, None if first.config else own.split, given, first.allow_seen)
-    worst, protocols = Worst(), [PROTOCOLS[name] for name in dict.fromkeys(first.protocols)]
+    folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
+    output = _folder(Path(first.output or Path(first.checkpoint).parent / folder))
+    worst, protocols = Worst(), named(first.protocols)
     scored = _score(Evaluation(methods, protocols, worst), subjects, first.workers)
     findings = Findings(scored, methods, protocols, _made_by(first))
-    folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
-    output = Path(first.output or Path(first.checkpoint).parent / folder)
     findings.write(output, worst)
     _say(findings, output)
     return 1 if findings.failures else 0
+
+
+def _folder(path: Path) -> Path:
+    """Make the folder of the results, before hours of work that could not be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"a folder that cannot be written to: {path} ({error.strerror})",
+            "a place for the results",
+            "give another --output",
+        ) from error
+    return path
 
 
 def _methods(settings: Any) -> dict[str, Predictor]:

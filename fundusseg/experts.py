@@ -14,12 +14,12 @@ import numpy as np
 
 from fundusseg.annotations import NESTED, fuse
 from fundusseg.comparison import Mask, compare
-from fundusseg.figures import Figure, figures
+from fundusseg.figures import HUMAN, Figure, figures
 from fundusseg.masks import codes
-from fundusseg.paired import Difference, paired
+from fundusseg.paired import Difference, holm, paired
 from fundusseg.sample import CUP, DISC, PARENT, Annotation, Eye, Image, Region, Sample
 
-PROTOCOL = "human"
+PROTOCOL = HUMAN
 """Protocol of all rows here."""
 
 SENTENCE = "each expert, and the model in the expert's place, against the majority of the other experts"
@@ -110,14 +110,25 @@ class Standing:
         source: Of the pictures.
         metric: ``disc_dice``, ``cup_dice`` or ``vertical_cdr_error``.
         difference: Model less experts over the same pictures; of the error, experts less model: above 0 is better.
-        word: ``above`` or ``below`` where the difference is beyond chance; ``as good`` where all of its interval lies
-            within `MARGIN` of none; ``open`` where there are too few pictures to say any of it.
+        p: Of the difference, adjusted to all sentences of one evaluation (Holm).
     """
 
     source: str
     metric: str
     difference: Difference
-    word: Word
+    p: float
+
+    @property
+    def word(self) -> Word:
+        """What may be said.
+
+        ``above`` or ``below`` where interval and adjusted probability agree that there is a difference; ``as good``
+        where all of the interval lies within `MARGIN` of none; ``open`` where there are too few pictures to say either.
+        """
+        found = self.difference
+        if self.p < 0.05 and (found.low > 0 or found.high < 0):
+            return "above" if found.mean > 0 else "below"
+        return "as good" if found.low > -MARGIN and found.high < MARGIN else "open"
 
     @property
     def sentence(self) -> str:
@@ -133,7 +144,9 @@ class Standing:
         }[self.word]
         interval = "no interval" if math.isnan(d.low) else f"95% interval {d.low:+.3f} to {d.high:+.3f}"
         pictures = f"{d.n} pictures" + (f", {d.undefined} undefined" if d.undefined else "")
-        numbers = f"better by {d.mean:+.3f}, {interval}, p {d.p:.3f}, {pictures}"
+        numbers = (
+            f"difference {d.mean:+.3f}, above 0 the model is better, {interval}, p {self.p:.3f} after Holm, {pictures}"
+        )
         return f"{self.source}, {_NAMES[self.metric]}: {said} ({numbers})."
 
 
@@ -164,15 +177,9 @@ def standings(mine: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, A
             if pictures:
                 sign = -1.0 if metric == "vertical_cdr_error" else 1.0
                 ours, humans = ([sign * side[picture] for picture in pictures] for side in (one, other))
-                difference = paired(ours, humans, [patient for _, patient in pictures], seed=seed)
-                found.append(Standing(source, metric, difference, _word(difference)))
-    return found
-
-
-def _word(difference: Difference) -> Word:
-    if difference.beyond_chance:
-        return "above" if difference.mean > 0 else "below"
-    return "as good" if difference.low > -MARGIN and difference.high < MARGIN else "open"
+                found.append((source, metric, paired(ours, humans, [patient for _, patient in pictures], seed=seed)))
+    adjusted = holm([difference.p for *_, difference in found])
+    return [Standing(*one, float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _by_picture(rows: Iterable[Mapping[str, Any]], source: str, metric: str) -> dict[tuple[str, str], float]:

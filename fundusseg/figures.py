@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from fundusseg.comparison import HOURS
 from fundusseg.exposure import Seen
-from fundusseg.intervals import sums_interval
+from fundusseg.intervals import FEWEST, NOTHING, sums_interval
 from fundusseg.reliability import Reliability
 from fundusseg.roc import auc
 from fundusseg.sample import CUP, DISC, Region
@@ -18,6 +19,9 @@ from fundusseg.sums import Sums, agreement, calibration_error, mean, share_above
 
 ALL, MACRO = "all", "macro"
 """The rows over all sources: every picture counted once, and the mean of the sources' figures."""
+
+HUMAN = "human"
+"""Protocol of experts against each other, see `fundusseg.experts`."""
 
 BOTH = f"{DISC}+{CUP}"
 """The region of what is measured on disc and cup together."""
@@ -30,6 +34,8 @@ MEANS = (
 
 SHARES = (0.90, 0.85)
 """Bounds of the radii ratio in Civit-Masot et al. 2019."""
+
+_Z = float(special.ndtri(0.975))
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -46,7 +52,8 @@ class Figure:
         region: A region, or `BOTH`.
         metric: What is told.
         value: NaN where no picture defines it.
-        low: Lower bound of the 95% interval; NaN with fewer than two patients.
+        low: Lower bound of the 95% interval; NaN with too few patients (see `fundusseg.intervals`), in `MACRO` with a
+            source of one patient, and where no patient differs from the others: chance has then not been seen at work.
         high: Upper bound.
         n: Pictures where it is defined.
         patients: Patients of these.
@@ -89,8 +96,8 @@ def figures(
         calibration: Of each row, its regions' pixels by probability; may be left out.
 
     Returns:
-        In the rows' order of protocols and methods; of each the sources, then `ALL` and `MACRO`. A cell without a
-        labelled picture is left out.
+        In the rows' order of protocols and methods; of each the sources, then `ALL` and `MACRO`, which `HUMAN` has not:
+        the first expert of one source is not that of another. A cell without a labelled picture is left out.
     """
     pixels = calibration or [{}] * len(rows)
     good = [(row, counted) for row, counted in zip(rows, pixels, strict=True) if not row["error"]]
@@ -115,7 +122,8 @@ class _Group:
     def figures(self) -> Iterator[Figure]:
         """Of every source, of all pictures, and the sources' mean."""
         metrics = list(self._metrics())
-        for place in (*self.names, ALL, MACRO):
+        whole = () if self.rows[0]["protocol"] == HUMAN else (ALL, MACRO)
+        for place in (*self.names, *whole):
             for metric in metrics:
                 if figure := self._figure(metric, place):
                     yield figure
@@ -131,7 +139,9 @@ class _Group:
             for least in SHARES:
                 yield _Metric(region, f"radii_ratio_above_{least:.2f}", share_above(ratios, least), counted)
             error = calibration_error([pixels.get(region) for pixels in self.calibration])
-            yield _Metric(region, "ece", error, error.defined)
+            if error.defined.any():
+                labelled = np.array([region in row["labelled"].split() for row in self.rows], np.bool_)
+                yield _Metric(region, "ece", error, labelled)
         for ratio in ("vertical", "horizontal", "area"):
             found, _ = self._column(f"{ratio}_cdr")
             true, counted = self._column(f"{ratio}_cdr_true")
@@ -160,20 +170,34 @@ class _Group:
             value = metric.sums.of(use)
         who, where = self.patients[use].tolist(), self.sources[use].tolist()
         low, high = sums_interval(metric.sums.parts[use], metric.sums.figure, who, where, macro=place == MACRO)
+        if place == MACRO and any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names):
+            low, high = NOTHING
         return self._cell(place, metric.region, metric.name, (value, low, high), chosen, use)
 
     def _areas(self, place: str) -> Iterator[Figure]:
-        """Glaucoma against healthy: the area under the curve of the ratio and of the smallest rim."""
-        known = np.array([row["diagnosis"] in ("glaucoma", "healthy") for row in self.rows])
-        ill = np.array([row["diagnosis"] == "glaucoma" for row in self.rows])
+        """Glaucoma against healthy: the area under the curve of the ratio and of the smallest rim.
+
+        Of the sources that have both: one camera's patients against another's healthy would tell the cameras apart.
+        """
+        ill, well = (np.array([row["diagnosis"] == name for row in self.rows]) for name in ("glaucoma", "healthy"))
         for name, sign in (("vertical_cdr", 1), ("rim_min_ratio", -1)):
             for column in (name, f"{name}_true"):
                 scores, counted = self._column(column)
-                chosen = counted & known & self._at(place)
+                known = counted & (ill | well) & self._at(place)
+                both = set(self.sources[known & ill].tolist()) & set(self.sources[known & well].tolist())
+                chosen = known & np.isin(self.sources, sorted(both))
                 use = chosen & ~np.isnan(scores)
-                if chosen.any() and len(set(ill[chosen].tolist())) == 2:
+                if chosen.any():
                     found = self._area(sign * scores, ill, use, place)
+                    if not self._enough(use & ill, use & well, place):
+                        found = found[0], *NOTHING
                     yield self._cell(place, BOTH, f"{column}_auc", found, chosen, use)
+
+    def _enough(self, ill: Bools, well: Bools, place: str) -> bool:
+        """Whether each class has patients enough for an interval, under `MACRO` in every source."""
+        parts = [part & self._at(name) for part in (ill, well) for name in (self.names if place == MACRO else [place])]
+        patients = [len(set(zip(self.sources[p].tolist(), self.patients[p].tolist(), strict=True))) for p in parts]
+        return min((count for count in patients if count), default=0) >= FEWEST
 
     def _area(self, scores: Floats, ill: Bools, use: Bools, place: str) -> tuple[float, float, float]:
         """DeLong's interval; the sources' errors are independent, so that of their mean follows from theirs."""
@@ -185,7 +209,7 @@ class _Group:
         areas = [auc(scores[part], ill[part], groups=self.patients[part].tolist()) for part in at]
         areas = [area for area in areas if not math.isnan(area.value)]
         value = _mean([area.value for area in areas])
-        half = 1.96 * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
+        half = _Z * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
         low, high = np.clip([value - half, value + half], 0, 1).tolist()
         return value, low, high
 
@@ -200,8 +224,11 @@ class _Group:
         patients = len(set(zip(self.sources[use].tolist(), self.patients[use].tolist(), strict=True)))
         seen = most_seen([self.rows[i]["seen"] for i in np.flatnonzero(self._at(place))])
         count, undefined = int(use.sum()), int((chosen & ~use).sum())
+        value, low, high = found
+        if not high - low > 1e-12:  # rounding is no spread
+            low, high = NOTHING
         names = (first["protocol"], first["method"], place, region, metric)
-        return Figure(*names, *found, count, patients, undefined, seen)
+        return Figure(*names, value, low, high, count, patients, undefined, seen)
 
 
 def most_seen(marks: Sequence[Seen]) -> Seen:

@@ -12,7 +12,7 @@ from fundusseg.differences import Contrast, contrasts
 from fundusseg.evaluation import MODEL, OTHER, Row, Scored
 from fundusseg.experts import NESTED_NOTE, PROTOCOL, SENTENCE, Standing, is_nested, standings
 from fundusseg.exposure import MARKS
-from fundusseg.figures import ALL, Figure, figures
+from fundusseg.figures import ALL, MACRO, Figure, figures
 from fundusseg.predictor import Predictor
 from fundusseg.protocols import Protocol
 from fundusseg.reliability import Reliability
@@ -21,7 +21,10 @@ from fundusseg.sample import Region
 from fundusseg.scoreboard import NOTES, brief, full, grid
 from fundusseg.worst import Worst
 
-UNSEEN = "No picture is of a patient that a network was trained or chosen on."
+UNSEEN = (
+    "By source, patient and file no picture is of a patient that a network was trained or chosen on; the same "
+    "photograph cropped, saved or outlined anew for another source would not be recognised."
+)
 
 
 class Findings:
@@ -70,10 +73,11 @@ class Findings:
     @cached_property
     def standings(self) -> list[Standing]:
         """The model beside each second expert."""
-        human = [row for row in self.rows if row["protocol"] == PROTOCOL]
-        ours = [str(row["method"]).startswith(MODEL) for row in human]
-        mine, theirs = ([row for row, own in zip(human, ours, strict=True) if own == side] for side in (True, False))
-        return standings(mine, theirs)
+        sides: dict[bool, list[Row]] = {True: [], False: []}
+        for row in self.rows:
+            if row["protocol"] == PROTOCOL:
+                sides[str(row["method"]).startswith(MODEL)].append(row)
+        return standings(sides[True], sides[False])
 
     @cached_property
     def remarks(self) -> list[str]:
@@ -83,6 +87,11 @@ class Findings:
         marks = Counter((row["source"], MARKS[row["seen"]]) for row in good if MARKS[row["seen"]])
         said = [f"{source}: {mark} ({count} pictures)." for (source, mark), count in marks.items()]
         said += [] if any(row["seen"] in ("patient", "unknown") for row in good) else [UNSEEN]
+        for source in dict.fromkeys(figure.source for figure in self.figures if figure.metric.endswith("_auc")):
+            if source not in (ALL, MACRO):
+                told = [row["diagnosis"] for row in good if row["source"] == source]
+                ill, well = told.count("glaucoma"), told.count("healthy")
+                said.append(f"{source}: areas under the curve from {ill} pictures with glaucoma and {well} without.")
         for source, count in Counter(row["source"] for row in good if not row["labelled"]).items():
             said.append(f"{source}: {count} pictures without truth: measures only, in images.csv.")
         for name in self.names[1:]:
@@ -100,14 +109,14 @@ class Findings:
         return said
 
     def write(self, folder: Path, worst: Worst) -> None:
-        """Write everything; the same findings give the same bytes."""
+        """Write everything, in place of what an evaluation before left there; the same findings give the same bytes."""
         listed = worst.write(folder / "worst")
         write_csv(self.rows, folder / "images.csv")
         write_csv([asdict(figure) for figure in self.figures], folder / "figures.csv")
         content = {**self.made_by, "protocols": self.protocols, "remarks": self.remarks, "failures": self.failures}
         write_json({**content, "figures": self.figures}, folder / "figures.json")
         write_csv(_reliability(self.rows, self.calibration), folder / "reliability.csv")
-        (folder / "differences.csv").unlink(missing_ok=True)  # of an earlier run
+        (folder / "differences.csv").unlink(missing_ok=True)
         if self.contrasts:
             write_csv([contrast.row() for contrast in self.contrasts], folder / "differences.csv")
         write_text(self._markdown(listed), folder / "table.md")

@@ -11,6 +11,9 @@ from fundusseg.intervals import clusters, mean_interval
 
 _NAN = float("nan")
 
+FEWEST_TESTED = 6
+"""Patients below whom the signed-rank test cannot pass 0.05, whatever the difference: 2 / 2**5 is 0.06."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -20,7 +23,8 @@ class Difference:
         n: Pictures where both numbers are defined.
         undefined: Pictures where one is not.
         mean: Mean difference over the pictures; NaN where there is none.
-        low: Lower bound of its 95 % bootstrap interval over patients; NaN with fewer than two patients.
+        low: Lower bound of its 95 % bootstrap interval over patients; NaN with too few patients, see
+            `fundusseg.intervals`.
         high: Upper bound.
         p: Two-sided probability of the Wilcoxon signed-rank test over the patients' mean differences (Wilcoxon 1945,
             doi 10.2307/3001968), patients without a difference left out; 1 where nobody has one.

@@ -34,7 +34,7 @@ NAMES = {
         )
     },
     "rim_error": "Rim profile, absolute error",
-    **{name: f"Rim error at {hour} o'clock" for hour, name in enumerate(HOURS, 1)},
+    **{name: f"Rim bias at {hour} o'clock" for hour, name in enumerate(HOURS, 1)},
     "vertical_cdr_auc": "Glaucoma AUC",
     "vertical_cdr_true_auc": "Glaucoma AUC of the experts' vCDR",
     "rim_min_ratio_auc": "Glaucoma AUC of the narrowest rim",
@@ -45,8 +45,10 @@ NAMES = {
 PLACES = {ALL: "all pictures", MACRO: "mean of sources"}
 
 NOTES = (
-    "Beside each figure its 95% bootstrap interval over patients (of an area under the curve DeLong's); dd: diameters "
-    "of the true disc; undefined pictures are counted and enter no mean."
+    "Beside each figure its 95% bootstrap interval over patients (of an area under the curve DeLong's); none of "
+    "fewer than 5 patients (of either class), where no patient differs from another, or of a mean over a source of "
+    "one patient. dd: diameters of the true disc; undefined pictures are counted and enter no mean; calibration "
+    "error: of the pixels of the square that the network looked at."
 )
 
 SIGNS: dict[Seen, str] = {"no": "", "source": " *", "patient": " **", "unknown": " ?"}

@@ -48,7 +48,7 @@ def choose(
         )
     everything = [(dataset, record) for dataset in datasets for record in dataset.records]
     with ThreadPoolExecutor(4) as threads:
-        digests = dict(threads.map(lambda pair: (pair[1].key, digest(pair[1])), everything))
+        digests = dict(threads.map(lambda pair: (pair[1].key, _digest(pair[1])), everything))
     wanted = set(digests)
     if given is not None:
         wanted = _tested(given, digests)
@@ -77,6 +77,14 @@ def choose(
     return [Subject(dataset, record, exposure.of(record, digests[record.key])) for dataset, record in chosen]
 
 
+def _digest(record: Record) -> str:
+    """Digest of a picture's files; empty where one cannot be read, which its own row will say."""
+    try:
+        return digest(record)
+    except OSError:
+        return ""
+
+
 def _tested(split: Split, digests: dict[str, str]) -> set[str]:
     """The test subset's pictures of the sources that are there."""
     sources = {key.split("/", 1)[0] for key in digests}
@@ -103,8 +111,11 @@ def _refuse_twice(records: Sequence[Record]) -> None:
     twice = []
     for record in records if len({record.source for record in records}) > 1 else ():
         if record.image.is_file():
-            with record.image.open("rb") as file:
-                other = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), record)
+            try:
+                with record.image.open("rb") as file:
+                    other = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), record)
+            except OSError:  # as of `_digest`
+                continue
             if other.source != record.source:
                 twice.append(f"{other.key} = {record.key}")
     if twice:

@@ -1,6 +1,7 @@
 """The worst cases of each source, as pictures: found and true outlines around the place."""
 
 import math
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from fundusseg.sample import PARENT, Image, Region
 
 SIDE = 640
 """Pixels of a picture's longer side."""
+
+_OURS = re.compile(r"_(clean|seed)_\d+_.*\.jpg$")
 
 _AROUND = 1.4
 """Side of the cut-out over that of the box around all outlines."""
@@ -64,14 +67,15 @@ class Worst:
             self._kept[key] = sorted([*kept, (*rank, picture)])[: self.count]
 
     def write(self, folder: Path) -> list[dict[str, Any]]:
-        """Write SOURCE_PROTOCOL_RANK_NAME.jpg, the worst first, in place of an earlier run's.
+        """Write SOURCE_PROTOCOL_RANK_NAME.jpg, the worst first; pictures of an evaluation before are removed.
 
         Returns:
             Protocol, source, name, Dice and file of each.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        for earlier in folder.glob("*.jpg"):
-            earlier.unlink()
+        for before in folder.glob("*.jpg"):
+            if _OURS.search(before.name):
+                before.unlink()
         listed = []
         for (protocol, source), kept in sorted(self._kept.items()):
             for rank, (dice, name, picture) in enumerate(kept, 1):

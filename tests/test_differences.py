@@ -64,6 +64,24 @@ def test_only_pictures_of_both_and_what_is_undefined_is_counted():
     assert nothing.word == "no difference" and "no picture where both are defined" in nothing.sentence
 
 
+def test_few_patients_are_called_few_and_no_difference_is_not_said_to_be_shown():
+    for count, words in ((5, "too few patients for any difference to be beyond chance"), (30, "no difference shown")):
+        found = by_cell(contrasts(rows("a", count, 0.0), ("cup",), "model", "other"))["a", "cup", "dice"]
+        assert found.word == "no difference" and words in found.sentence, found.sentence
+
+
+def test_distances_of_unlike_cameras_are_in_disc_diameters():
+    table = rows("a", 8, 0.05)
+    for row in table:
+        row["disc_hd95_dd"] = row["disc_hd95"] / 100
+    found = by_cell(contrasts(table, ("disc",), "model", "other"))
+    assert ("a", "disc", "hd95") not in found and found["a", "disc", "hd95_dd"].difference.mean == pytest.approx(
+        np.mean([r["disc_hd95"] / 100 * (1 if r["method"] == "model" else -1) for r in table]) * 2
+    )
+    assert found["a", "disc", "hd95_dd"].difference.high < 0
+    assert "disc HD95 in disc diameters" in found["a", "disc", "hd95_dd"].sentence
+
+
 def test_a_row_for_a_file_is_flat():
     (first, *_) = contrasts(rows("a", 5, 0.0), ("disc",), "model", "other")
     assert {"protocol", "source", "metric", "model", "other", "mean", "low", "high", "p", "p_holm", "verdict"} <= set(

@@ -67,7 +67,8 @@ def test_only_the_file_is_needed_and_every_output_names_its_protocol(best, tmp_p
     assert all("_clean_" in p.name or "_seed_" in p.name for p in (tmp_path / "out" / "worst").iterdir())
     said = capsys.readouterr().out
     assert "clean: region of interest" in said and "folder: source seen in training (5 pictures)." in said
-    assert "source seen in training" in (tmp_path / "out" / "table.md").read_text()
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "source seen in training" in table and "no picture is of a patient" in table
     known = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert known["model"].startswith("best.ckpt, sha256 ") and known["figures"][0]["metric"] == "dice"
 
@@ -114,7 +115,7 @@ def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, 
     assert run(best, tmp_path / "out", *other, "--allow-seen") == 0
     table = (tmp_path / "out" / "table.md").read_text()
     assert "folder (patients seen in training)" in table and "folder: patients seen in training (3 pictures)" in table
-    assert "No picture is of a patient" not in table
+    assert "no picture is of a patient" not in table
     figures = pd.read_csv(tmp_path / "out" / "figures.csv")
     assert set(figures[figures.source == "folder"].seen) == {"patient"}
     assert "** patients seen in training" in capsys.readouterr().out
@@ -142,18 +143,30 @@ def test_against_another_says_plainly_what_is_beyond_chance(best, root, tmp_path
     said = capsys.readouterr().out
     assert "clean, folder, disc Dice: " in said and "beyond chance" in said and "after Holm" in said
     table = pd.read_csv(tmp_path / "out" / "differences.csv").set_index(["region", "metric"])
-    assert table.loc[("disc", "dice")]["mean"] > 0 and table.loc[("disc", "hd95")].undefined == 5
+    assert table.loc[("disc", "dice")]["mean"] > 0 and table.loc[("disc", "hd95_dd")].undefined == 5
     assert set(pd.read_csv(tmp_path / "out" / "images.csv").method) == {"model", "other"}
     same = checkpoint(tmp_path / "same.ckpt", SPLIT, section)
     assert run(best, tmp_path / "same", "--against", same, "--protocols", "clean") == 0
     assert set(pd.read_csv(tmp_path / "same" / "differences.csv").verdict) == {"no difference"}
 
 
-def test_nothing_of_an_earlier_run_is_left(best, tmp_path):
-    assert run(best, tmp_path / "out", "--against", best) == 0
-    assert run(best, tmp_path / "out", "--protocols", "seed") == 0
-    assert run(best, tmp_path / "new", "--protocols", "seed") == 0
-    assert content(tmp_path / "out") == content(tmp_path / "new")
+def test_nothing_of_an_evaluation_before_is_left(best, root, tmp_path):
+    out = tmp_path / "out"
+    assert run(best, out, "--against", checkpoint(tmp_path / "same.ckpt", SPLIT, data(root))) == 0
+    (out / "worst" / "my_own.jpg").write_bytes(b"mine")
+    assert (out / "differences.csv").is_file() and any("_seed_" in path.name for path in (out / "worst").iterdir())
+    assert run(best, out, "--protocols", "clean") == 0
+    left = {path.name for path in (out / "worst").iterdir()} - {"my_own.jpg"}
+    assert len(left) == 5 and all("_clean_" in name for name in left) and (out / "worst" / "my_own.jpg").is_file()
+    assert not (out / "differences.csv").exists()
+
+
+def test_results_that_cannot_be_written_are_said_before_the_work(best, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(evaluate, "_score", lambda *_: pytest.fail("it has begun"))
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigurationError, match=r"cannot be written to: .*--output"):
+            run(best, place)
 
 
 def test_the_other_networks_patients_are_left_out_too(best, root, tmp_path):
@@ -172,6 +185,9 @@ def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
     figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])
     assert figures.loc[("clean", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5)
     assert figures.loc[("clean", "folder", "rim_min_ratio_auc")].n == 5
+    assert (
+        "areas under the curve from 3 pictures with glaucoma and 2 without" in (tmp_path / "out/table.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(

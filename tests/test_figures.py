@@ -120,20 +120,80 @@ def test_protocols_and_methods_stay_apart():
 
 
 def test_the_mean_of_sources_leaves_out_a_source_without_a_figure():
-    rows = [row("a", str(i), disc_hd95=value) for i, value in enumerate([2.0, 4.0])] + [
-        row("b", "9", disc_hd95=math.nan)
-    ]
+    rows = [row("a", str(i), disc_hd95=float(i)) for i in range(7)] + [row("b", "9", disc_hd95=math.nan)]
     figure = table(rows)["clean", "model", MACRO, "disc", "hd95"]
-    assert (figure.value, figure.n, figure.undefined) == (3, 2, 1) and figure.low <= 3 <= figure.high
+    assert (figure.value, figure.n, figure.undefined) == (3, 7, 1) and figure.low < 3 < figure.high
+
+
+def test_a_source_of_one_patient_leaves_the_mean_of_sources_without_an_interval():
+    rows = [row("a", str(i), disc_dice=0.9 + 0.01 * i) for i in range(6)] + [row("b", "9", disc_dice=0.5)]
+    cells = table(rows)
+    macro, everything = (cells["clean", "model", place, "disc", "dice"] for place in (MACRO, ALL))
+    assert macro.value == pytest.approx(0.7125) and math.isnan(macro.low) and math.isnan(macro.high)
+    assert everything.low < everything.value < everything.high
+
+
+def test_what_never_varies_claims_no_certainty():
+    """Six of six above a bound may well be nine of ten; so with a perfect area under the curve."""
+    rows = [
+        row("a", str(i), disc_radii_ratio=0.95, vertical_cdr=0.1 * i, diagnosis="glaucoma" if i > 2 else "healthy")
+        for i in range(6)
+    ]
+    cells = table(rows)
+    share = cells["clean", "model", "a", "disc", "radii_ratio_above_0.90"]
+    area = cells["clean", "model", "a", BOTH, "vertical_cdr_auc"]
+    for figure in (share, area):
+        assert figure.value == 1 and math.isnan(figure.low) and math.isnan(figure.high)
+
+
+def test_experts_of_two_sources_are_not_one_person():
+    rows = [row(source, "1", disc_dice=0.9, protocol="human", method="expert1") for source in ("a", "b")]
+    assert {key[2] for key in table(rows)} == {"a", "b"}
+
+
+def test_an_area_needs_both_diagnoses_in_the_source():
+    """The ill of one camera against the healthy of another would tell the cameras apart."""
+    apart = [row("a", str(i), diagnosis="glaucoma", vertical_cdr=0.7) for i in range(3)]
+    apart += [row("b", str(i), diagnosis="healthy", vertical_cdr=0.3) for i in range(3)]
+    assert not any("auc" in key[-1] for key in table(apart))
+    both = [row("c", str(i), diagnosis=d, vertical_cdr=0.5) for i, d in enumerate(["glaucoma", "healthy"])]
+    cells = table([*apart, *both])
+    for place in ("c", ALL, MACRO):
+        figure = cells["clean", "model", place, BOTH, "vertical_cdr_auc"]
+        assert (figure.value, figure.n, figure.undefined) == (0.5, 2, 0)
+
+
+def test_an_area_of_few_patients_of_either_class_has_no_interval():
+    scores = np.random.default_rng(1).random(20)
+    for ill, is_there in ((4, False), (5, True)):
+        rows = [
+            row("a", str(i), vertical_cdr=score, diagnosis="glaucoma" if i < ill else "healthy")
+            for i, score in enumerate(scores)
+        ]
+        for place in ("a", ALL, MACRO):
+            figure = table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"]
+            assert 0 < figure.value < 1 and math.isnan(figure.low) != is_there
+
+
+def test_of_one_source_the_mean_of_sources_is_its_own_area():
+    scores = np.random.default_rng(0).random(40)
+    rows = [
+        row("large", str(i), vertical_cdr=score, diagnosis="glaucoma" if i % 2 else "healthy")
+        for i, score in enumerate(scores)
+    ]
+    one, macro = (table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"] for place in ("large", MACRO))
+    assert (macro.value, macro.low, macro.high) == pytest.approx((one.value, one.low, one.high), abs=1e-12)
+    assert one.low < one.value
 
 
 def test_calibration_of_a_source_is_that_of_its_pixels():
     rng = np.random.default_rng(0)
-    counted = [Reliability.of(rng.random((8, 8)).astype(np.float32), rng.random((8, 8)) > 0.3) for _ in range(4)]
-    rows = [row("a", str(i), disc_dice=1.0) for i in range(4)]
-    figure = table(rows, [{"disc": one} for one in counted])["clean", "model", "a", "disc", "ece"]
-    assert figure.value == pytest.approx((counted[0] + counted[1] + counted[2] + counted[3]).error)
-    assert figure.n == 4 and figure.low <= figure.value <= figure.high
+    counted = [Reliability.of(rng.random((8, 8)).astype(np.float32), rng.random((8, 8)) > 0.3) for _ in range(5)]
+    rows = [row("a", str(i), disc_dice=1.0) for i in range(6)] + [row("a", "bare", labelled="")]
+    # The sixth picture was rejected before a network saw its square.
+    figure = table(rows, [*({"disc": one} for one in counted), {}, {}])["clean", "model", "a", "disc", "ece"]
+    assert figure.value == pytest.approx(sum(counted, Reliability.empty()).error)
+    assert (figure.n, figure.undefined) == (5, 1) and figure.low < figure.value < figure.high
 
 
 def test_the_gravest_mark_stands():

@@ -1,6 +1,7 @@
 """Who is scored, who is refused, and what is said of the rest."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,16 @@ def test_a_picture_that_is_there_twice_is_refused(tmp_path):
     folder.build(tmp_path)
     with pytest.raises(DatasetError, match="3 pictures that stand in two sources, such as one/a_left = two/a_left"):
         choose([Folder(tmp_path, name="one"), Folder(tmp_path, name="two")], Exposure([]))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here that is there and cannot be read")
+def test_a_file_that_cannot_be_read_stops_no_other(tmp_path, split):
+    folder.build(tmp_path / "mine")
+    broken = tmp_path / "mine" / "images" / "a_left.jpg"
+    broken.unlink()
+    broken.symlink_to("/proc/self/mem")
+    found = choose([Folder(tmp_path / "mine", name="mine"), TWO], Exposure([split]))
+    assert keys(found)[0] == "mine/a_left" and len(found) == 7
 
 
 def test_a_given_split_says_who_is_tested(split):

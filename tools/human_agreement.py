@@ -6,6 +6,7 @@ No model takes part. `python -m fundusseg.evaluate` prints the same lines beside
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from fundusseg import datasets
 from fundusseg.concordance import concordance
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.datasets.drishti_gs import DrishtiGS
+from fundusseg.errors import FundusSegError
 from fundusseg.experts import NESTED_NOTE, SENTENCE, Row, expert_rows, human_figures, is_nested
 from fundusseg.scoreboard import NOTES, brief, full
 
@@ -44,7 +46,12 @@ def main() -> None:
     print(f"- human: {SENTENCE}")
     for given in settings.datasets:
         name, _, folder = given.partition("=")
-        dataset: FundusDataset = getattr(datasets, name)(folder)
+        reader = getattr(datasets, name, None)
+        if reader is None or not folder:
+            sys.exit(
+                f"got {given!r}; expected CLASS=FOLDER with a reader of fundusseg.datasets, such as DrionsDB=FOLDER"
+            )
+        dataset: FundusDataset = reader(folder)
         rows: list[Row] = [row for sample in dataset for row in expert_rows(sample)]
         if is_nested(rows):
             print(f"- {dataset.source}: {NESTED_NOTE}")
@@ -55,4 +62,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FundusSegError as error:
+        sys.exit(str(error))

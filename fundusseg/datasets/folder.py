@@ -12,7 +12,7 @@ import numpy as np
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.datasets.codes import nested, read_binary
 from fundusseg.datasets.tables import line_of, meaning, read_csv
-from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.errors import ConfigurationError, DatasetError, ImageError
 from fundusseg.images import SUFFIXES, read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Subset
 
@@ -229,8 +229,16 @@ def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
 
     Raises:
         DatasetError: No code fits, or the masks do not tell which.
+        ImageError: None of them can be read.
     """
-    masks = [read_mask(file) for file in files]
+    masks, broken = [], []
+    for file in files:
+        try:
+            masks.append(read_mask(file))
+        except ImageError as error:  # named when its own picture is read: one bad file stops no batch
+            broken.append(error)
+    if broken and not masks:
+        raise broken[0]
     values = {int(value) for mask in masks for value in np.unique(mask)}
     border = {int(value) for mask in masks for edge in (mask[[0, -1]], mask[:, [0, -1]].T) for value in np.unique(edge)}
     fitting = [code for code, table in CODES.items() if values == set(table) and border == {table[0]}]

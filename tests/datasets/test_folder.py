@@ -178,6 +178,20 @@ def test_a_truncated_file_is_named(tmp_path, name):
         _ = Folder(tmp_path, code="0/1/2")[0]
 
 
+def test_one_broken_mask_does_not_hide_the_others_code(tmp_path):
+    folder.build(tmp_path)
+    truncate(tmp_path / "masks" / "a_left.png")
+    dataset = Folder(tmp_path)
+    assert dataset.code == "0/1/2" and len(dataset.records) == 3
+    assert dataset[1].of("disc")[0].mask.any()
+    with pytest.raises(ImageError, match=r"masks/a_left.png"):
+        _ = dataset[0]
+    for path in (tmp_path / "masks").iterdir():
+        truncate(path)
+    with pytest.raises(ImageError, match=r"masks/"):
+        _ = Folder(tmp_path).records
+
+
 def test_settings_that_cannot_be_are_refused_at_once(tmp_path):
     with pytest.raises(ConfigurationError, match=r"code='1/2/3'.*one of auto, 0/1/2"):
         Folder(tmp_path, code="1/2/3")
