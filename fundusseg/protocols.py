@@ -70,8 +70,9 @@ def _describe_clean(predictor: Predictor) -> str:
     preparation, bundle = predictor.description.preparation, predictor.bundle
     where = {"field_of_view": "the field of view", "picture": "the whole picture"}.get(preparation.roi)
     if preparation.roi == "disc":
-        searched = "the localiser's disc" if bundle.localiser else "no localiser, the whole picture"
-        where = f"{searched}, then {preparation.roi_scale:g} diameters around the disc found there"
+        around = f"{preparation.roi_scale:g} diameters around"
+        alone = f"no localiser, the whole picture, then {around} the disc found there"
+        where = f"{around} the localiser's disc" if bundle.localiser else alone
     thresholds = ", ".join(f"{region} {value:.2f}" for region, value in predictor.thresholds.items())
     views = f"{predictor.views} view{'s' if predictor.views > 1 else ''}"
     judged = "photographs judged unfit count too; " if DISC in preparation.regions else ""
