@@ -36,7 +36,7 @@ from fundusseg.predictor import Predictor
 STAGES = (
     (predictor, "assess", "quality: colour, light"),
     (predictor, "localise", "localiser"),
-    (Predictor, "_look", "segmenter, twice, and label map"),
+    (Predictor, "_look", "segmenter and label map"),
     (look.Look, "spread", "spread over views"),
     (predictor, "measure", "measures"),
     (look.Look, "outlines", "outlines"),
