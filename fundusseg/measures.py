@@ -20,6 +20,9 @@ _NAN = float("nan")
 _TIE = 0.1
 """Pixels: mean rim widths closer than that are equal, for a drawn border tells no more."""
 
+NOT_SOUGHT = {DISC: "no disc looked for", CUP: "no cup looked for"}
+"""Reasons that say nothing of the photograph."""
+
 EYE_UNKNOWN = "eye not known: no nasal, no temporal side"
 
 
@@ -130,7 +133,7 @@ def measure(
     _check(eye)
     check_scale(millimetres_per_pixel)
     if DISC not in regions:
-        return Measures(reason="no disc looked for")
+        return Measures(reason=NOT_SOUGHT[DISC])
     disc = region_mask(label_map, DISC)
     rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
     if rows.size == 0:
@@ -139,7 +142,7 @@ def measure(
     around = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     found = _disc(disc[around], eye)
     if CUP not in regions:
-        return _in_millimetres(replace(found, reason="no cup looked for"), millimetres_per_pixel)
+        return _in_millimetres(replace(found, reason=NOT_SOUGHT[CUP]), millimetres_per_pixel)
     found = _rim(_cup(found, region_mask(label_map[around], CUP), eye), label_map[around], eye)
     return _in_millimetres(found, millimetres_per_pixel)
 

@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from fundusseg.measures import NOT_SOUGHT
 from fundusseg.thumbnails import SIDE
 
 EMBEDDED = 1500
@@ -62,7 +63,7 @@ def status(row: Mapping[str, Any]) -> str:
         return "failed"
     if row.get("verdict") in STATUSES:
         return str(row["verdict"])
-    return "look at" if row.get("reason") else "measured"
+    return "look at" if row.get("reason") and row["reason"] not in NOT_SOUGHT.values() else "measured"
 
 
 def page(lines: Sequence[Line], provenance: Mapping[str, Any], folder: Path, missing: Sequence[str] = ()) -> bytes:

@@ -196,6 +196,7 @@ def test_a_name_that_is_no_unicode(tmp_path):
         ({"error": "x", "verdict": "accept"}, "failed"),
         ({"error": "", "verdict": "review", "reason": ""}, "review"),
         ({"error": "", "reason": "no disc found"}, "look at"),
+        ({"error": "", "reason": "no disc looked for"}, "measured"),
         ({"error": "", "reason": ""}, "measured"),
     ],
 )
