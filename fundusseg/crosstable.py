@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from fundusseg.intervals import macro_interval, mean_interval
+from fundusseg.intervals import mean_interval
 from fundusseg.paired import holm, paired
 
 MACRO = "mean of sources"
@@ -156,10 +156,7 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
     values = pictures[metric.name].to_numpy(np.float64)
     patients, strata = pictures["patient"].astype(str).tolist(), pictures["source"].tolist()
     defined = ~np.isnan(values)
-    if source == MACRO:
-        low, high = macro_interval(values, patients, strata)
-    else:
-        low, high = mean_interval(values, patients, strata)
+    low, high = mean_interval(values, patients, strata, macro=source == MACRO)
     seeds = [_value(one, source, metric) for _, one in rows.groupby("seed")]
     known = pictures[defined]
     return Cell(

@@ -107,41 +107,18 @@ def mean_interval(
     groups: Sequence[str],
     strata: Sequence[str] | None = None,
     *,
+    macro: bool = False,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of the mean over all pictures: as `bootstrap` of the mean, in milliseconds.
+    """Interval of the mean over all pictures, or of the sources' means: as `bootstrap` of it, in milliseconds.
 
     Args:
         values: (pictures,); NaN is left out, and a patient who has nothing else.
         groups: Each picture's patient.
         strata: Each picture's source.
-        resamples: Draws.
-        level: Share of intervals that should hold the true mean.
-        seed: Of the draws.
-
-    Returns:
-        Lower and upper bound; NaN with fewer than `FEWEST` patients.
-    """
-    return sums_interval(_counted(values), _mean, groups, strata, resamples=resamples, level=level, seed=seed)
-
-
-def macro_interval(
-    values: npt.ArrayLike,
-    groups: Sequence[str],
-    strata: Sequence[str],
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Interval of the mean of the sources' means, every source counted once.
-
-    Args:
-        values: (pictures,); NaN is left out, and a source that has nothing else.
-        groups: Each picture's patient.
-        strata: Each picture's source.
+        macro: Of the mean of the sources' means; a source that has nothing but NaN is left out.
         resamples: Draws.
         level: Share of intervals that should hold the true mean.
         seed: Of the draws.
@@ -150,7 +127,7 @@ def macro_interval(
         Lower and upper bound; NaN with fewer than `FEWEST` patients.
     """
     return sums_interval(
-        _counted(values), _mean, groups, strata, macro=True, resamples=resamples, level=level, seed=seed
+        _counted(values), _mean, groups, strata, macro=macro, resamples=resamples, level=level, seed=seed
     )
 
 

@@ -1,7 +1,7 @@
 """Which pictures are scored, and what the networks know of each."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fundusseg.cache import digest
@@ -56,17 +56,10 @@ def choose(
         wanted &= set(own.test)
     chosen = [(dataset, record) for dataset, record in everything if record.key in wanted]
     if not allow_seen:
-        known = [record for _, record in chosen if exposure.forbids(record, digests[record.key])]
+        known = {record.key for _, record in chosen if exposure.forbids(record, digests[record.key])}
         if known and (own is None or given is not None):
-            raise DatasetError(
-                f"{len(known)} of {len(chosen)} pictures, such as {known[0].key}, of patients that a network was "
-                "trained or chosen on",
-                "patients new to all networks",
-                "leave --config out, which scores the new ones alone, give the run's split.json as --data.split, or "
-                "force it with --allow_seen, and the table says so",
-            )
-        out = {record.key for record in known}
-        chosen = [(dataset, record) for dataset, record in chosen if record.key not in out]
+            raise _known_error(known, len(chosen))
+        chosen = [(dataset, record) for dataset, record in chosen if record.key not in known]
     if not chosen:
         raise DatasetError(
             f"{len(everything)} pictures, each of a patient that a network was trained or chosen on",
@@ -75,6 +68,15 @@ def choose(
         )
     _refuse_twice([record for _, record in chosen])
     return [Subject(dataset, record, exposure.of(record, digests[record.key])) for dataset, record in chosen]
+
+
+def _known_error(known: Collection[str], count: int) -> DatasetError:
+    return DatasetError(
+        f"{len(known)} of {count} pictures, such as {min(known)}, of patients that a network was trained or chosen on",
+        "patients new to all networks",
+        "leave --config out, which scores the new ones alone, give the run's split.json as --data.split, or force it "
+        "with --allow_seen, and the table says so",
+    )
 
 
 def _digest(record: Record) -> str:

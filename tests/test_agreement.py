@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
+from skimage.measure import regionprops
 
 from fundusseg.agreement import agreement
 from fundusseg.datasets.ellipse import Ellipse
+from tests.data.pairs import random_pairs
 
 SHAPE = (200, 220)
 masks = arrays(np.bool_, (7, 9))
@@ -30,6 +32,18 @@ def test_both_ways_round_are_the_same(one, other):
         (back.radii_ratio, back.centre_distance), nan_ok=True
     )
     assert math.isnan(there.radii_ratio) or 0 <= there.radii_ratio <= 1
+
+
+def test_a_thousand_pairs_are_as_scikit_image_measures_them():
+    for found, true in random_pairs():
+        one, other = (regionprops(mask.astype(np.uint8)) for mask in (found, true))
+        got = agreement(found, true)
+        if one and other:
+            ratio = math.sqrt(min(one[0].area, other[0].area) / max(one[0].area, other[0].area))
+            assert got.radii_ratio == pytest.approx(ratio, abs=1e-6)
+            assert got.centre_distance == pytest.approx(math.dist(one[0].centroid, other[0].centroid), abs=1e-6)
+        else:
+            assert math.isnan(got.centre_distance)
 
 
 def test_nothing_is_zero_on_one_side_and_undefined_on_both():

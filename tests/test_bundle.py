@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,23 +16,18 @@ from fundusseg.predictor import Predictor
 from fundusseg.segmenter import Segmenter
 
 PHANTOMS = "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 80, size: 128}}]"
-COMMON = [
-    PHANTOMS,
-    "--data.image_size=48",
-    "--data.batch_size=8",
+NETWORK = [
     "--model.model=fundusseg.models.UNet",
     "--model.model.start_channels=8",
     "--model.model.depth=3",
     "--trainer.enable_progress_bar=false",
     "--trainer.accelerator=cpu",
-    "--trainer.max_epochs=8",
 ]
+COMMON = [PHANTOMS, *NETWORK, "--data.image_size=48", "--data.batch_size=8", "--trainer.max_epochs=8"]
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory) -> dict[str, str]:
-    """A segmenter of crops and a localiser of whole photographs."""
-    place = tmp_path_factory.mktemp("bundle")
+def train_pair(place: Path, arguments: list[str]) -> dict[str, str]:
+    """Checkpoints of a segmenter of crops and of a localiser of whole photographs."""
     kinds = {
         "segmenter": [],
         "localiser": ["--data.regions=[disc]", "--data.roi=field_of_view", "--model.model.out_channels=1"],
@@ -40,8 +36,13 @@ def checkpoints(tmp_path_factory) -> dict[str, str]:
         for name, more in kinds.items():
             (place / name).mkdir()
             patch.chdir(place / name)
-            assert fit.main([*COMMON, *more, f"--data.cache_dir={place}/cache"]) == 0
+            assert fit.main([*arguments, *more, f"--data.cache_dir={place}/cache"]) == 0
     return {name: str(place / name / "runs/version_0/checkpoints/best.ckpt") for name in kinds}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> dict[str, str]:
+    return train_pair(tmp_path_factory.mktemp("bundle"), COMMON)
 
 
 def test_a_bundle_measures_with_an_interval(checkpoints, tmp_path):

@@ -23,18 +23,7 @@ from fundusseg.models import UNet
 from fundusseg.preparation import Preparation
 from fundusseg.splits import Split
 from fundusseg.task import SegmentationTask
-
-TINY = [
-    "--data.image_size=32",
-    "--data.batch_size=4",
-    "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 24, size: 96}}]",
-    "--model.model=fundusseg.models.UNet",
-    "--model.model.start_channels=4",
-    "--model.model.depth=2",
-    "--trainer.max_epochs=1",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.accelerator=cpu",
-]
+from tests.test_cli import TINY
 
 SPLIT = Split(
     train=("a/1", "a/2", "b/1"),

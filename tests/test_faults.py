@@ -31,14 +31,7 @@ from fundusseg.sample import Annotation, Sample
 from fundusseg.splits import Split
 from fundusseg.testset import choose
 from fundusseg.variants import Variants
-
-NETWORK = [
-    "--model.model=fundusseg.models.UNet",
-    "--model.model.start_channels=8",
-    "--model.model.depth=3",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.accelerator=cpu",
-]
+from tests.test_bundle import COMMON, NETWORK, train_pair
 
 
 def write_folder(root: Path, count: int, seed: int = 0, changed: frozenset[str] = frozenset()) -> Path:
@@ -227,21 +220,8 @@ class Moved(Phantom):
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory) -> Predictor:
     """A network that finds discs, with a localiser."""
-    place = tmp_path_factory.mktemp("predictor")
-    phantoms = "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 80, size: 128}}]"
-    common = [phantoms, *NETWORK, "--data.image_size=48", "--data.batch_size=8", "--trainer.max_epochs=8"]
-    kinds = {
-        "segmenter": [],
-        "localiser": ["--data.regions=[disc]", "--data.roi=field_of_view", "--model.model.out_channels=1"],
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, more in kinds.items():
-            (place / name).mkdir()
-            patch.chdir(place / name)
-            assert fit.main([*common, *more, f"--data.cache_dir={place}/cache"]) == 0
-    segmenter, localiser = (
-        Bundle.load(place / name / "runs/version_0/checkpoints/best.ckpt").segmenters[0] for name in kinds
-    )
+    made = train_pair(tmp_path_factory.mktemp("predictor"), COMMON)
+    segmenter, localiser = (Bundle.load(made[name]).segmenters[0] for name in ("segmenter", "localiser"))
     return Predictor(Bundle((segmenter,), localiser))
 
 

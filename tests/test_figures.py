@@ -5,7 +5,7 @@ import pytest
 
 from fundusseg.concordance import concordance
 from fundusseg.figures import ALL, BOTH, MACRO, figures, most_seen
-from fundusseg.intervals import macro_interval, mean_interval
+from fundusseg.intervals import mean_interval
 from fundusseg.reliability import Reliability
 from fundusseg.roc import auc
 
@@ -50,7 +50,7 @@ def test_every_figure_is_that_of_its_own_module():
     assert everything.value == pytest.approx(dice.mean())
     assert (everything.low, everything.high) == mean_interval(dice, patient, source)
     assert macro.value == pytest.approx((dice[small].mean() + dice[~small].mean()) / 2)
-    assert (macro.low, macro.high) == macro_interval(dice, patient, source)
+    assert (macro.low, macro.high) == mean_interval(dice, patient, source, macro=True)
     part = cells[*place, "small", "disc", "dice"]
     assert (part.n, part.patients, part.undefined) == (10, 5, 0) and part.low < dice[small].mean() < part.high
     assert everything.patients == 10, "a patient's number may stand in two sources"
