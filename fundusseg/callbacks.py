@@ -77,28 +77,35 @@ class ContourPanel(Callback):
 class PictureScores(Callback):
     """Keeps every test picture's own scores, so that their means have intervals.
 
-    On XLA and in several processes it keeps none: the step would wait for the host, and no process has all pictures.
+    It keeps none on XLA, where the test would no longer run validation's program, and none in several processes, of
+    which no one has all pictures.
     """
 
     def __init__(self) -> None:
         self.values: dict[int, list[float]] = {}
         """Of each picture, by its index into the data module's records: NaN where undefined or not labelled."""
         self.columns: list[tuple[str, str]] = []
+        self._batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Add one batch."""
+        """Keep one batch's scores where they are: nothing waits for them."""
         if pl_module.device.type == "xla" or trainer.world_size > 1:
             return
         found = outputs["logits"].float().sigmoid() > pl_module.thresholds[:, None, None]
         masks = (nest(plane, pl_module.regions) for plane in (found, outputs["target"] > 0.5))
         scores = pl_module.scores["test"]
         values, use = scores.of_pictures(*masks, outputs["valid"], batch["weight"])
-        kept = torch.where(use, values, torch.nan).cpu().tolist()
         self.columns = scores.columns
-        pictures = zip(batch["index"].tolist(), batch["weight"].tolist(), kept, strict=True)
-        self.values |= {index: row for index, weight, row in pictures if weight > 0}
+        self._batches.append((batch["index"], batch["weight"], torch.where(use, values, torch.nan)))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Fetch all of them at once."""
+        if self._batches:
+            index, weight, values = (torch.cat(part).tolist() for part in zip(*self._batches, strict=True))
+            self.values = {i: row for i, w, row in zip(index, weight, values, strict=True) if w > 0}
+            self._batches.clear()
 
     def with_intervals(self, scores: Iterable[Score], datamodule: Any) -> list[dict[str, Any]]:
         """Scores as dictionaries, with ``low`` and ``high`` of a 95% bootstrap interval over patients."""
