@@ -3,30 +3,8 @@
 The public names are imported when they are first used, so that ``import fundusseg`` stays quick and needs no torch.
 """
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "FundusDataModule": "fundusseg.datamodule",
-    "FundusSegError": "fundusseg.errors",
-    "Measures": "fundusseg.measures",
-    "Predictor": "fundusseg.predictor",
-    "Sample": "fundusseg.sample",
-    "SegmentationTask": "fundusseg.task",
-    "measure": "fundusseg.measures",
-}
-__all__ = ["__version__", *sorted(_PUBLIC)]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module (PEP 562)."""
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'fundusseg' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """List the public names."""
-    return __all__
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

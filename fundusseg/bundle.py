@@ -15,19 +15,21 @@ from typing import Any
 
 from rich.progress import track
 
-from fundusseg import bundles, checkpoint
-from fundusseg.annotations import fuse
-from fundusseg.bundles import Bundle
-from fundusseg.card import card, card_path
-from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
-from fundusseg.datamodule import FundusDataModule
+from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.expert_fusion import fuse
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
-from fundusseg.measures import measure
-from fundusseg.predictor import Predictor
-from fundusseg.report import write_text
+from fundusseg.inference import model_bundle
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.inference.uncertainty import Calibration, calibrate, least
+from fundusseg.measures.cup_disc import measure
+from fundusseg.models import checkpoint
+from fundusseg.reports.files import write_text
+from fundusseg.reports.model_card import card, card_path
 from fundusseg.sample import CUP, DISC, Record, Sample
-from fundusseg.segmenter import Segmenter
-from fundusseg.trust import Calibration, calibrate, least
+from fundusseg.xla.process import prepare_process
 
 
 def parser() -> Parser:
@@ -56,7 +58,7 @@ def main(arguments: list[str]) -> int:
         description, _ = checkpoint.load(first.segmenters[0])
         settings = scored_data(command, arguments, None, description.configuration)
         calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings)
-    bundles.save(first.output, first.segmenters, first.localiser, calibration)
+    model_bundle.save(first.output, first.segmenters, first.localiser, calibration)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )

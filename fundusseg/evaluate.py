@@ -20,24 +20,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fundusseg import __version__, xla
-from fundusseg.bundles import Bundle
-from fundusseg.cli import FIXED, TRAINING, Parser, console, prepare_process, run, scored_data
-from fundusseg.datamodule import FundusDataModule
+from fundusseg import __version__
+from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
-from fundusseg.evaluation import MODEL, OTHER, Evaluation, Scored, Subject
-from fundusseg.experts import PROTOCOL
-from fundusseg.exposure import Exposure
-from fundusseg.findings import Findings
-from fundusseg.predictor import Predictor
-from fundusseg.progress import progress
-from fundusseg.protocols import named
-from fundusseg.scoreboard import terminal
-from fundusseg.segmenter import Segmenter
-from fundusseg.splits import Split
-from fundusseg.testset import choose
-from fundusseg.worst import Worst
+from fundusseg.evaluation.cohort import choose
+from fundusseg.evaluation.interobserver import PROTOCOL
+from fundusseg.evaluation.protocols import named
+from fundusseg.evaluation.results import Findings
+from fundusseg.evaluation.scoring import MODEL, OTHER, Evaluation, Scored, Subject
+from fundusseg.evaluation.tables import terminal
+from fundusseg.evaluation.worst_cases import Worst
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.reports.progress import progress
+from fundusseg.xla.process import compute_device, prepare_process
 
 
 def parser() -> Parser:
@@ -102,7 +103,7 @@ def _folder(path: Path) -> Path:
 
 def _methods(settings: Any) -> dict[str, Predictor]:
     """The networks by method."""
-    device = str(xla.device()) if settings.device in ("tpu", "xla") else settings.device
+    device = compute_device(settings.device)
     localiser = Segmenter.from_checkpoint(settings.localiser, device) if settings.localiser else None
     found = {}
     for method, path in ((MODEL, settings.checkpoint), (OTHER, settings.against)):

@@ -14,14 +14,16 @@ from pathlib import Path
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fundusseg import checkpoint
-from fundusseg.callbacks import PictureScores
-from fundusseg.card import card, card_path
-from fundusseg.cli import FundusCLI, console, prepare_process, run
-from fundusseg.models import count_parameters
-from fundusseg.preemption import EXIT_CODE, Preemption
-from fundusseg.report import score_table, write_scores, write_text
-from fundusseg.splits import SUBSETS
+from fundusseg.cli import console, run
+from fundusseg.data.splits import SUBSETS
+from fundusseg.models import checkpoint, count_parameters
+from fundusseg.reports.files import write_scores, write_text
+from fundusseg.reports.model_card import card, card_path
+from fundusseg.reports.tables import score_table
+from fundusseg.training.callbacks import PictureScores
+from fundusseg.training.cli import FundusCLI
+from fundusseg.training.preemption import EXIT_CODE, Preemption
+from fundusseg.xla.process import prepare_process
 
 EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size."
 

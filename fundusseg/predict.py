@@ -20,19 +20,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fundusseg import __version__, xla
-from fundusseg.cli import Parser, console, prepare_process, run
+from fundusseg import __version__
+from fundusseg.cli import Parser, console, run
 from fundusseg.errors import ConfigurationError
-from fundusseg.images import read_photograph
-from fundusseg.journal import NAME, Entry, Journal
-from fundusseg.masks import Smoothing
-from fundusseg.photographs import Photograph, find_photographs, shard_of
-from fundusseg.pipeline import pipeline
-from fundusseg.predictor import Predictor
-from fundusseg.progress import progress
-from fundusseg.results import Found, failed, found, write
+from fundusseg.imaging.image_files import read_photograph
+from fundusseg.inference.output_files import Found, failed, found, write
+from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
+from fundusseg.inference.pipeline import pipeline
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.run_journal import Entry, Journal
+from fundusseg.inference.summary import merge, part, summarise, summarise_part
+from fundusseg.measures.label_map import Smoothing
+from fundusseg.reports.files import NAME
+from fundusseg.reports.progress import progress
 from fundusseg.sample import Image
-from fundusseg.summary import merge, part, summarise, summarise_part
+from fundusseg.xla.process import compute_device, prepare_process
 
 
 def parser() -> Parser:
@@ -69,7 +71,7 @@ def main(arguments: list[str]) -> int:
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     shard = _shard(settings.shard)
-    device = str(xla.device()) if settings.device in ("tpu", "xla") else settings.device
+    device = compute_device(settings.device)
     how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
     predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")

@@ -15,23 +15,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from fundusseg.border import BorderWeights
-from fundusseg.cache import Cache
-from fundusseg.cli import Parser, console, data_section, prepare_process, run
-from fundusseg.datamodule import FundusDataModule
+from fundusseg.cli import Parser, console, data_section, run
+from fundusseg.data.border_weights import BorderWeights
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.duplicates import drop_or_refuse, find_duplicates
+from fundusseg.data.inspection import Inspection
+from fundusseg.data.preparation import Preparation
+from fundusseg.data.static_variants import Variants
+from fundusseg.data.store import Cache
+from fundusseg.data.torch_datasets import Store
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.duplicates import drop_or_refuse, find_duplicates
 from fundusseg.errors import FundusSegError
-from fundusseg.images import write_png
-from fundusseg.inspection import Inspection
-from fundusseg.masks import label_map
-from fundusseg.plot import enlarge, overlay, panel
-from fundusseg.preparation import Preparation
-from fundusseg.prepared import Store
-from fundusseg.report import write_json
+from fundusseg.imaging.image_files import write_png
+from fundusseg.measures.label_map import label_map
+from fundusseg.reports.files import write_json
+from fundusseg.reports.overlay import enlarge, overlay, panel
 from fundusseg.sample import Record, Sample
-from fundusseg.variants import Variants
+from fundusseg.xla.process import prepare_process
 
 REPORT = "report.json"
 

@@ -19,18 +19,21 @@ from jsonargparse import Namespace
 from rich.table import Table as Screen
 from rich.text import Text
 
-from fundusseg import __version__, xla
-from fundusseg.cache import default_folder
-from fundusseg.cli import ACCELERATORS, Parser, console, prepare_process, run
+from fundusseg import __version__
+from fundusseg.cli import Parser, console, run
+from fundusseg.data.splits import SUBSETS, Split
+from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
-from fundusseg.harvest import gaps, harvest
-from fundusseg.jobs import Queue
-from fundusseg.plan import LocaliserSettings, Plan, Settings
-from fundusseg.preemption import EXIT_CODE
-from fundusseg.publication import Table, interval, number, publish
-from fundusseg.recipe import merge, split_off
-from fundusseg.splits import SUBSETS, Split
-from fundusseg.workers import Workers, available
+from fundusseg.studies.collect import gaps, harvest
+from fundusseg.studies.job_queue import Queue
+from fundusseg.studies.job_workers import Workers, available
+from fundusseg.studies.plan import LocaliserSettings, Plan, Settings
+from fundusseg.studies.publication import Table, interval, number, publish
+from fundusseg.studies.recipes import merge, split_off
+from fundusseg.training.cli import ACCELERATORS
+from fundusseg.training.preemption import EXIT_CODE
+from fundusseg.xla import backend
+from fundusseg.xla.process import prepare_process
 
 _PROTOCOLS = {
     "clean": "clean: the square is {clean}; each checkpoint's own thresholds, fixed before the test; at the "
@@ -104,7 +107,7 @@ def plan_of(given: Namespace) -> Plan:
 def _device(accelerator: str) -> str:
     """Where to evaluate, as `evaluate` calls it."""
     if accelerator == "auto":
-        return "cuda" if torch.cuda.is_available() else "tpu" if xla.has_tpu() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "tpu" if backend.has_tpu() else "cpu"
     return {"gpu": "cuda"}.get(accelerator, accelerator)
 
 

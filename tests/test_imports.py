@@ -1,4 +1,4 @@
-"""The arrows inside the package point one way, and heavy libraries have one owner each."""
+"""The arrows between the rooms point one way, and every heavy library has one owner; transitive imports included."""
 
 import ast
 import subprocess
@@ -10,133 +10,199 @@ import pytest
 
 import fundusseg
 
-ROOT = Path(fundusseg.__file__).parent
-MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
-ENTRY_POINTS = {"prepare", "fit", "evaluate", "predict", "bundle", "convert", "study", "__main__"}
+PACKAGE = Path(fundusseg.__file__).parent
+GROUND = ["errors", "atomic_file", "class_paths", "sample", "cli"]
+"""Modules beside the rooms that every room may import."""
+
+ROOMS = {
+    "imaging": {},
+    "measures": {"imaging"},
+    "datasets": {"imaging"},
+    "data": {"imaging", "measures", "datasets"},
+    "models": {"data"},
+    "xla": {},
+    "reports": {"imaging", "measures", "data", "models"},
+    "training": {"measures", "data", "models", "xla", "reports"},
+    "inference": {"imaging", "measures", "models", "reports"},
+    "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
+    "studies": {"measures", "data", "reports"},
+}
+"""Which room may import which, ground first: a room names only rooms above it."""
 
 OWNERS = {
-    "albumentations": {"augment"},
-    "segmentation_models_pytorch": {"models.smp"},
-    "torch_xla": {"xla"},
-    "PIL": {"images"},
+    "albumentations": "data.augmentation",
+    "segmentation_models_pytorch": "models.smp",
+    "torch_xla": "xla.backend",
+    "PIL": "imaging.image_files",
+    "h5py": "models.keras_weights",
 }
-FORBIDDEN = {
-    "sample": {"torch"},
-    "errors": {"torch"},
-    "masks": {"torch"},
-    "measures": {"torch"},
-    "roi": {"torch"},
-    "plot": {"torch"},
-    "quality": {"torch"},
-    "trust": {"torch"},
-    "chart": {"torch", "matplotlib.pyplot"},
-    "contours": {"torch"},
-    "moments": {"torch"},
-    "rim": {"torch"},
-    "agreement": {"torch"},
-    "eye": {"torch"},
-    "overlap": {"torch"},
-    "surfaces": {"torch"},
-    "intervals": {"torch"},
-    "concordance": {"torch"},
-    "roc": {"torch"},
-    "reliability": {"torch"},
-    "paired": {"torch"},
-    "sums": {"torch"},
-    "comparison": {"torch"},
-    "figures": {"torch"},
-    "differences": {"torch"},
-    "scoreboard": {"torch"},
-    "worst": {"torch"},
-    "jobs": {"torch"},
-    "workers": {"torch"},
-    "crosstable": {"torch"},
-    "harvest": {"torch"},
-    "heatmap": {"torch", "matplotlib.pyplot"},
-    "blandaltman": {"torch", "matplotlib.pyplot"},
-    "vectors": {"torch", "matplotlib.pyplot"},
-    "publication": {"torch"},
-    "task": {"fundusseg.datasets", "fundusseg.masks", "fundusseg.measures"},
-    "predictor": {"lightning", "fundusseg.datasets", "fundusseg.task", "fundusseg.datamodule"},
+"""The only module that imports a library."""
+
+FREE = {
+    "torch": ["errors", "atomic_file", "class_paths", "sample", "cli", "imaging", "measures", "datasets"],
+    "lightning": ["cli", "models", "reports", "inference", "predict"],
+    "albumentations": ["models", "reports", "inference", "predict"],
+    "torchmetrics": ["models", "reports", "inference", "predict"],
+    "imagehash": ["models", "reports", "inference", "predict"],
+    "matplotlib.pyplot": list(ROOMS),
 }
+"""Modules and rooms that do not load a library, by themselves or through what they import at their top."""
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 @cache
-def imports(path: Path) -> frozenset[str]:
-    """Every module that a file names in an import, functions' own imports included."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(module: str, top: bool = False) -> frozenset[str]:
+    """What a module imports by full name; of a module's top only, or in its functions too."""
+    tree = ast.parse(MODULES[module].read_text())
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    found: set[str] = set()
+    for node in tree.body if top else ast.walk(tree):
+        if node in typing_only:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(found)
+
+
+def inside(name: str) -> str | None:
+    """The module of ours that an imported name belongs to; of a room's lazy export the module that holds it."""
+    parts = name.split(".")
+    if parts[0] != "fundusseg":
+        return None
+    for length in range(len(parts), 1, -1):
+        if (module := ".".join(parts[1:length])) in MODULES:
+            return exporter(module, parts[length]) if length < len(parts) and module in ROOMS else module
+    return "__init__" if len(parts) == 2 else None
+
+
+@cache
+def exporter(room: str, name: str) -> str:
+    """The module behind a name that a room exports."""
+    for node in ast.parse(MODULES[room].with_suffix(".pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return f"{room}.{node.module}"
+    raise AssertionError(f"{room} exports no {name}")
+
+
+@cache
+def reach(module: str) -> frozenset[str]:
+    """Everything that importing a module imports, libraries too."""
+    found, todo = set(), {module}
+    while todo:
+        one = todo.pop()
+        for name in imports(one, top=True):
+            found.add(name)
+            if (ours := inside(name)) and ours not in found:
+                found.add(ours)
+                todo.add(ours)
+    return frozenset(found)
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def names(found: frozenset[str], library: str) -> bool:
     return any(name == library or name.startswith(f"{library}.") for name in found)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_only_the_owner_imports_a_library(module):
-    found = imports(MODULES[module])
-    foreign = {library for library, owners in OWNERS.items() if module not in owners and names(found, library)}
-    assert not foreign
+def test_rooms_only_name_rooms_above_them():
+    order = list(ROOMS)
+    assert all(order.index(other) < order.index(one) for one, others in ROOMS.items() for other in others)
+    assert {room(module) for module in MODULES if "." in module} == set(ROOMS)
 
 
-@pytest.mark.parametrize("module", sorted(FORBIDDEN))
-def test_what_a_module_must_not_import(module):
-    found = imports(MODULES[module])
-    assert not {library for library in FORBIDDEN[module] if names(found, library)}
+@pytest.mark.parametrize("module", sorted(module for module in MODULES if room(module) in ROOMS))
+def test_a_room_imports_only_what_it_may(module):
+    allowed = {room(module), "__init__", *GROUND, *ROOMS[room(module)]}
+    wrong = {name for name in imports(module) if (ours := inside(name)) and room(ours) not in allowed}
+    assert not wrong, f"{module} imports {wrong}; its room may import {sorted(allowed)}"
 
 
-def test_nothing_imports_an_entry_point():
-    for module, path in MODULES.items():
-        found = imports(path)
-        assert not {entry for entry in ENTRY_POINTS if names(found, f"fundusseg.{entry}")}, module
+@pytest.mark.parametrize("position", range(len(GROUND)))
+def test_the_ground_imports_only_ground(position):
+    wrong = {
+        name
+        for name in imports(GROUND[position])
+        if (ours := inside(name)) and ours not in {*GROUND[:position], "__init__"}
+    }
+    assert not wrong
 
 
-def test_the_arrows_make_no_circle():
-    inside = {
-        module: {other for other in MODULES if other != module and names(imports(path), f"fundusseg.{other}")}
-        for module, path in MODULES.items()
-        if not module.endswith("__init__")
+def test_nothing_imports_a_command():
+    commands = {module for module in MODULES if "." not in module} - {*GROUND, *ROOMS, "__init__"}
+    for module in MODULES:
+        found = {ours for name in imports(module) if (ours := inside(name))}
+        assert not found & commands, module
+
+
+def test_modules_make_no_circle():
+    """Within a room too, by what is imported at the top."""
+    needs = {
+        module: {ours for name in imports(module, top=True) if (ours := inside(name)) and ours != module}
+        for module in MODULES
     }
     done: set[str] = set()
-    while ready := {
-        module for module, needs in inside.items() if module not in done and not (needs & set(inside)) - done
-    }:
+    while ready := {module for module, others in needs.items() if module not in done and others <= done}:
         done |= ready
-    assert done == set(inside)
+    assert done == set(MODULES)
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_only_the_owner_imports_a_library(library):
+    assert [module for module in MODULES if names(imports(module), library)] == [OWNERS[library]]
+
+
+@pytest.mark.parametrize("library", FREE)
+def test_what_loads_no_library(library):
+    for place in FREE[library]:
+        for module in (module for module in MODULES if module == place or module.startswith(f"{place}.")):
+            if module != OWNERS.get(library):
+                assert not names(reach(module), library), f"{module} loads {library}"
 
 
 @pytest.mark.parametrize(
-    "module",
+    ("module", "absent"),
     [
-        "",
-        ".measures",
-        ".masks",
-        ".roi",
-        ".plot",
-        ".chart",
-        ".eye",
-        ".agreement",
-        ".report",
-        ".scoreboard",
-        ".differences",
+        ("fundusseg", "torch"),
+        ("fundusseg.cli", "torch"),
+        *((f"fundusseg.{name}", "torch") for name in MODULES if room(name) in ("imaging", "measures", "datasets")),
+        *(("fundusseg.predict", library) for library in ("lightning", "albumentations", "torchmetrics", "imagehash")),
     ],
 )
-def test_numpy_side_loads_no_torch(module):
-    code = f"import sys, fundusseg{module}; sys.exit('torch' in sys.modules)"
+def test_importing_loads_no_library(module, absent):
+    code = f"import sys, {module}; sys.exit({absent!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_public_names_are_there():
-    for name in fundusseg.__all__:
-        assert getattr(fundusseg, name) is not None
-    with pytest.raises(AttributeError, match="nothing"):
-        fundusseg.nothing  # noqa: B018
+    for package in (fundusseg, *(__import__(f"fundusseg.{name}", fromlist=["x"]) for name in ROOMS)):
+        assert package.__all__
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+        with pytest.raises(AttributeError, match="nothing"):
+            package.nothing  # noqa: B018
 
 
 def test_modules_stay_small():
-    assert {module: n for module, path in MODULES.items() if (n := len(path.read_text().splitlines())) > 400} == {}
+    lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert {module: n for module, n in lines.items() if n > 400} == {}
+    assert sorted(lines.values())[len(lines) // 2] <= 150
+
+
+def test_few_files_stand_beside_the_rooms():
+    beside = {path.name for path in PACKAGE.iterdir()} - {*ROOMS, "__pycache__"}
+    assert len(beside) <= 20, sorted(beside)

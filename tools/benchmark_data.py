@@ -47,13 +47,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from fundusseg.augment import Affine, Augmentation
-from fundusseg.datamodule import FundusDataModule
+from fundusseg.data.augmentation import Affine, Augmentation
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.sampling import Draw, SourceSampler
+from fundusseg.data.torch_datasets import Batch, PreparedDataset, Store
 from fundusseg.datasets import DrishtiGS, Folder, FundusDataset, Phantom
-from fundusseg.images import as_pillow, write_png
-from fundusseg.prepared import Batch, PreparedDataset, Store
+from fundusseg.imaging.image_files import as_pillow, write_png
 from fundusseg.sample import CUP, DISC, Annotation, Record
-from fundusseg.sampling import Draw, SourceSampler
 
 PROBABILITY = 0.5
 ROTATION = 30.0  # degrees to either side

@@ -26,20 +26,20 @@ import cv2
 import numpy as np
 import torch
 
-from fundusseg import look, predictor, results
-from fundusseg.cli import prepare_process
-from fundusseg.images import encode_jpeg, read_photograph
-from fundusseg.journal import Journal
-from fundusseg.photographs import find_photographs
-from fundusseg.predictor import Predictor
+from fundusseg.imaging.image_files import encode_jpeg, read_photograph
+from fundusseg.inference import output_files, predictor, square
+from fundusseg.inference.photograph_list import find_photographs
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.run_journal import Journal
+from fundusseg.xla.process import prepare_process
 
 STAGES = (
     (predictor, "assess", "quality: colour, light"),
     (predictor, "localise", "localiser"),
     (Predictor, "_look", "segmenter and label map"),
-    (look.Look, "spread", "spread over views"),
+    (square.Look, "spread", "spread over views"),
     (predictor, "measure", "measures"),
-    (look.Look, "outlines", "outlines"),
+    (square.Look, "outlines", "outlines"),
     (predictor, "sharpness", "quality: sharpness"),
 )
 LARGE = (6708, 8944)
@@ -76,9 +76,9 @@ def time_round(made: Predictor, photographs: list[Any]) -> dict[str, float]:
             start = time.perf_counter()
             image = read_photograph(photograph.path)
             read = time.perf_counter()
-            found = results.found(photograph, image, made(image, name=photograph.path.name))
+            found = output_files.found(photograph, image, made(image, name=photograph.path.name))
             predicted = time.perf_counter()
-            results.write(journal, photograph, found, regions)
+            output_files.write(journal, photograph, found, regions)
             written = time.perf_counter()
             for name, seconds in (
                 ("read", read - start),

@@ -244,8 +244,8 @@ def compare_file(path: Path, case: dict[str, Any], theirs: dict[str, npt.NDArray
     import torch
     import yaml
 
-    from fundusseg import checkpoint, convert
-    from fundusseg.models import count_parameters
+    from fundusseg import convert
+    from fundusseg.models import checkpoint, count_parameters
 
     arguments = {key: value for key, value in case.items() if key not in ("network", "side")}
     arguments |= {"out_channels": 1, "mean": [0.0], "std": [1.0]}

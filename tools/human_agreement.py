@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from fundusseg import datasets
-from fundusseg.concordance import concordance
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.datasets.drishti_gs import DrishtiGS
 from fundusseg.errors import FundusSegError
-from fundusseg.experts import NESTED_NOTE, SENTENCE, Row, expert_rows, human_figures, is_nested
-from fundusseg.scoreboard import NOTES, brief, full
+from fundusseg.evaluation.interobserver import NESTED_NOTE, SENTENCE, Row, expert_rows, human_figures, is_nested
+from fundusseg.evaluation.tables import NOTES, brief, full
+from fundusseg.measures.concordance import concordance
 
 
 def parse() -> argparse.Namespace:

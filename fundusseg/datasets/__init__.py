@@ -1,37 +1,10 @@
-"""One public dataset per file, each giving the same records and samples."""
+"""Datasets: one public dataset per file.
 
-from fundusseg.datasets.base import FundusDataset
-from fundusseg.datasets.drions_db import DrionsDB
-from fundusseg.datasets.drishti_gs import DrishtiGS
-from fundusseg.datasets.folder import Folder
-from fundusseg.datasets.g1020 import G1020
-from fundusseg.datasets.idrid import IDRiD
-from fundusseg.datasets.isbi_membrane import IsbiMembrane
-from fundusseg.datasets.optic_disc_seg import OpticDiscSeg
-from fundusseg.datasets.origa import Origa
-from fundusseg.datasets.papila import Papila
-from fundusseg.datasets.phantom import Phantom
-from fundusseg.datasets.refuge import Refuge
-from fundusseg.datasets.rim_one_dl import RimOneDL
-from fundusseg.datasets.rim_one_r2 import RimOneR2
-from fundusseg.datasets.rim_one_r3 import RimOneR3
-from fundusseg.datasets.sclera import Sclera
+Takes a folder as the publisher (or a mirror) packed it.
+Gives records, and samples at native size with every expert's annotation.
+Never prepares, splits or merges; helpers' names begin with an underscore.
+"""
 
-__all__ = [
-    "G1020",
-    "DrionsDB",
-    "DrishtiGS",
-    "Folder",
-    "FundusDataset",
-    "IDRiD",
-    "IsbiMembrane",
-    "OpticDiscSeg",
-    "Origa",
-    "Papila",
-    "Phantom",
-    "Refuge",
-    "RimOneDL",
-    "RimOneR2",
-    "RimOneR3",
-    "Sclera",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

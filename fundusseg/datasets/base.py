@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from fundusseg.errors import DatasetError, EmptyMaskError, OrphanError
-from fundusseg.images import read_photograph
+from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import Annotation, Image, Record, Region, Sample
 
 MAX_DEPTH = 8

@@ -1,6 +1,6 @@
 """DRIONS-DB: 110 photographs with the disc's outline by two experts."""
 
-from fundusseg.annotations import rasterise, read_contour
+from fundusseg.datasets._contour_files import rasterise, read_contour
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.sample import DISC, Annotation, Record
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.errors import DatasetError
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Image, Record, Subset
 
 LEVELS = np.array([0, 64, 128, 191, 255], dtype=np.int16)

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from fundusseg.datasets._label_codes import nested, read_binary
+from fundusseg.datasets._tables import line_of, meaning, read_csv
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import nested, read_binary
-from fundusseg.datasets.tables import line_of, meaning, read_csv
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
-from fundusseg.images import SUFFIXES, read_mask
+from fundusseg.imaging.image_files import SUFFIXES, read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Subset
 
 CODES: dict[str, tuple[int, int, int]] = {

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fundusseg.annotations import rasterise
+from fundusseg.datasets._contour_files import rasterise
+from fundusseg.datasets._label_codes import nested
+from fundusseg.datasets._tables import line_of, meaning, read_csv
 from fundusseg.datasets.base import FundusDataset, keyed, mask_size_error, pair
-from fundusseg.datasets.codes import nested
-from fundusseg.datasets.tables import line_of, meaning, read_csv
 from fundusseg.errors import DatasetError
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Region
 
 _DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma"}

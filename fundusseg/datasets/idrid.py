@@ -1,7 +1,7 @@
 """IDRiD: 81 photographs with the disc."""
 
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record, Subset
 
 

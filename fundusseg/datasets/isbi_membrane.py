@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from fundusseg.datasets._label_codes import check_codes
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import check_codes
 from fundusseg.errors import DatasetError
-from fundusseg.images import count_pages, read_mask, read_photograph
+from fundusseg.imaging.image_files import count_pages, read_mask, read_photograph
 from fundusseg.sample import Annotation, Image, Record, Region
 
 MEMBRANE: Region = "membrane"

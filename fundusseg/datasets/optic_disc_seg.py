@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from fundusseg.datasets._label_codes import check_codes
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import check_codes
 from fundusseg.errors import DatasetError
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record, Subset
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fundusseg.datasets._label_codes import nested
+from fundusseg.datasets._tables import line_of, meaning, read_csv
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import nested
-from fundusseg.datasets.tables import line_of, meaning, read_csv
 from fundusseg.errors import DatasetError
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Subset
 
 _DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma"}

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from fundusseg.annotations import rasterise, read_contour
+from fundusseg.datasets._contour_files import rasterise, read_contour
+from fundusseg.datasets._tables import line_of, meaning
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.tables import line_of, meaning
 from fundusseg.errors import DatasetError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 

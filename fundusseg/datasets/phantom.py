@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
+from fundusseg.datasets._phantom_ellipse import Ellipse
+from fundusseg.datasets._phantom_painting import paint
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.datasets.ellipse import Ellipse
-from fundusseg.datasets.painting import paint
 from fundusseg.errors import ConfigurationError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Sample
 

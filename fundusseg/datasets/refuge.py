@@ -1,8 +1,8 @@
 """REFUGE: 1200 photographs of two cameras with the disc and cup fused from seven experts."""
 
+from fundusseg.datasets._label_codes import nested
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import nested
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Subset
 
 BACKGROUND, RIM, CUP_CODE = 255, 128, 0

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import read_binary
 from fundusseg.errors import ConfigurationError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record
 

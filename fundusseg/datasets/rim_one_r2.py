@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fundusseg.datasets.base import FundusDataset, keyed, pair
 from fundusseg.errors import DatasetError
-from fundusseg.images import read_mask
+from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record
 
 BETWEEN = 0.05

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets.base import FundusDataset, keyed, mask_size_error, pair
-from fundusseg.datasets.codes import read_binary
 from fundusseg.errors import ConfigurationError, DatasetError
-from fundusseg.images import read_photograph
+from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Image, Record
 
 EXPERTS = {"expert1": "exp1", "expert2": "exp2"}

@@ -2,8 +2,8 @@
 
 import re
 
+from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets.base import FundusDataset, keyed, pair
-from fundusseg.datasets.codes import read_binary
 from fundusseg.sample import Annotation, Record, Region
 
 SCLERA: Region = "sclera"

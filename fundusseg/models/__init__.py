@@ -1,33 +1,10 @@
-"""Networks: the generalized U-Net and three published ones, a MobileNetV2 U-Net, and segmentation_models_pytorch's.
+"""Models: networks, their weights, and the file that they are kept in.
 
-``SMPModel`` is imported when it is first used, because its library takes seconds to import.
+Takes regions and sizes, or a checkpoint.
+Gives the generalized U-Net and three published ones, a MobileNetV2 U-Net, any segmentation_models_pytorch network.
+Never trains.
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from fundusseg.models.layers import Network, count_parameters
-from fundusseg.models.mobile_unet import MobileUNet
-from fundusseg.models.unet import IsbiUNet, LightUNet, OriginalUNet, UNet
-
-if TYPE_CHECKING:
-    from fundusseg.models.smp import SMPModel
-
-__all__ = [
-    "IsbiUNet",
-    "LightUNet",
-    "MobileUNet",
-    "Network",
-    "OriginalUNet",
-    "SMPModel",
-    "UNet",
-    "count_parameters",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import ``SMPModel`` at its first use (PEP 562)."""
-    if name == "SMPModel":
-        from fundusseg.models.smp import SMPModel
-
-        return SMPModel
-    raise AttributeError(f"module 'fundusseg.models' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

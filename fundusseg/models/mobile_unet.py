@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.models.encoder_weights import load_encoder
 from fundusseg.models.layers import NearestUpsample, Network, initialise_like_keras, require_choice
-from fundusseg.models.weights import load_encoder
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 """Expansion, width, repeats and stride of MobileNetV2's stages down to stride 16 (its table 2)."""

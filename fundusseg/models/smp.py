@@ -19,8 +19,8 @@ from timm.data.constants import (
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError, nearest
+from fundusseg.models.encoder_weights import SUFFIXES, load_encoder
 from fundusseg.models.layers import Network
-from fundusseg.models.weights import SUFFIXES, load_encoder
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()

@@ -13,7 +13,7 @@ from fundusseg.models.layers import (
     require_at_least_one,
     require_choice,
 )
-from fundusseg.models.unet_parts import BlockMaker, Padding, UNetDecoder, UNetEncoder, Up, UpFirstDecoder
+from fundusseg.models.unet_blocks import BlockMaker, Padding, UNetDecoder, UNetEncoder, Up, UpFirstDecoder
 
 
 class UNet(Network):

@@ -24,7 +24,7 @@ from fundusseg.datasets import (
 )
 from fundusseg.datasets.base import keyed, pair
 from fundusseg.errors import DatasetError
-from tests.data import (
+from tests.miniatures import (
     drions_db,
     drishti_gs,
     folder,

@@ -5,8 +5,8 @@ import pytest
 
 from fundusseg.datasets import DrionsDB
 from fundusseg.errors import DatasetError
-from tests.data import drions_db
-from tests.data.shapes import DISC, ellipse, extent
+from tests.miniatures import drions_db
+from tests.miniatures.shapes import DISC, ellipse, extent
 
 
 @pytest.fixture

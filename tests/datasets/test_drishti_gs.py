@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from fundusseg.annotations import fuse
+from fundusseg.data.expert_fusion import fuse
 from fundusseg.datasets import DrishtiGS
 from fundusseg.errors import DatasetError
-from fundusseg.measures import measure
-from tests.data import drishti_gs
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
+from fundusseg.measures.cup_disc import measure
+from tests.miniatures import drishti_gs
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
 
 
 @pytest.fixture

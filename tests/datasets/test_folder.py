@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fundusseg.datasets import Folder
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
-from tests.data import folder
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+from tests.miniatures import folder
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
 
 
 @pytest.fixture(scope="module")

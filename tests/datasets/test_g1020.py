@@ -6,8 +6,8 @@ import pytest
 
 from fundusseg.datasets import G1020
 from fundusseg.errors import DatasetError, ImageError
-from tests.data import g1020
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+from tests.miniatures import g1020
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
 
 
 @pytest.fixture

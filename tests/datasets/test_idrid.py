@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fundusseg.datasets import IDRiD
-from tests.data import idrid
-from tests.data.shapes import ellipse, save
+from tests.miniatures import idrid
+from tests.miniatures.shapes import ellipse, save
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from PIL import Image
 
 from fundusseg.datasets import IsbiMembrane
 from fundusseg.errors import DatasetError, ImageError
-from tests.data import isbi_membrane
-from tests.data.shapes import photograph, truncate
+from tests.miniatures import isbi_membrane
+from tests.miniatures.shapes import photograph, truncate
 
 
 @pytest.mark.parametrize("stack", [False, True])

@@ -23,7 +23,7 @@ from fundusseg.datasets import (
     Sclera,
 )
 from fundusseg.errors import DatasetError, ImageError
-from tests.data import (
+from tests.miniatures import (
     drions_db,
     drishti_gs,
     g1020,
@@ -38,7 +38,7 @@ from tests.data import (
     rim_one_r3,
     sclera,
 )
-from tests.data.shapes import HEIGHT, WIDTH, save, truncate
+from tests.miniatures.shapes import HEIGHT, WIDTH, save, truncate
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 
 from fundusseg.datasets import OpticDiscSeg
 from fundusseg.errors import DatasetError
-from tests.data import optic_disc_seg
-from tests.data.shapes import ellipse
+from tests.miniatures import optic_disc_seg
+from tests.miniatures.shapes import ellipse
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from scipy.io import savemat
 
 from fundusseg.datasets import Origa
 from fundusseg.errors import DatasetError
-from tests.data import origa
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, labels, truncate, vertical_ratio
+from tests.miniatures import origa
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, labels, truncate, vertical_ratio
 
 
 @pytest.fixture

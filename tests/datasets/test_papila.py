@@ -4,8 +4,8 @@ import pytest
 
 from fundusseg.datasets import Papila
 from fundusseg.errors import DatasetError
-from tests.data import papila
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, truncate, vertical_ratio
+from tests.miniatures import papila
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, truncate, vertical_ratio
 
 
 @pytest.fixture

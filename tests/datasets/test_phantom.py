@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fundusseg.annotations import fuse
+from fundusseg.data.expert_fusion import fuse
 from fundusseg.datasets import Phantom
-from fundusseg.datasets.ellipse import Ellipse
+from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.errors import ConfigurationError
-from tests.data.shapes import vertical_ratio
+from tests.miniatures.shapes import vertical_ratio
 
 
 def masks(sample):

@@ -7,8 +7,8 @@ import pytest
 
 from fundusseg.datasets import Refuge
 from fundusseg.errors import DatasetError
-from tests.data import refuge
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, labels, save, vertical_ratio
+from tests.miniatures import refuge
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, labels, save, vertical_ratio
 
 
 @pytest.fixture

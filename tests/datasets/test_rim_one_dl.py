@@ -5,8 +5,8 @@ import pytest
 
 from fundusseg.datasets import RimOneDL
 from fundusseg.errors import ConfigurationError, DatasetError
-from tests.data import rim_one_dl
-from tests.data.shapes import CUP, DISC, RATIO, ellipse, extent, vertical_ratio
+from tests.miniatures import rim_one_dl
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, vertical_ratio
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 from fundusseg.datasets import RimOneR2
 from fundusseg.errors import DatasetError
-from tests.data import rim_one_r2
-from tests.data.shapes import ellipse, extent, save
+from tests.miniatures import rim_one_r2
+from tests.miniatures.shapes import ellipse, extent, save
 
 
 @pytest.fixture

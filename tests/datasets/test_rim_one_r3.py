@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from fundusseg.annotations import fuse
+from fundusseg.data.expert_fusion import fuse
 from fundusseg.datasets import RimOneR3
 from fundusseg.errors import ConfigurationError, DatasetError
-from fundusseg.images import read_mask, read_photograph
-from tests.data import rim_one_r3
-from tests.data.shapes import CUP, DISC, HEIGHT, RATIO, WIDTH, ellipse, extent, save, vertical_ratio
+from fundusseg.imaging.image_files import read_mask, read_photograph
+from tests.miniatures import rim_one_r3
+from tests.miniatures.shapes import CUP, DISC, HEIGHT, RATIO, WIDTH, ellipse, extent, save, vertical_ratio
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fundusseg.datasets import Sclera
-from tests.data import sclera
-from tests.data.shapes import ellipse
+from tests.miniatures import sclera
+from tests.miniatures.shapes import ellipse
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fundusseg.checkpoint import from_spec
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.models import Network, UNet, count_parameters
+from fundusseg.models.checkpoint import from_spec
 from fundusseg.models.layers import (
     ACTIVATIONS,
     CropBottomRight,

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
-from fundusseg.checkpoint import from_spec
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import MobileUNet, count_parameters
+from fundusseg.models.checkpoint import from_spec
 from fundusseg.models.mobile_unet import divisible
 
 torch.set_num_threads(1)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fundusseg.checkpoint import from_spec
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import IsbiUNet, LightUNet, Network, OriginalUNet, UNet, count_parameters
+from fundusseg.models.checkpoint import from_spec
 
 torch.set_num_threads(1)
 

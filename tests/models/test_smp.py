@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fundusseg.checkpoint import from_spec
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import SMPModel
+from fundusseg.models.checkpoint import from_spec
 from fundusseg.models.smp import ARCHITECTURES, encoder_statistics
 
 torch.set_num_threads(1)

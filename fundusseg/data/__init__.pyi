@@ -1,0 +1,10 @@
+from .augmentation import Affine as Affine
+from .augmentation import Augmentation as Augmentation
+from .augmentation import CoarseElastic as CoarseElastic
+from .border_weights import BorderWeights as BorderWeights
+from .datamodule import FundusDataModule as FundusDataModule
+from .expert_fusion import fuse as fuse
+from .preparation import Preparation as Preparation
+from .splits import Split as Split
+from .splits import draw_split as draw_split
+from .static_variants import Variants as Variants

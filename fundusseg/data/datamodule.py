@@ -1,0 +1,373 @@
+"""Merges datasets, splits them by patient, and gives batches of one fixed shape."""
+
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from fundusseg.data.augmentation import Augmentation
+from fundusseg.data.border_weights import BorderWeights
+from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
+from fundusseg.data.duplicates import Duplicate, drop_or_refuse, find_duplicates
+from fundusseg.data.preparation import Preparation, RoiPolicy
+from fundusseg.data.sampling import SourceSampler, position
+from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
+from fundusseg.data.static_variants import Variants
+from fundusseg.data.store import Cache, Visitor
+from fundusseg.data.torch_datasets import AS_IT_IS, PaddedDataset, PreparedDataset, Store
+from fundusseg.datasets import Phantom
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.sample import CUP, DISC, Record, Region, Subset
+
+
+class FundusDataModule(LightningDataModule):
+    """Any datasets as one, split by patient.
+
+    Args:
+        datasets: The readers to merge; each by ``class_path``. Two of one source are refused.
+        root: Folder below which the readers' relative roots are taken.
+        regions: Output channels, parents first; a region that a dataset does not label is left out of the loss.
+        image_size: Side of the square pictures, in pixels.
+        roi: ``disc``: crop around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
+        roi_scale: Side of the disc's crop, in disc diameters.
+        fusion: How several experts become one target: majority, mean, intersection, union, staple, or an expert's name.
+            Scores take the majority in place of the mean.
+        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through, in use too.
+        border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
+        batch_size: Samples in every batch.
+        source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
+            has weight 1.
+        samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
+        variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.
+        train_augmentation: None takes flips, rotation, scale, shift and colour.
+        eval_augmentation: For validation and test; None leaves the pictures as they are.
+        split: JSON file of a former run, which says itself what it was split by; None draws a split.
+        split_by: What is never in two subsets: a patient; or only an image, as in many published tables, so that
+            images of one patient may be in several. Every table says which.
+        val_share: Share of the patients that are not tested, for choosing the model.
+        test_share: Share of all patients to test on, where the publisher set none apart.
+        folds: Number of cross-validation folds; the publishers' division is then put aside.
+        fold: Which fold is tested.
+        test_sources: Sources that are tested whole, and nobody of the others (leave one source out).
+        drop_duplicates_from: Near-identical pictures in two sources or two subsets are refused, unless one of them is
+            of a source named here: that one is left out, and of two subsets, all pictures of its patient.
+        seed: Of the split and of every random choice in the data.
+        num_workers: Worker processes; None takes none on a CPU, where they would take the network's cores.
+        cache_dir: Where prepared samples are kept; None takes the user's cache folder.
+        device_resident: Put the prepared set into the device's memory once; the host then only says what to draw.
+            Training pictures are flipped there, unless ``train_augmentation`` is an empty one.
+    """
+
+    def __init__(
+        self,
+        datasets: list[FundusDataset] | None = None,
+        root: str = ".",
+        regions: Sequence[Region] = (DISC, CUP),
+        image_size: int = 96,
+        roi: RoiPolicy = "disc",
+        roi_scale: float = 2.4,
+        fusion: str = "mean",
+        clahe: float | None = None,
+        border_weights: BorderWeights | None = None,
+        batch_size: int = 16,
+        source_weights: dict[str, float] | None = None,
+        samples_per_epoch: int | None = None,
+        variants: Variants | None = None,
+        train_augmentation: Augmentation | None = None,
+        eval_augmentation: Augmentation | None = None,
+        split: str | None = None,
+        split_by: SplitBy = "patient",
+        val_share: float = 0.15,
+        test_share: float = 0.2,
+        folds: int | None = None,
+        fold: int = 0,
+        test_sources: Sequence[str] = (),
+        drop_duplicates_from: Sequence[str] = (),
+        seed: int = 0,
+        num_workers: int | None = None,
+        cache_dir: str | None = None,
+        device_resident: bool = False,
+    ) -> None:
+        super().__init__()
+        self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
+        self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion, clahe)
+        self.border_weights = border_weights
+        self.batch_size = batch_size
+        self.samples_per_epoch = samples_per_epoch
+        self.variants = variants or Variants()
+        self.flips = train_augmentation is None
+        self.device_resident = device_resident
+        if device_resident:
+            check_augmentation(train_augmentation)
+            train_augmentation = Augmentation()
+        self.train_augmentation = train_augmentation or Augmentation.standard()
+        self.eval_augmentation = eval_augmentation or Augmentation()
+        self.seed = seed
+        self.num_workers = num_workers
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.weights = _weights(self.sources, source_weights)
+        self.drop_duplicates_from = tuple(drop_duplicates_from)
+        shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
+        self.split = self._split(split, {**shares, "by": split_by})
+        self.subsets: dict[Subset, PreparedDataset] = {}
+        self._resident: dict[Subset, ResidentSet] = {}
+        self._position = (0, 0)
+        self._check()
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Licence of every source, in the order that ``batch["source"]`` counts in."""
+        sources: dict[str, str] = {}
+        for dataset in self.datasets:
+            if dataset.source in sources:
+                raise ConfigurationError(
+                    f"two datasets of source {dataset.source!r}",
+                    "each source once",
+                    "give one of them another name",
+                )
+            sources[dataset.source] = dataset.licence
+        return sources
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Of all datasets, in their order."""
+        return tuple(record for dataset in self.datasets for record in dataset.records)
+
+    def _check(self) -> None:
+        for name, value, least in (
+            ("batch_size", self.batch_size, 1),
+            ("samples_per_epoch", self.samples_per_epoch, 1),
+            ("num_workers", self.num_workers, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and value < least:
+                raise ConfigurationError(f"{name} {value}", f"at least {least}", f"change --data.{name}")
+        if unknown := sorted(set(self.drop_duplicates_from) - set(self.sources)):
+            raise ConfigurationError(
+                f"drop_duplicates_from {unknown}", f"some of {list(self.sources)}", "change --data.drop_duplicates_from"
+            )
+        labelled = {region for record in self.records for region in record.regions}
+        if nowhere := [region for region in self.preparation.regions if region not in labelled]:
+            raise ConfigurationError(
+                f"regions {nowhere} that no dataset labels", f"some of {sorted(labelled)}", "change --data.regions"
+            )
+
+    def _split(self, path: str | None, shares: dict[str, Any]) -> Split:
+        if path is None:
+            return draw_split(self.records, seed=self.seed, **shares)
+        split = Split.load(path)
+        split.check(self.records)
+        return split
+
+    def prepare_data(self) -> None:
+        """Make the stores of prepared samples, in one process."""
+        self.open_stores()
+
+    def open_stores(self, visit: Visitor | None = None) -> list[Cache]:
+        """Open every dataset's store, making it where it does not exist.
+
+        Args:
+            visit: Shown every sample; see `Cache.build`.
+        """
+        settings = (self.preparation, self.cache_dir, self.variants, visit, self.border_weights)
+        return [Cache.build(dataset, *settings) for dataset in self.datasets]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the stores, refuse what is there twice, and divide the samples.
+
+        Raises:
+            DatasetError: A split's files have changed, or near-identical pictures stand in two sources or subsets.
+        """
+        if self.subsets:  # a stage before this one has done it
+            return
+        store = Store(self.open_stores())
+        digests = self.digests(store)
+        self.split.check_files(digests)
+        used = {*self.split.train, *self.split.val, *self.split.test, *self.split.dropped}
+        self.split = replace(self.split, files={key: digests[key] for key in sorted(used)})
+        self.split = self.split.without(self._dropped(store))
+        positions = {record.key: index for index, record in enumerate(self.records)}
+        self.subsets = {
+            subset: PreparedDataset(
+                store,
+                [positions[key] for key in self.split.keys(subset)],
+                self.train_augmentation if subset == "train" else self.eval_augmentation,
+                self.variants.turns if subset == "train" else AS_IT_IS,
+                scored=subset != "train",
+            )
+            for subset in SUBSETS
+        }
+
+    def digests(self, store: Store | None = None) -> dict[str, str]:
+        """Digest of each picture's files, by key."""
+        store = store or Store(self.open_stores())
+        return {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
+
+    def _dropped(self, store: "Store") -> list[str]:
+        """Keys of the pictures that are left out because another source or subset has them too.
+
+        One that another subset has too leaves with all pictures of its patient, who would be on both sides otherwise.
+        """
+        subset_of = {key: subset for subset in SUBSETS for key in self.split.keys(subset)}
+        place = [(record.source, subset_of.get(record.key)) for record in self.records]
+        duplicates = find_duplicates(
+            store.hashes,
+            store.view,
+            lambda one, two: None not in (place[one][1], place[two][1]) and place[one] != place[two],
+        )
+        dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)
+        if left:
+            raise self._duplicates_error(left)
+        two_subsets = [pair for pair in duplicates if place[pair.first][1] != place[pair.second][1]]
+        two_subsets = two_subsets if self.split.by == "patient" else []
+        crossing = {position for pair in two_subsets for position in (pair.first, pair.second)} & {*dropped}
+        patients = {(self.records[position].source, self.records[position].patient) for position in crossing}
+        return [
+            record.key
+            for position, record in enumerate(self.records)
+            if position in dropped or (place[position][1] and (record.source, record.patient) in patients)
+        ]
+
+    def _duplicates_error(self, pairs: Sequence[Duplicate]) -> DatasetError:
+        names = [f"{self.records[p.first].key} = {self.records[p.second].key}" for p in pairs]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return DatasetError(
+            f"{len(pairs)} pairs of near-identical pictures: {', '.join(names[:5])}{more}",
+            "each photograph in one source and one subset",
+            "name the source to leave them out of with --data.drop_duplicates_from",
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the data a training stands, for its checkpoints."""
+        return {"position": position(self.trainer)} if self.trainer is not None else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let a training that resumes go on with the data it has not seen in its epoch."""
+        if self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._position = state_dict["position"]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled and augmented batches; an incomplete last one is dropped."""
+        dataset = self._subset("train")
+        rank, processes, batch = self._process()
+        drawn = (self.seed, self.samples_per_epoch, processes, rank)
+        sampler = SourceSampler(dataset.sample_sources, self.weights, *drawn)
+        (epoch, batches), self._position = self._position, (0, 0)
+        sampler.resume(epoch, batches * batch)
+        if len(sampler) < batch:
+            raise ConfigurationError(
+                f"{len(sampler)} training samples for batches of {self.batch_size}",
+                "at least one whole batch in an epoch",
+                "lower --data.batch_size or raise --data.samples_per_epoch",
+            )
+        if self.device_resident:
+            return self._resident_loader("train", ResidentDataset(dataset, self.flips), sampler=sampler, drop_last=True)
+        return self._loader(dataset, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Every validation sample once, the last batch padded with samples of weight 0."""
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Every test sample once, the last batch padded with samples of weight 0."""
+        return self._evaluation_loader("test")
+
+    def _evaluation_loader(self, subset: Subset) -> DataLoader[Any]:
+        rank, processes, batch = self._process()
+        if self.device_resident:
+            draws = ResidentDataset(self._subset(subset), multiple=batch * processes)
+            return self._resident_loader(
+                subset, draws, sampler=DistributedSampler(draws, processes, rank, shuffle=False)
+            )
+        dataset = PaddedDataset(self._subset(subset), batch * processes)
+        return self._loader(dataset, sampler=DistributedSampler(dataset, processes, rank, shuffle=False))
+
+    def _resident_loader(self, subset: Subset, draws: ResidentDataset, **options: Any) -> DataLoader[Any]:
+        """Batches of one entry, ``{subset: draws}``, that `on_after_batch_transfer` makes whole."""
+        if subset not in self._resident:
+            device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+            self._resident[subset] = ResidentSet(draws, device)
+        return self._loader(draws, workers=0, collate_fn=lambda rows: {subset: torch.stack(rows)}, **options)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Draw from what lies on the device, where the batch only says what."""
+        (name, draws), *more = batch.items()
+        return batch if more else self._resident[name].batch(draws)
+
+    def _subset(self, subset: Subset) -> "PreparedDataset":
+        dataset = self.subsets[subset]
+        if not len(dataset):
+            raise DatasetError(
+                f"no {subset} sample among {len(self.records)} pictures",
+                "at least one patient in each of train, val and test",
+                "add data, or change --data.val_share and --data.test_share",
+            )
+        return dataset
+
+    def _process(self) -> tuple[int, int, int]:
+        """Which process this is, of how many, and the samples that it reads for each batch."""
+        if self.trainer is None:
+            return 0, 1, self.batch_size
+        if share := getattr(self.trainer.strategy, "share", None):
+            # One program over several hosts: each reads its share of the one global batch.
+            return share[0], share[1], self.batch_size // share[1]
+        return self.trainer.global_rank, self.trainer.world_size, self.batch_size
+
+    def _loader(self, dataset: Dataset[Any], workers: int | None = None, **options: Any) -> DataLoader[Any]:
+        workers = self.num_workers if workers is None else workers
+        device = self.trainer.strategy.root_device.type if self.trainer is not None else "cpu"
+        if workers is None:
+            on_host = device == "cpu" or (device == "xla" and os.environ.get("PJRT_DEVICE") == "CPU")
+            workers = 0 if on_host else min(8, max(1, (os.cpu_count() or 2) - 1))
+        return DataLoader(
+            dataset,
+            batch_size=self._process()[2],
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=device == "cuda",
+            worker_init_fn=_start_worker,
+            generator=torch.Generator().manual_seed(self.seed),  # the loader's own: no draw from the network's chance
+            **options,
+        )
+
+
+def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) -> list[float] | None:
+    if weights is None:
+        return None
+    unknown = sorted(set(weights) - set(sources))
+    if (
+        unknown
+        or any(weight < 0 for weight in weights.values())
+        or not any(weights.get(source, 1.0) for source in sources)
+    ):
+        raise ConfigurationError(
+            f"source_weights {dict(weights)}",
+            f"numbers from 0 up, not all 0, for any of {list(sources)}",
+            "change --data.source_weights",
+        )
+    return [weights.get(source, 1.0) for source in sources]
+
+
+def _start_worker(worker: int) -> None:
+    """A worker's arithmetic stays on its own core; SIGTERM to all processes of a job is the main one's to act on."""
+    torch.set_num_threads(1)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_heed_parent, daemon=True).start()
+
+
+def _heed_parent() -> None:
+    """Leave only when the main process says so."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

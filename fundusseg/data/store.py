@@ -1,0 +1,320 @@
+"""Prepared samples on disk, decoded once: memory-mapped, so that workers share them and memory does not grow."""
+
+import hashlib
+import inspect
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.data.border_weights import BorderWeights
+from fundusseg.data.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
+from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.preparation import Preparation
+from fundusseg.data.static_variants import Variants
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
+from fundusseg.imaging.roi import crop, disc_box
+from fundusseg.sample import DISC, Image, Record, Sample
+
+_MAKERS = (
+    "datasets/*.py",
+    "imaging/image_files.py",
+    "imaging/roi.py",
+    "imaging/equalise.py",
+    "data/expert_fusion.py",
+    "data/preparation.py",
+    "data/static_variants.py",
+    "data/border_weights.py",
+    "data/duplicates.py",
+)
+"""Our files that decide what a store holds: where one of them changes, stores are made anew."""
+
+_BORDERS = "borders.npy"
+
+
+def default_folder() -> Path:
+    """Where stores are kept when the user says nothing: the user's own cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fundusseg"
+
+
+Visitor = Callable[[Record, Sample | FundusSegError], None]
+"""Is shown every sample that is decoded, or why it could not be used."""
+
+
+class Cache:
+    """The prepared samples of one dataset and one preparation, in the order of the dataset's records.
+
+    Args:
+        folder: A finished store, as `build` returns it.
+
+    Attributes:
+        valid: N x R bool, region labelled.
+        hashes: N x H uint64, perceptual hashes of each picture's view.
+        digests: Digest of each picture's files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._images: Image | None = None
+        self._targets: Image | None = None
+        self._truths: Image | None = None
+        self._borders: Image | None = None
+        try:
+            self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
+            self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
+            self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
+            parts = (self.images, self.targets, self.truths, self.views, self.valid, self.hashes)
+            borders = () if self.borders is None else (self.borders,)
+            whole = {len(part) for part in (*parts, *borders)} == {len(self.digests)}
+        except (OSError, ValueError, EOFError):
+            whole = False
+        if not whole:
+            raise DatasetError(
+                f"a damaged store of prepared samples: {folder}",
+                "what was written there",
+                "delete it; it is made again",
+            )
+
+    @classmethod
+    def build(
+        cls,
+        dataset: FundusDataset,
+        preparation: Preparation,
+        parent: Path | None = None,
+        variants: Variants | None = None,
+        visit: Visitor | None = None,
+        borders: BorderWeights | None = None,
+    ) -> "Cache":
+        """Open the store of this dataset and preparation, making it first where it does not exist.
+
+        It appears whole or not at all: it is written beside its place and renamed.
+
+        Args:
+            dataset: To be prepared.
+            preparation: How.
+            parent: Folder of all stores; the user's cache folder where None.
+            variants: Pictures that are stored beside each one as it is.
+            visit: Called for every sample, in order; every file is then decoded, even where the store exists.
+            borders: How each pixel weighs in the loss; None stores no weights.
+
+        Raises:
+            DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
+        """
+        variants, parent = variants or Variants(), parent or default_folder()
+        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants, borders)}"
+        if folder.is_dir() and visit is not None:
+            for _ in _loaded(dataset, visit):
+                pass
+        if not folder.is_dir():
+            parent.mkdir(parents=True, exist_ok=True)
+            _clear_stale(parent)
+            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
+            try:
+                _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None), borders)
+                _publish(partial, folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return cls(folder)
+
+    @property
+    def images(self) -> Image:
+        """N x V x S x S x 3 uint8, mapped from disk; the first of the V variants is the picture as it is."""
+        if self._images is None:
+            self._images = np.load(self.folder / "images.npy", mmap_mode="r")
+        return self._images
+
+    @property
+    def views(self) -> Image:
+        """N x V x V x 3 uint8: the same squares at the size at which pictures are compared; mapped from disk."""
+        return np.asarray(np.load(self.folder / "views.npy", mmap_mode="r"))
+
+    @property
+    def targets(self) -> Image:
+        """N x S x S x R uint8, mapped from disk."""
+        if self._targets is None:
+            self._targets = np.load(self.folder / "targets.npy", mmap_mode="r")
+        return self._targets
+
+    @property
+    def truths(self) -> Image:
+        """N x S x S x R uint8, mapped from disk."""
+        if self._truths is None:
+            self._truths = np.load(self.folder / "truths.npy", mmap_mode="r")
+        return self._truths
+
+    @property
+    def borders(self) -> Image | None:
+        """N x S x S x R uint8, mapped from disk: weights in multiples of `border.STEP`; None where none are stored."""
+        path = self.folder / _BORDERS
+        if self._borders is None and path.exists():
+            self._borders = np.load(path, mmap_mode="r")
+        return self._borders
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the maps behind when a worker process is started: it opens its own."""
+        return {**self.__dict__, "_images": None, "_targets": None, "_truths": None, "_borders": None}
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+def fingerprint(
+    dataset: FundusDataset, preparation: Preparation, variants: Variants, borders: BorderWeights | None
+) -> str:
+    """A name that changes with the files (path, size, time), the reader's settings and code, and what is done."""
+    reader = type(dataset)
+    derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
+    settings = {key: str(value) for key, value in vars(dataset).items() if key not in derived}
+    code = [_our_code(), inspect.getsource(sys.modules[reader.__module__])]
+    stamps = [_stamps(record) for record in dataset.records]
+    how = [asdict(preparation), variants.settings, borders and borders.settings]
+    content = [reader.__module__, reader.__qualname__, code, settings, how, stamps]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _our_code() -> str:
+    package = Path(__file__).parents[1]
+    files = sorted(file for pattern in _MAKERS for file in package.glob(pattern))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def digest(record: Record) -> str:
+    """Digest of a picture's files, whatever they are called; of a made picture's name."""
+    files = [file for file in (record.image, *record.files.values()) if file.is_file()]
+    total = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
+    if not files:
+        total.update(record.key.encode())
+    return total.hexdigest()[:16]
+
+
+def _stamps(record: Record) -> list[object]:
+    files = [record.image, *record.files.values()]
+    status = [file.stat() if file.is_file() else None for file in files]
+    return [record.key, *([s.st_size, s.st_mtime_ns] if s else [] for s in status)]
+
+
+def _write(
+    folder: Path,
+    dataset: FundusDataset,
+    preparation: Preparation,
+    variants: Variants,
+    visit: Visitor,
+    borders: BorderWeights | None,
+) -> None:
+    """Prepare every sample into memory-mapped files, a few at a time."""
+    count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
+    images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
+    targets = _new(folder / "targets.npy", (count, size, size, regions))
+    truths = _new(folder / "truths.npy", (count, size, size, regions))
+    weights = _new(folder / _BORDERS, targets.shape) if borders else None
+    views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
+    valid = np.zeros((count, regions), np.bool_)
+    hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
+    digests: list[str] = []
+    failures: list[FundusSegError] = []
+
+    def prepare(record: Record, sample: Sample) -> None:
+        position = positions[record.key]
+        prepared = preparation(sample)
+        # Whatever the network sees, pictures are compared around the disc: a crop, and the photograph it was cut from.
+        discs = sample.of(DISC)
+        around = disc_box(fuse(discs, "union"), VIEW_SCALE) if discs else prepared.box
+        views[position] = view = crop(sample.image, around, VIEW)
+        images[position] = variants(prepared.image)
+        targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
+        hashes[position] = perceptual_hashes(view)
+        if borders is not None and weights is not None:
+            weights[position] = borders(prepared.truth)
+
+    positions = {record.key: position for position, record in enumerate(dataset.records)}
+    for record, outcome in _loaded(dataset, visit, prepare):
+        digests.append(digest(record))
+        if isinstance(outcome, FundusSegError):
+            failures.append(outcome)
+    if failures:
+        raise _cannot_be_prepared(dataset, failures)
+    images.flush()
+    targets.flush()
+    truths.flush()
+    views.flush()
+    if weights is not None:
+        weights.flush()
+    np.save(folder / "valid.npy", valid)
+    np.save(folder / "hashes.npy", np.stack(hashes))
+    (folder / "digests.json").write_text(json.dumps(digests))
+
+
+def _new(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+
+
+def _loaded(
+    dataset: FundusDataset, visit: Visitor, use: Callable[[Record, Sample], None] | None = None
+) -> Iterator[tuple[Record, Sample | FundusSegError]]:
+    """Decode and use every sample in threads (decoding and resizing release the interpreter), few at a time.
+
+    A failure takes the sample's place: one bad file never hides another.
+    """
+
+    def outcome(record: Record) -> Sample | FundusSegError:
+        try:
+            sample = dataset.load(record)
+            if use is not None:
+                use(record, sample)
+        except ConfigurationError:
+            raise  # not the file's fault: the same for all
+        except FundusSegError as error:
+            return error
+        return sample
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(dataset), 4 * threads):
+            chunk = dataset.records[start : start + 4 * threads]
+            for record, result in zip(chunk, pool.map(outcome, chunk), strict=True):
+                visit(record, result)
+                yield record, result
+
+
+def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) -> FundusSegError:
+    if len(failures) == 1:
+        return failures[0]
+    shown = "; ".join(failure.got for failure in failures[:5])
+    more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return DatasetError(
+        f"{len(failures)} of {len(dataset)} pictures of {dataset.source} that cannot be used: {shown}{more}",
+        "every listed file whole and as its publisher gives it",
+        "mend or remove these files (`python -m fundusseg.prepare` lists them all)",
+    )
+
+
+def _clear_stale(parent: Path) -> None:
+    """Remove what killed builds left a day ago or earlier."""
+    for partial in parent.iterdir():
+        ours = re.fullmatch(r"\..+-[0-9a-f]{16}-\w{8}", partial.name) and partial.is_dir()
+        if ours and time.time() - partial.stat().st_mtime > 86_400:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    """Give the finished store its name; another process that was first has made the same one."""
+    partial.chmod(0o755)
+    try:
+        partial.replace(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise

@@ -1,0 +1,16 @@
+from .base import FundusDataset as FundusDataset
+from .drions_db import DrionsDB as DrionsDB
+from .drishti_gs import DrishtiGS as DrishtiGS
+from .folder import Folder as Folder
+from .g1020 import G1020 as G1020
+from .idrid import IDRiD as IDRiD
+from .isbi_membrane import IsbiMembrane as IsbiMembrane
+from .optic_disc_seg import OpticDiscSeg as OpticDiscSeg
+from .origa import Origa as Origa
+from .papila import Papila as Papila
+from .phantom import Phantom as Phantom
+from .refuge import Refuge as Refuge
+from .rim_one_dl import RimOneDL as RimOneDL
+from .rim_one_r2 import RimOneR2 as RimOneR2
+from .rim_one_r3 import RimOneR3 as RimOneR3
+from .sclera import Sclera as Sclera

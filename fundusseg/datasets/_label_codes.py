@@ -1,0 +1,61 @@
+"""Pixel codes of mask files: each value has one meaning, and any other is refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.errors import DatasetError
+from fundusseg.imaging.image_files import read_mask
+from fundusseg.sample import CUP, DISC, Annotation, Region
+
+
+def read_binary(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a mask of one region, 0 outside and 1 or 255 inside: H x W bool.
+
+    Raises:
+        ImageError: The file cannot be decoded.
+        DatasetError: It holds another value.
+    """
+    codes = read_mask(path)
+    inside = 1 if codes.max(initial=0) <= 1 else 255
+    check_codes(codes, (0, inside), path)
+    mask: npt.NDArray[np.bool_] = codes == inside
+    return mask
+
+
+def nested(
+    codes: npt.NDArray[np.generic],
+    values: tuple[int, int, int],
+    path: Path,
+    regions: Sequence[Region] = (DISC, CUP),
+) -> list[Annotation]:
+    """Split one mask of disc and cup: the cup belongs to the disc.
+
+    Args:
+        codes: H x W of codes.
+        values: Background, rim (disc without cup) and cup.
+        path: The mask's file, for the message.
+        regions: What to take of the two.
+
+    Returns:
+        These regions of ``expert1``.
+
+    Raises:
+        DatasetError: The mask holds another value.
+    """
+    check_codes(codes, values, path)
+    areas = {DISC: codes != values[0], CUP: codes == values[2]}
+    return [Annotation(region, "expert1", areas[region]) for region in regions]
+
+
+def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Path) -> None:
+    """Refuse a mask with a value that the dataset does not define."""
+    unknown = np.setdiff1d(codes, known)
+    if unknown.size:
+        raise DatasetError(
+            f"the value {unknown[0]} in {path}",
+            f"a mask of the values {', '.join(map(str, sorted(known)))}",
+            "correct or restore the mask; never interpolate it, nor save it as JPEG",
+        )

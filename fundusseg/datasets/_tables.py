@@ -1,0 +1,84 @@
+"""Tables that come with a dataset: rows by picture, every cell checked against what it may hold."""
+
+from collections.abc import Mapping
+from csv import DictReader
+from pathlib import Path
+from typing import TypeVar
+
+from fundusseg.errors import DatasetError
+from fundusseg.imaging.image_files import SUFFIXES
+
+Meaning = TypeVar("Meaning")
+
+_CORRECT = "correct the table, or restore it from the dataset's package"
+
+
+def read_csv(path: Path, key: str, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
+    """Read a CSV file's rows by picture.
+
+    Args:
+        path: The table.
+        key: The column that names the pictures, with or without the ending of a picture's file.
+        columns: Further columns that must be there.
+
+    Returns:
+        Every cell, stripped, by the picture's name without ending and by column.
+
+    Raises:
+        DatasetError: A column is missing, or a picture stands on two lines.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = DictReader(file, skipinitialspace=True)
+        present = reader.fieldnames or ()
+        missing = [column for column in (key, *columns) if column not in present]
+        if missing:
+            raise DatasetError(
+                f"no column {missing[0]} (but {', '.join(present)[:80] or 'none'}) in {path}",
+                f"the columns {', '.join((key, *columns))}",
+                _CORRECT,
+            )
+        rows: dict[str, dict[str, str]] = {}
+        for cells in reader:
+            # Cells beyond the last column stand in a list under None; a short line's last cells are None.
+            row = {column: (cell or "").strip() for column, cell in cells.items() if column is not None}
+            picture = Path(row[key])
+            name = picture.stem if picture.suffix.lower() in SUFFIXES else row[key]
+            if name in rows:
+                raise DatasetError(
+                    f"{name!r} twice, in line {reader.line_num} of {path}", "each picture on one line", _CORRECT
+                )
+            rows[name] = row
+    return rows
+
+
+def meaning(value: str, meanings: Mapping[str, Meaning], what: str, path: Path) -> Meaning:
+    """What a cell's value means.
+
+    Args:
+        value: The cell.
+        meanings: Meaning of each value.
+        what: The cell's name for the message, ``"Glaucoma of 001"``.
+        path: The table.
+
+    Raises:
+        DatasetError: The value is none of these.
+    """
+    if value not in meanings:
+        known = ", ".join(cell or "an empty cell" for cell in meanings)
+        raise DatasetError(f"{value!r} as {what} in {path}", f"one of {known}", _CORRECT)
+    return meanings[value]
+
+
+def line_of(name: str, rows: Mapping[str, Meaning], picture: Path, path: Path) -> Meaning:
+    """One picture's row.
+
+    Raises:
+        DatasetError: The table has none.
+    """
+    if name not in rows:
+        raise DatasetError(
+            f"no line for {picture} in {path}",
+            "a line for each picture",
+            "add the line, restore the table, or remove the picture",
+        )
+    return rows[name]

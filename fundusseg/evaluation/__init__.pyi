@@ -1,0 +1,2 @@
+from .protocols import Protocol as Protocol
+from .scoring import Evaluation as Evaluation

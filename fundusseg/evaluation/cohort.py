@@ -1,0 +1,136 @@
+"""Which pictures are scored, and what the networks know of each."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.splits import Split
+from fundusseg.data.store import digest
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
+from fundusseg.evaluation.scoring import Subject
+from fundusseg.sample import Record
+
+
+def choose(
+    datasets: Sequence[FundusDataset],
+    exposure: Exposure,
+    own: Split | None = None,
+    given: Split | None = None,
+    allow_seen: bool = False,
+) -> list[Subject]:
+    """The test set.
+
+    Args:
+        datasets: Where the pictures are.
+        exposure: Of all networks that take part.
+        own: The checkpoint's split, where its own datasets are scored: what it was trained or chosen on is left out
+            silently, as that is no mistake.
+        given: A split whose test subset is scored, of the sources that are there.
+        allow_seen: Score known patients too; they are marked.
+
+    Returns:
+        In the order of the datasets.
+
+    Raises:
+        ConfigurationError: Two datasets of one source.
+        CheckpointError: A network does not say whom it was trained on.
+        DatasetError: Nobody is left, a picture of the split is missing or has changed, a patient is known, or two
+            sources give the same photograph.
+    """
+    _check_sources(datasets)
+    if not exposure.complete and not allow_seen:
+        raise CheckpointError(
+            "a network that does not say whom it was trained on",
+            "checkpoints that `fit` wrote with a split",
+            "score it with --allow_seen, and the table says that nobody knows",
+        )
+    everything = [(dataset, record) for dataset in datasets for record in dataset.records]
+    with ThreadPoolExecutor(4) as threads:
+        digests = dict(threads.map(lambda pair: (pair[1].key, _digest(pair[1])), everything))
+    wanted = set(digests)
+    if given is not None:
+        wanted = _tested(given, digests)
+    elif own is not None and own.by == "image" and not allow_seen:
+        wanted &= set(own.test)
+    chosen = [(dataset, record) for dataset, record in everything if record.key in wanted]
+    if not allow_seen:
+        known = {record.key for _, record in chosen if exposure.forbids(record, digests[record.key])}
+        if known and (own is None or given is not None):
+            raise _known_error(known, len(chosen))
+        chosen = [(dataset, record) for dataset, record in chosen if record.key not in known]
+    if not chosen:
+        raise DatasetError(
+            f"{len(everything)} pictures, each of a patient that a network was trained or chosen on",
+            "patients that it has never seen",
+            "give other data with --config, or train with a larger --data.test_share",
+        )
+    _refuse_twice([record for _, record in chosen])
+    return [Subject(dataset, record, exposure.of(record, digests[record.key])) for dataset, record in chosen]
+
+
+def _known_error(known: Collection[str], count: int) -> DatasetError:
+    return DatasetError(
+        f"{len(known)} of {count} pictures, such as {min(known)}, of patients that a network was trained or chosen on",
+        "patients new to all networks",
+        "leave --config out, which scores the new ones alone, give the run's split.json as --data.split, or force it "
+        "with --allow_seen, and the table says so",
+    )
+
+
+def _digest(record: Record) -> str:
+    """Digest of a picture's files; empty where one cannot be read, which its own row will say."""
+    try:
+        return digest(record)
+    except OSError:
+        return ""
+
+
+def _tested(split: Split, digests: dict[str, str]) -> set[str]:
+    """The test subset's pictures of the sources that are there."""
+    sources = {key.split("/", 1)[0] for key in digests}
+    test = {key for key in split.test if key.split("/", 1)[0] in sources}
+    if missing := sorted(test - set(digests)):
+        raise DatasetError(
+            f"{len(missing)} pictures of the split's test subset that are not in the datasets, such as {missing[0]}",
+            "the very pictures that the split was made of",
+            "restore the data, or give another --data.split",
+        )
+    if not test:
+        raise DatasetError(
+            f"a split that tests no picture of {', '.join(sorted(sources))}",
+            "a test subset of these sources",
+            "give another --data.split, or leave it out",
+        )
+    split.check_files({key: digests[key] for key in test})
+    return test
+
+
+def _refuse_twice(records: Sequence[Record]) -> None:
+    """Refuse a photograph that stands in two sources: it would count twice in the mean over all."""
+    first: dict[str, Record] = {}
+    twice = []
+    for record in records if len({record.source for record in records}) > 1 else ():
+        if record.image.is_file():
+            try:
+                with record.image.open("rb") as file:
+                    other = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), record)
+            except OSError:  # as of `_digest`
+                continue
+            if other.source != record.source:
+                twice.append(f"{other.key} = {record.key}")
+    if twice:
+        raise DatasetError(
+            f"{len(twice)} pictures that stand in two sources, such as {twice[0]}",
+            "each photograph once",
+            "leave one of the sources out, or score each by itself",
+        )
+
+
+def _check_sources(datasets: Sequence[FundusDataset]) -> None:
+    names = [dataset.source for dataset in datasets]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"two datasets of source {twice[0]!r}", "each source once", "give one of them another name"
+        )

@@ -1,0 +1,241 @@
+"""Rows of pictures to the figures of a table, each with n, the number undefined and a 95% interval over patients."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from fundusseg.data.seen_patients import Seen
+from fundusseg.measures.bootstrap import FEWEST, NOTHING, sums_interval
+from fundusseg.measures.calibration_error import Reliability
+from fundusseg.measures.picture_scores import HOURS
+from fundusseg.measures.roc import auc
+from fundusseg.measures.sums import Sums, agreement, calibration_error, mean, share_above
+from fundusseg.sample import CUP, DISC, Region
+
+ALL, MACRO = "all", "macro"
+"""The rows over all sources: every picture counted once, and the mean of the sources' figures."""
+
+HUMAN = "human"
+"""Protocol of experts against each other, see `fundusseg.evaluation.interobserver`."""
+
+BOTH = f"{DISC}+{CUP}"
+"""The region of what is measured on disc and cup together."""
+
+MEANS = (
+    *("dice", "iou", "precision", "recall", "hd95", "assd", "hd95_dd", "assd_dd"),
+    *("centre_distance", "centre_distance_dd", "radii_ratio"),
+)
+"""Metrics of a region whose mean is taken."""
+
+SHARES = (0.90, 0.85)
+"""Bounds of the radii ratio in Civit-Masot et al. 2019."""
+
+_Z = float(special.ndtri(0.975))
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cell of a table.
+
+    Attributes:
+        protocol: How the pictures were put before the networks.
+        method: Whose numbers: the model's, the other model's, an expert's.
+        source: A source, `ALL`, or `MACRO`.
+        region: A region, or `BOTH`.
+        metric: What is told.
+        value: NaN where no picture defines it.
+        low: Lower bound of the 95% interval; NaN with too few patients (see `bootstrap`), in `MACRO` with a
+            source of one patient, and where no patient differs from the others: chance has then not been seen at work.
+        high: Upper bound.
+        n: Pictures where it is defined.
+        patients: Patients of these.
+        undefined: Labelled pictures where it is not.
+        seen: The most that training knows of any of its pictures.
+    """
+
+    protocol: str
+    method: str
+    source: str
+    region: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    patients: int
+    undefined: int
+    seen: Seen
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Metric:
+    """One metric of a group's pictures; ``counted`` are those that are labelled for it."""
+
+    region: str
+    name: str
+    sums: Sums
+    counted: Bools
+
+
+def figures(
+    rows: Sequence[Mapping[str, Any]], calibration: Sequence[Mapping[Region, Reliability]] = ()
+) -> list[Figure]:
+    """All figures of all protocols and methods.
+
+    Args:
+        rows: Of pictures, see `evaluation.Row`. A column that a row has not was not labelled; NaN is undefined.
+            Rows with an error are left out.
+        calibration: Of each row, its regions' pixels by probability; may be left out.
+
+    Returns:
+        In the rows' order of protocols and methods; of each the sources, then `ALL` and `MACRO`, which `HUMAN` has not:
+        the first expert of one source is not that of another. A cell without a labelled picture is left out.
+    """
+    pixels = calibration or [{}] * len(rows)
+    good = [(row, counted) for row, counted in zip(rows, pixels, strict=True) if not row["error"]]
+    groups = dict.fromkeys((row["protocol"], row["method"]) for row, _ in good)
+    return [
+        figure
+        for group in groups
+        for figure in _Group([pair for pair in good if (pair[0]["protocol"], pair[0]["method"]) == group]).figures()
+    ]
+
+
+class _Group:
+    """The pictures of one protocol and method."""
+
+    def __init__(self, pairs: Sequence[tuple[Mapping[str, Any], Mapping[Region, Reliability]]]) -> None:
+        self.rows = [row for row, _ in pairs]
+        self.calibration = [counted for _, counted in pairs]
+        self.sources = np.array([row["source"] for row in self.rows])
+        self.patients = np.array([row["patient"] for row in self.rows])
+        self.names = list(dict.fromkeys(self.sources.tolist()))
+
+    def figures(self) -> Iterator[Figure]:
+        """Of every source, of all pictures, and the sources' mean."""
+        metrics = list(self._metrics())
+        whole = () if self.rows[0]["protocol"] == HUMAN else (ALL, MACRO)
+        for place in (*self.names, *whole):
+            for metric in metrics:
+                if figure := self._figure(metric, place):
+                    yield figure
+            yield from self._areas(place)
+
+    def _metrics(self) -> Iterator[_Metric]:
+        regions = dict.fromkeys(region for row in self.rows for region in row["labelled"].split())
+        for region in regions:
+            for name in MEANS:
+                values, counted = self._column(f"{region}_{name}")
+                yield _Metric(region, name, mean(values), counted)
+            ratios, counted = self._column(f"{region}_radii_ratio")
+            for least in SHARES:
+                yield _Metric(region, f"radii_ratio_above_{least:.2f}", share_above(ratios, least), counted)
+            error = calibration_error([pixels.get(region) for pixels in self.calibration])
+            if error.defined.any():
+                labelled = np.array([region in row["labelled"].split() for row in self.rows], np.bool_)
+                yield _Metric(region, "ece", error, labelled)
+        for ratio in ("vertical", "horizontal", "area"):
+            found, _ = self._column(f"{ratio}_cdr")
+            true, counted = self._column(f"{ratio}_cdr_true")
+            for name, sums in agreement(found, true).items():
+                yield _Metric(BOTH, f"{ratio}_cdr_{name}", sums, counted)
+        for name in ("rim_error", *HOURS):
+            values, counted = self._column(name)
+            yield _Metric(BOTH, name, mean(values), counted)
+
+    def _column(self, name: str) -> tuple[Floats, Bools]:
+        """Values, and which pictures are labelled for them."""
+        values = np.array([row.get(name, math.nan) for row in self.rows], np.float64)
+        return values, np.array([name in row for row in self.rows], np.bool_)
+
+    def _figure(self, metric: _Metric, place: str) -> Figure | None:
+        """One cell, or None where nothing is labelled."""
+        chosen = metric.counted & self._at(place)
+        use = chosen & metric.sums.defined
+        if not chosen.any():
+            return None
+        if place == MACRO:
+            values = {name: metric.sums.of(use & (self.sources == name)) for name in self.names}
+            use &= np.isin(self.sources, [name for name, value in values.items() if not math.isnan(value)])
+            value = _mean([value for value in values.values() if not math.isnan(value)])
+        else:
+            value = metric.sums.of(use)
+        who, where = self.patients[use].tolist(), self.sources[use].tolist()
+        low, high = sums_interval(metric.sums.parts[use], metric.sums.figure, who, where, macro=place == MACRO)
+        if place == MACRO and any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names):
+            low, high = NOTHING
+        return self._cell(place, metric.region, metric.name, (value, low, high), chosen, use)
+
+    def _areas(self, place: str) -> Iterator[Figure]:
+        """Glaucoma against healthy: the area under the curve of the ratio and of the smallest rim.
+
+        Of the sources that have both: one camera's patients against another's healthy would tell the cameras apart.
+        """
+        ill, well = (np.array([row["diagnosis"] == name for row in self.rows]) for name in ("glaucoma", "healthy"))
+        for name, sign in (("vertical_cdr", 1), ("rim_min_ratio", -1)):
+            for column in (name, f"{name}_true"):
+                scores, counted = self._column(column)
+                known = counted & (ill | well) & self._at(place)
+                both = set(self.sources[known & ill].tolist()) & set(self.sources[known & well].tolist())
+                chosen = known & np.isin(self.sources, sorted(both))
+                use = chosen & ~np.isnan(scores)
+                if chosen.any():
+                    found = self._area(sign * scores, ill, use, place)
+                    if not self._enough(use & ill, use & well, place):
+                        found = found[0], *NOTHING
+                    yield self._cell(place, BOTH, f"{column}_auc", found, chosen, use)
+
+    def _enough(self, ill: Bools, well: Bools, place: str) -> bool:
+        """Whether each class has patients enough for an interval, under `MACRO` in every source."""
+        parts = [part & self._at(name) for part in (ill, well) for name in (self.names if place == MACRO else [place])]
+        patients = [len(set(zip(self.sources[p].tolist(), self.patients[p].tolist(), strict=True))) for p in parts]
+        return min((count for count in patients if count), default=0) >= FEWEST
+
+    def _area(self, scores: Floats, ill: Bools, use: Bools, place: str) -> tuple[float, float, float]:
+        """DeLong's interval; the sources' errors are independent, so that of their mean follows from theirs."""
+        if place != MACRO:
+            who = [f"{source}/{patient}" for source, patient in zip(self.sources[use], self.patients[use], strict=True)]
+            found = auc(scores[use], ill[use], groups=who)
+            return found.value, found.low, found.high
+        at = [use & (self.sources == name) for name in self.names]
+        areas = [auc(scores[part], ill[part], groups=self.patients[part].tolist()) for part in at]
+        areas = [area for area in areas if not math.isnan(area.value)]
+        value = _mean([area.value for area in areas])
+        half = _Z * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
+        low, high = np.clip([value - half, value + half], 0, 1).tolist()
+        return value, low, high
+
+    def _at(self, place: str) -> Bools:
+        whole = place in (ALL, MACRO)
+        return np.ones(len(self.rows), np.bool_) if whole else np.asarray(self.sources == place, np.bool_)
+
+    def _cell(
+        self, place: str, region: str, metric: str, found: tuple[float, float, float], chosen: Bools, use: Bools
+    ) -> Figure:
+        first = self.rows[0]
+        patients = len(set(zip(self.sources[use].tolist(), self.patients[use].tolist(), strict=True)))
+        seen = most_seen([self.rows[i]["seen"] for i in np.flatnonzero(self._at(place))])
+        count, undefined = int(use.sum()), int((chosen & ~use).sum())
+        value, low, high = found
+        if not high - low > 1e-12:  # rounding is no spread
+            low, high = NOTHING
+        names = (first["protocol"], first["method"], place, region, metric)
+        return Figure(*names, value, low, high, count, patients, undefined, seen)
+
+
+def most_seen(marks: Sequence[Seen]) -> Seen:
+    """The gravest of several marks."""
+    order: tuple[Seen, ...] = ("no", "source", "unknown", "patient")
+    return max(marks, key=order.index, default="no")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

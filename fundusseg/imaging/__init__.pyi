@@ -1,0 +1,9 @@
+from .image_files import read_mask as read_mask
+from .image_files import read_photograph as read_photograph
+from .image_files import write_png as write_png
+from .laterality import infer_eye as infer_eye
+from .quality import Quality as Quality
+from .quality import assess as assess
+from .roi import Box as Box
+from .roi import crop as crop
+from .roi import field_of_view as field_of_view

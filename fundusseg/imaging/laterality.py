@@ -1,0 +1,81 @@
+"""Which eye a photograph shows: right (OD, oculus dexter) or left (OS, oculus sinister)."""
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.imaging.roi import Box
+from fundusseg.sample import Eye
+
+_WORDS: dict[str, Eye] = {"od": "OD", "right": "OD", "os": "OS", "left": "OS"}
+
+_WORD = re.compile(r"(?<![a-z])(od|os|right|left)(?![a-z])", re.IGNORECASE)
+"""A word may touch a number (RET012OD), never another letter (ODseg, leftover)."""
+
+_LETTER = re.compile(r"(?<=[_\-. ])[RL](?![A-Za-z0-9])")
+"""R or L alone counts as a capital behind a separator only."""
+
+_LARGEST_DISC = 0.25
+"""Disc diameter over the field's width above which the picture is a crop around the disc."""
+
+_OFF_CENTRE = 0.15
+"""Distance of disc and field centres over the field's width that is clear: photographs centred on the disc miss it by
+less, those centred on the macula by a quarter to a third."""
+
+
+def infer_eye(
+    name: str, label_map: npt.NDArray[np.uint8] | None = None, field: Box | None = None
+) -> tuple[Eye | None, str]:
+    """Tell the eye by the photograph's name, or else by the disc's place.
+
+    Args:
+        name: The photograph's file name.
+        label_map: H x W, where it is known where the disc is; any code above 0 counts as disc.
+        field: The photograph's field of view.
+
+    Returns:
+        The eye or None, and how it was told: ``"name"``, ``"place of the disc"`` or ``"not told"``.
+    """
+    if eye := eye_from_name(name):
+        return eye, "name"
+    if label_map is not None and field is not None and (eye := eye_from_place(label_map, field)):
+        return eye, "place of the disc"
+    return None, "not told"
+
+
+def eye_from_name(name: str) -> Eye | None:
+    """Read the eye from a file's name: OD, OS, right or left as a word, or R or L behind a separator.
+
+    Args:
+        name: ``"P12_OD.jpg"``; of a path the last part alone counts.
+
+    Returns:
+        The eye; None where nothing is said, or both.
+    """
+    last = re.split(r"[\\/]", name)[-1]
+    found = {_WORDS[word.lower()] for word in _WORD.findall(last)}
+    found |= {"OD" if letter == "R" else "OS" for letter in _LETTER.findall(last)}
+    return found.pop() if len(found) == 1 else None
+
+
+def eye_from_place(label_map: npt.NDArray[np.uint8], field: Box) -> Eye | None:
+    """Tell the eye by the side of the field on which the disc lies.
+
+    In a photograph taken upright and not mirrored, the disc lies to the nasal side of the macula: on the right in a
+    right eye. That tells the eye where the macula is near the field's centre, not where the disc is.
+
+    Args:
+        label_map: H x W; any code above 0 counts as disc.
+        field: The photograph's field of view.
+
+    Returns:
+        The eye; None without a disc, near the centre, or where the disc is so large that the picture is a crop.
+    """
+    columns = np.flatnonzero(label_map.any(axis=0))
+    if columns.size == 0 or columns[-1] - columns[0] + 1 > _LARGEST_DISC * field.width:
+        return None
+    off = ((columns[0] + columns[-1] + 1) / 2 - field.left) / field.width - 0.5
+    if abs(off) < _OFF_CENTRE:
+        return None
+    return "OD" if off > 0 else "OS"

@@ -1,0 +1,121 @@
+"""One file with all that leads from a photograph to its numbers: localiser, segmenters, calibration."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fundusseg import __version__
+from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.inference.uncertainty import Calibration
+from fundusseg.models import checkpoint
+from fundusseg.sample import DISC
+
+KEY = "fundusseg_bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a bundle holds; a checkpoint alone is a bundle of one segmenter.
+
+    Attributes:
+        segmenters: At least one, all of the same regions and crops.
+        localiser: Finds the disc in a whole photograph; None where pictures are crops already.
+        calibration: Of the vertical ratio's interval; None where it was not calibrated.
+
+    Raises:
+        ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc in whole
+            photographs.
+    """
+
+    segmenters: tuple[Segmenter, ...]
+    localiser: Segmenter | None = None
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        kinds = {_kind(segmenter) for segmenter in self.segmenters}
+        if len(kinds) != 1:
+            raise ConfigurationError(
+                f"segmenters of {' and of '.join(sorted(kinds)) or 'nothing'}",
+                "one kind of regions and crops",
+                "leave the others out",
+            )
+        if self.localiser is None:
+            return
+        preparation = self.localiser.description.preparation
+        if DISC not in preparation.regions or preparation.roi == "disc":
+            raise ConfigurationError(
+                f"a localiser of {_kind(self.localiser)}",
+                "one that finds the disc in whole photographs",
+                "give a checkpoint of configs/localiser.yaml",
+            )
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> "Bundle":
+        """Read a bundle, or a checkpoint.
+
+        Raises:
+            CheckpointError: The file is missing, unreadable, or none of ours.
+        """
+        content = checkpoint.read(path)
+        if KEY not in content:
+            return cls((_segmenter(content, path, device),))
+        try:
+            inside = content[KEY]
+            localiser, calibration = inside["localiser"], inside["calibration"]
+            return cls(
+                tuple(_segmenter(part, path, device) for part in inside["segmenters"]),
+                None if localiser is None else _segmenter(localiser, path, device),
+                None if calibration is None else Calibration(**calibration),
+            )
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"a bundle of another make: {path}", f"one that fundusseg {__version__} reads", "bundle it again"
+            ) from error
+
+
+def _kind(segmenter: Segmenter) -> str:
+    """What segmenters must share to look at one square together."""
+    preparation = segmenter.description.preparation
+    crops = f"{preparation.roi_scale:g} disc diameters" if preparation.roi == "disc" else preparation.roi
+    return f"{', '.join(preparation.regions)} in {crops}"
+
+
+def save(
+    path: str | Path, segmenters: Sequence[str | Path], localiser: str | Path | None, calibration: Calibration | None
+) -> None:
+    """Write checkpoints as one bundle, each with its description and weights and nothing else.
+
+    Args:
+        path: The bundle.
+        segmenters: Checkpoints of `fit`.
+        localiser: Checkpoint of `fit`.
+        calibration: Of these together.
+    """
+    content = {
+        "version": __version__,
+        "segmenters": [_part(segmenter) for segmenter in segmenters],
+        "localiser": None if localiser is None else _part(localiser),
+        "calibration": None if calibration is None else asdict(calibration),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save({KEY: content}, partial)
+    partial.replace(path)
+
+
+def _part(path: str | Path) -> dict[str, Any]:
+    """A checkpoint without what only training needs."""
+    content = checkpoint.read(path)
+    description, _ = checkpoint.parse(content, path)
+    weights = {name: weight for name, weight in content["state_dict"].items() if name.startswith("model.")}
+    return {checkpoint.KEY: description.as_dict(), "state_dict": weights}
+
+
+def _segmenter(content: dict[str, Any], path: str | Path, device: str) -> Segmenter:
+    description, weights = checkpoint.parse(content, path)
+    return Segmenter(checkpoint.build(description, weights), description, device)

@@ -1,0 +1,134 @@
+"""What a photograph leaves in the output folder: label map, contours, overlay, thumbnail, and its row of the table."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fundusseg.imaging.image_files import encode_jpeg, encode_png
+from fundusseg.inference.photograph_list import Photograph
+from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.run_journal import FOLDER, Journal
+from fundusseg.inference.thumbnails import thumbnail
+from fundusseg.measures.contours import as_json
+from fundusseg.measures.cup_disc import Measures
+from fundusseg.measures.rim import rim_profile
+from fundusseg.reports.overlay import overlay
+from fundusseg.sample import Image, Region
+
+_FIRST = ("file", "error", "verdict", "reasons", "eye")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is kept of a photograph until it is written.
+
+    Attributes:
+        image: The photograph.
+        prediction: What was found in it.
+        row: Of the table.
+    """
+
+    image: Image
+    prediction: Prediction
+    row: dict[str, Any]
+
+
+def found(photograph: Photograph, image: Image, prediction: Prediction) -> Found:
+    """Keep what the files are made from."""
+    row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
+    return Found(image, prediction, row | _flat(prediction))
+
+
+def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
+    """The row of a photograph that could not be done."""
+    return {"file": str(photograph.path), "error": " ".join(str(error).split()) or type(error).__name__}
+
+
+def write(
+    journal: Journal, photograph: Photograph, found: Found, regions: Sequence[Region], charted: bool = False
+) -> None:
+    """Write one photograph's files, each whole or not at all; a chart of the eye too, where that is asked for.
+
+    The overlay is a JPEG, which takes a fiftieth of a PNG's time: it is looked at, not measured.
+    """
+    labels = found.prediction.label_map
+    picture = overlay(found.image, labels, regions=regions)
+    journal.write(label_map_path(journal.output, photograph.name), encode_png(labels))
+    journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, found))
+    journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
+    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, labels, regions))
+    if charted:
+        journal.write(journal.output / f"{photograph.name}_chart.png", encode_png(_chart(photograph, found)))
+
+
+def _chart(photograph: Photograph, found: Found) -> Image:
+    """One eye's picture, with verdict and interval below its ratio."""
+    from fundusseg.inference.eye_chart import chart
+
+    prediction = found.prediction
+    low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
+    words = [f"interval {low:.2f} to {high:.2f}"] if low == low else []
+    words += [prediction.verdict] if prediction.verdict else []
+    rim = rim_profile(prediction.label_map, prediction.eye)
+    labels, outlines, caption = prediction.label_map, prediction.outlines, "; ".join(words)
+    title = photograph.path.name
+    return chart(found.image, labels, prediction.measures, rim, outlines=outlines, title=title, caption=caption)
+
+
+def _contours_file(photograph: Photograph, found: Found) -> bytes:
+    """The outlines with the size that they belong to; x to the right, y down, whole numbers at pixel centres."""
+    height, width = found.prediction.label_map.shape
+    size = {"photograph": photograph.path.name, "width": width, "height": height}
+    return (json.dumps(size | {"contours": as_json(found.prediction.outlines)}) + "\n").encode()
+
+
+def label_map_path(output: Path, name: str) -> Path:
+    """Native size; 0 background, 1 rim, 2 cup."""
+    return output / f"{name}_labels.png"
+
+
+def overlay_path(output: Path, name: str) -> Path:
+    """Native size, with contours."""
+    return output / f"{name}_overlay.jpg"
+
+
+def thumbnail_path(output: Path, name: str) -> Path:
+    """Small, for the report."""
+    return output / FOLDER / "thumbnails" / f"{name}.jpg"
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """The rows as the content of a CSV file; None is left empty.
+
+    Columns are those of all rows; without a measured one, those of `Measures`.
+    """
+    rows = list(rows)
+    measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
+    columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
+    first = [key for key in _FIRST if key in columns or key in ("file", "error")]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, dict.fromkeys((*first, *columns)), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _flat(content: Any) -> dict[str, Any]:
+    """A prediction's plain fields by name, those of its inner dataclasses beside them; lists in words, no pixels."""
+    row: dict[str, Any] = {}
+    for field in (field for field in fields(content) if field.repr):
+        value = getattr(content, field.name)
+        value = value.item() if isinstance(value, np.generic) else value
+        if is_dataclass(value) and field.name != "box":
+            row |= _flat(value)
+        elif isinstance(value, list | tuple):
+            row[field.name] = "; ".join(map(str, value))
+        elif isinstance(value, str | float | int):
+            row[field.name] = value
+    return row

@@ -1,0 +1,177 @@
+"""The report of many photographs: one HTML file that opens offline, asks no network and runs no foreign script."""
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from fundusseg.inference.thumbnails import SIDE
+from fundusseg.measures.cup_disc import NOT_SOUGHT
+
+EMBEDDED = 1500
+"""Rows with a picture in the page, of some 7 kB each; further ones have a link to their overlay."""
+
+LISTED = 20_000
+"""Rows of the table, those to look at first; a browser would not scroll through more."""
+
+STATUSES = ("failed", "reject", "review", "look at", "measured", "accept")
+"""In the order of the table. Without a verdict, a measured photograph is to be looked at where a reason is given."""
+
+_COLUMNS = {
+    "vertical_cdr": ("Vertical", "Vertical cup/disc ratio"),
+    "horizontal_cdr": ("Horizontal", "Horizontal cup/disc ratio"),
+    "area_cdr": ("Area", "Area cup/disc ratio"),
+    "rim_min_ratio": ("Minimal rim", "Smallest rim/disc ratio"),
+    "rim_min_clock_hour": ("Clock hour", "Where the rim is smallest"),
+    "isnt_kept": ("ISNT", "Whether the rim is widest inferior, then superior, nasal, temporal"),
+}
+_FORMATS: dict[str, Callable[[float], str]] = {
+    "rim_min_clock_hour": lambda hour: f"{hour:.0f}",
+    "isnt_kept": lambda kept: "kept" if kept else "not kept",
+}
+_TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"
+_LOW, _HIGH = "{}_low", "{}_high"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One photograph of the report.
+
+    Attributes:
+        row: Its row of measures.csv; None where undefined.
+        overlay: The overlay's file.
+        thumbnail: The small picture's file.
+    """
+
+    row: Mapping[str, Any]
+    overlay: Path
+    thumbnail: Path
+
+
+def status(row: Mapping[str, Any]) -> str:
+    """One of `STATUSES`."""
+    if row.get("error"):
+        return "failed"
+    if row.get("verdict") in STATUSES:
+        return str(row["verdict"])
+    return "look at" if row.get("reason") and row["reason"] not in NOT_SOUGHT.values() else "measured"
+
+
+def page(lines: Sequence[Line], provenance: Mapping[str, Any], folder: Path, missing: Sequence[str] = ()) -> bytes:
+    """Lay out the report; the same results give the same bytes.
+
+    Args:
+        lines: The photographs, in order.
+        provenance: What made the results.
+        folder: Where the page will lie; links start there.
+        missing: Sentences on what is not in the page and should be.
+
+    Returns:
+        The content of an HTML file. Its Content-Security-Policy forbids every request.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    counts = Counter(status(line.row) for line in lines)
+    shown = [name for name in _COLUMNS if any(line.row.get(name) is not None for line in lines)]
+    ordered = sorted(lines, key=lambda line: STATUSES.index(status(line.row)))[:LISTED]
+    note = "measures.csv, beside this page, holds every measure."
+    if len(lines) > LISTED:
+        note = f"The table ends after {LISTED:,} of {len(lines):,}; measures.csv, beside this page, holds them all."
+    text = environment.get_template("page.html").render(
+        policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}",
+        style=Markup(style),
+        script=Markup(script),
+        total=len(lines),
+        counts={word: counts[word] for word in STATUSES if counts[word]},
+        missing=missing,
+        histogram=_histogram([r for line in lines if (r := line.row.get("vertical_cdr")) is not None]),
+        note=note,
+        headings=[
+            {"text": "Status", "title": ""},
+            {"text": "File", "title": ""},
+            *({"text": _COLUMNS[name][0], "title": _COLUMNS[name][1]} for name in shown),
+            {"text": "Remarks", "title": ""},
+        ],
+        rows=[_row(line, shown, folder, number < EMBEDDED) for number, line in enumerate(ordered)],
+        side=SIDE,
+        provenance={key: _words(value) for key, value in provenance.items()},
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _row(line: Line, shown: Sequence[str], folder: Path, embedded: bool) -> dict[str, Any]:
+    """What the template needs of one photograph."""
+    row, word = line.row, status(line.row)
+    picture = ""
+    if word != "failed" and embedded and line.thumbnail.is_file():
+        picture = base64.b64encode(line.thumbnail.read_bytes()).decode()
+    remarks = [row.get("error"), row.get("reasons"), row.get("reason")]
+    return {
+        "status": word,
+        "rank": STATUSES.index(word),
+        "file": row["file"],
+        "overlay": "" if word == "failed" else _link(line.overlay, folder),
+        "thumbnail": picture,
+        "cells": [_cell(row, name) for name in shown],
+        "remarks": "; ".join(dict.fromkeys(str(remark) for remark in remarks if remark)),
+    }
+
+
+def _cell(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A number as it is sorted and as it is read, with its interval where there is one."""
+    value, low, high = (row.get(key) for key in (name, _LOW.format(name), _HIGH.format(name)))
+    if value is None:
+        return {"sort": "", "text": "", "interval": ""}
+    text = _FORMATS.get(name, "{:.2f}".format)(value)
+    interval = "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+    return {"sort": value, "text": text, "interval": interval}
+
+
+def _histogram(ratios: Sequence[float]) -> dict[str, Any]:
+    """Bars of 0.05 from 0 to 1, in the drawing's units; empty without ratios."""
+    if not ratios:
+        return {}
+    # A value on a border belongs to the bar that it opens, but for rounding; 1 to the last.
+    counts = np.bincount(np.minimum(np.asarray(ratios) * 20 + 1e-9, 19).astype(int), minlength=20)
+    bars = []
+    for number, count in enumerate(counts.tolist()):
+        height = round(125 * count / max(counts.max(), 1), 1)
+        title = f"{number / 20:.2f} to {(number + 1) / 20:.2f}: {count}"
+        bars.append(
+            {"x": 21 + 30 * number, "y": round(150 - height, 1), "height": height, "count": count, "title": title}
+        )
+    lower, median, upper = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return {
+        "bars": bars,
+        "ticks": [{"x": 20 + 60 * step, "label": f"{step / 10:.1f}"} for step in range(11)],
+        "median_x": round(20 + 600 * float(median), 1),
+        "caption": f"{len(ratios):,} defined; median {median:.2f} (dashed), middle half {lower:.2f} to {upper:.2f}.",
+    }
+
+
+def _link(path: Path, folder: Path) -> str:
+    relative = Path(os.path.relpath(path, folder)).as_posix()
+    return quote(relative, safe="/", errors="surrogateescape")
+
+
+def _digest(text: str) -> str:
+    """What a Content-Security-Policy names an inline script or style by."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _words(value: Any) -> str:
+    """Plain types for people."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)

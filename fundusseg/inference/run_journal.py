@@ -1,0 +1,229 @@
+"""An output folder that a killed run can take up again: what is done stands in an append-only journal.
+
+Below the output folder lies ``journal``: ``run.json`` says what made the results, ``rows-I-of-N.jsonl`` holds a line
+for each photograph done (of the I-th of N shards), written after its files. A photograph counts as done as long as its
+path, size and time of change are the same. A torn last line is passed over.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import get_ident
+from types import TracebackType
+from typing import Any, Self
+
+from fundusseg.atomic_file import write_whole
+from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.inference.photograph_list import Photograph
+from fundusseg.reports.files import difference
+
+FOLDER = "journal"
+_ROWS = re.compile(r"rows-(\d+)-of-(\d+)\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One photograph done.
+
+    Attributes:
+        name: Of its results.
+        position: In the whole list, 0-based, all shards counted.
+        path: Its file, from the root.
+        size: Bytes; -1 where there was no file.
+        changed: Nanoseconds; -1 likewise.
+        eye: As given.
+        row: Its row of measures.csv; NaN is None.
+    """
+
+    name: str
+    position: int
+    path: str
+    size: int
+    changed: int
+    eye: str
+    row: dict[str, Any]
+
+    @classmethod
+    def of(cls, photograph: Photograph, position: int, row: Mapping[str, Any]) -> "Entry":
+        """The entry of a photograph as its file is now."""
+        try:
+            stat = photograph.path.stat()
+            size, changed = stat.st_size, stat.st_mtime_ns
+        except OSError:
+            size = changed = -1
+        path = os.path.abspath(photograph.path)  # noqa: PTH100 - links stay links, ".." goes
+        plain = {key: None if value != value else value for key, value in row.items()}
+        return cls(photograph.name, position, path, size, changed, photograph.eye, plain)
+
+    def holds(self, now: "Entry") -> bool:
+        """Whether the photograph is the same still, and was measured."""
+        same = (self.path, self.size, self.changed, self.eye) == (now.path, now.size, now.changed, now.eye)
+        return same and not self.row["error"]
+
+
+class Journal:
+    """The journal of one run, or of one shard of it; a context manager, as it holds a file open.
+
+    Args:
+        output: The output folder.
+        run: What makes the results: plain types. It is compared with what the folder's results were made by.
+        shard: ``(i, n)``, 1-based.
+        overwrite: Begin anew, also where the folder was made by something else.
+
+    Raises:
+        ConfigurationError: The folder's results were made by something else, or it cannot be written to.
+    """
+
+    def __init__(
+        self, output: Path, run: Mapping[str, Any], shard: tuple[int, int] = (1, 1), overwrite: bool = False
+    ) -> None:
+        self.output, self.folder, self.shard = output, output / FOLDER, shard
+        self._partial = self.folder / "partial-{}-of-{}".format(*shard)
+        self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
+        if overwrite:
+            self._forget(run)
+        try:
+            # What a killed run was writing when it ended.
+            shutil.rmtree(self._partial, ignore_errors=True)
+            self._partial.mkdir(parents=True)
+            self._check(dict(run))
+            self.entries = {entry.name: entry for entry in read(self._path)}
+            self._compact(self.entries.values())
+            self._file = self._path.open("a", encoding="ascii", newline="\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"an output folder that cannot be written to ({error.strerror}): {output}",
+                "a folder of your own, on a disk with space",
+                "give another with --output",
+            ) from error
+
+    def _forget(self, run: Mapping[str, Any]) -> None:
+        """Clear away what something else made; of the same maker this shard alone, as others may be at theirs."""
+        try:
+            before = provenance(self.output)
+        except ConfigurationError:
+            before = {}
+        if before is not None and difference(before, run):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self._path.unlink(missing_ok=True)
+
+    def _check(self, run: dict[str, Any]) -> None:
+        """Compare with what made the folder's results."""
+        before = provenance(self.output)
+        if before is None:
+            self.write(self.folder / "run.json", json.dumps(run, indent=2).encode())
+        elif other := difference(before, run):
+            self._partial.rmdir()
+            raise ConfigurationError(
+                f"an output folder whose results come from another {other}: {self.output}",
+                "one checkpoint's results in a folder",
+                "give another --output, or --overwrite to begin anew",
+            )
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file of the output folder atomically, from any thread."""
+        write_whole(path, content, self._partial / str(get_ident()))
+
+    def keep(self, now: Entry, file: str) -> bool:
+        """Whether a photograph is done already; its place in the list and its spelling are those of today.
+
+        Args:
+            now: The photograph's entry with an empty row.
+            file: How its path is spelt.
+        """
+        entry = self.entries.get(now.name)
+        if entry is None or not entry.holds(now):
+            return False
+        self.entries[now.name] = replace(entry, position=now.position, row={**entry.row, "file": file})
+        return True
+
+    def add(self, entry: Entry) -> None:
+        """Note a photograph whose files are written."""
+        self.entries[entry.name] = entry
+        self._file.write(_line(entry))
+        self._file.flush()
+
+    def order(self, names: Sequence[str]) -> list[Entry]:
+        """End a run that is done: write the journal anew, what is named first and in that order, and return it."""
+        self._file.close()
+        wanted = {name: self.entries[name] for name in names}
+        self._compact((wanted | self.entries).values())
+        return list(wanted.values())
+
+    def close(self) -> None:
+        """End the run; it can be taken up again."""
+        self._file.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _compact(self, entries: Iterable[Entry]) -> None:
+        """One whole line for each name."""
+        self.write(self._path, "".join(map(_line, entries)).encode("ascii"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _line(entry: Entry) -> str:
+    """ASCII: file names need not be Unicode, and escapes keep every byte of them."""
+    return json.dumps(asdict(entry), allow_nan=False) + "\n"
+
+
+def read(path: Path) -> list[Entry]:
+    """A journal's entries, the last one of each name; what is torn or foreign is passed over."""
+    entries = {}
+    if path.is_file():
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = Entry(**json.loads(line))
+                    # The columns' names, of which a hundred thousand rows would each hold their own.
+                    row = {sys.intern(key): value for key, value in entry.row.items()}
+                except (ValueError, TypeError, AttributeError):
+                    continue
+                entries[entry.name] = replace(entry, row=row)
+    return list(entries.values())
+
+
+def provenance(output: Path) -> dict[str, Any] | None:
+    """What a folder's results were made by; None where there are none."""
+    try:
+        content: dict[str, Any] = json.loads((output / FOLDER / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"a damaged journal in {output} ({type(error).__name__})", "what predict wrote", "use --overwrite"
+        ) from error
+    return content
+
+
+def shards(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:
+    """The journals of some output folders by shard ``(i, n)``.
+
+    Raises:
+        FundusSegError: A folder is no output folder, or they hold parts of different divisions.
+    """
+    found: dict[tuple[int, int], list[Path]] = {}
+    for folder in folders:
+        paths = sorted((folder / FOLDER).glob("rows-*.jsonl"))
+        if not paths:
+            raise FundusSegError(f"no results in {folder}", "an output folder of predict", "check the path")
+        for path in paths:
+            if match := _ROWS.fullmatch(path.name):
+                found.setdefault((int(match[1]), int(match[2])), []).append(path)
+    if len(counts := sorted({count for _, count in found})) > 1:
+        raise FundusSegError(
+            f"parts of different divisions, into {' and into '.join(map(str, counts))}",
+            "the shards of one run",
+            "give each division its own --output",
+        )
+    return found

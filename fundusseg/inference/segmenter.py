@@ -1,0 +1,78 @@
+"""One network on pictures as it was trained on them: squares in, probabilities out."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fundusseg.errors import ConfigurationError
+from fundusseg.inference.tiling import predict_tiled
+from fundusseg.models import Network, checkpoint
+from fundusseg.models.checkpoint import Description
+from fundusseg.sample import Image
+
+VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+"""The picture as it is, mirrored, upside down, and both: a disc is a disc in each."""
+
+
+class Segmenter:
+    """A network with its description, on one device. Several threads may use one at the same time.
+
+    Args:
+        network: uint8 (B, 3, S, S) to logits (B, R, S, S).
+        description: The checkpoint's.
+        device: Where to compute: ``cpu``, ``cuda``, ``cuda:1``, ...
+
+    Raises:
+        ConfigurationError: The device is not there.
+    """
+
+    def __init__(self, network: nn.Module, description: Description, device: str = "cpu") -> None:
+        try:
+            self.device = torch.device(device)
+            self.network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigurationError(
+                f"device {device!r} ({checkpoint.first_line(error)})",
+                "a device of this machine",
+                "use --device cpu",
+            ) from error
+        self.description = description
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Segmenter":
+        """Load what `fit` wrote; nothing but the file is needed.
+
+        Raises:
+            CheckpointError: The file is missing or is not one of ours.
+        """
+        description, weights = checkpoint.load(path)
+        return cls(checkpoint.build(description, weights), description, device)
+
+    @torch.no_grad()
+    def __call__(self, pictures: Image, views: int = 1) -> npt.NDArray[np.float32]:
+        """Segment prepared squares.
+
+        Args:
+            pictures: N x S x S x 3 uint8.
+            views: How many of `VIEWS` each is looked at in, 1 to 4.
+
+        Returns:
+            V x N x R x S x S probabilities, each view turned back.
+        """
+        pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(self.device)
+        turned = torch.cat([pixels.flip(axes) for axes in VIEWS[:views]])
+        found = self._probabilities(turned).chunk(views)
+        back = [view.flip(axes) for view, axes in zip(found, VIEWS[:views], strict=True)]
+        probabilities: npt.NDArray[np.float32] = torch.stack(back).cpu().numpy()
+        return probabilities
+
+    def _probabilities(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, 3, S, S) to float32 (B, R, S, S)."""
+        side = pixels.shape[-1]
+        if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
+            return torch.stack([predict_tiled(self.network, picture, side) for picture in pixels])
+        probabilities: Tensor = self.network(pixels).float().sigmoid()
+        return probabilities

@@ -1,0 +1,92 @@
+"""Outlines of the regions on the photograph, to a part of a pixel."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from skimage.measure import find_contours
+
+from fundusseg.errors import ImageError
+from fundusseg.measures.label_map import region_mask, threshold
+from fundusseg.sample import CUP, DISC, PARENT, Region
+
+Points: TypeAlias = npt.NDArray[np.float64]
+"""(N, 2): x to the right and y downwards, whole numbers are pixel centres; the last point joins the first."""
+
+_Plane: TypeAlias = npt.NDArray[np.float64]
+
+_SURE = 0.5
+"""How far inside or outside a pixel is where the label map says other than its probability."""
+
+
+def contours(
+    label_map: npt.NDArray[np.uint8],
+    probabilities: npt.NDArray[np.float32] | None = None,
+    regions: Sequence[Region] = (DISC, CUP),
+    thresholds: Mapping[Region, float] | float = 0.5,
+) -> dict[Region, Points]:
+    """Trace each region's outer border.
+
+    Marching squares (Lorensen and Cline 1987, doi 10.1145/37402.37422) on the probability less its threshold. The label
+    map says which part counts: stray parts and holes are left out, and the border lies between the same pixels as in
+    the map. A cup's value is never above its disc's, so its outline never leaves the disc's.
+
+    Args:
+        label_map: H x W uint8 as ``masks.label_map`` makes it of these probabilities.
+        probabilities: R x H x W, 0..1; without them the map's own pixel borders are traced, as fits a smoothed map.
+        regions: The R regions' names in channel order.
+        thresholds: Those that the map was made with.
+
+    Returns:
+        An outline for each region; (0, 2) where there is none.
+
+    Raises:
+        ImageError: Map and probabilities differ in size.
+        ConfigurationError: A region has no threshold.
+    """
+    if probabilities is not None and probabilities.shape != (len(regions), *label_map.shape):
+        raise ImageError(
+            f"probabilities of shape {probabilities.shape}",
+            f"{len(regions)} x {label_map.shape[0]} x {label_map.shape[1]}, as the label map",
+            "give those that the map was made of",
+        )
+    outlines: dict[Region, Points] = {region: np.empty((0, 2)) for region in regions}
+    rows, columns = np.flatnonzero(label_map.any(axis=1)), np.flatnonzero(label_map.any(axis=0))
+    if rows.size == 0:
+        return outlines
+    # A pixel of background around what is found: the border runs between the two.
+    top, left = max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1)
+    around = (slice(top, int(rows[-1]) + 2), slice(left, int(columns[-1]) + 2))
+    fields: dict[Region, _Plane] = {}
+    for region in sorted(regions, key=lambda region: region in PARENT):
+        mask = region_mask(label_map[around], region, regions)
+        excess = np.where(mask, _SURE, -_SURE)
+        if probabilities is not None:
+            values = np.nan_to_num(probabilities[(regions.index(region), *around)].astype(np.float64))
+            excess = values - threshold(thresholds, region)
+        fields[region] = _field(excess, mask, fields.get(PARENT.get(region, "")))
+        outlines[region] = _outline(fields[region]) + np.array([left, top])
+    return outlines
+
+
+def as_json(outlines: Mapping[Region, Points]) -> dict[str, list[list[float]]]:
+    """Outlines as plain lists, ``{"disc": [[x, y], ...], "cup": [...]}``, to a hundredth of a pixel."""
+    return {region: np.round(points, 2).tolist() for region, points in outlines.items()}
+
+
+def _field(excess: _Plane, mask: npt.NDArray[np.bool_], parent: _Plane | None) -> _Plane:
+    """A plane above 0 inside the mask and below 0 outside, nowhere above the parent's."""
+    field = excess if parent is None else np.minimum(excess, parent)
+    field = np.where(mask & (field <= 0), _SURE, np.where(~mask & (field >= 0), -_SURE, field))
+    return field if parent is None else np.minimum(field, parent)
+
+
+def _outline(field: _Plane) -> Points:
+    """The longest line at level 0, closed at the picture's edge as well."""
+    padded = np.pad(field, 1, constant_values=-_SURE)
+    lines = find_contours(padded, 0.0, fully_connected="high")  # type: ignore[no-untyped-call]
+    if not lines:
+        return np.empty((0, 2))
+    longest: Points = max(lines, key=len)
+    return longest[:-1, ::-1] - 1

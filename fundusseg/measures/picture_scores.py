@@ -1,0 +1,121 @@
+"""One picture's label map against its truth: all numbers of its row."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+
+from fundusseg.errors import ImageError
+from fundusseg.imaging.roi import disc_box
+from fundusseg.measures.agreement import agreement
+from fundusseg.measures.cup_disc import measure
+from fundusseg.measures.label_map import region_mask
+from fundusseg.measures.overlap import overlap
+from fundusseg.measures.rim import clock_hours, rim_profile
+from fundusseg.measures.surfaces import surface_distance
+from fundusseg.sample import CUP, DISC, Eye, Image, Region
+
+Mask = npt.NDArray[np.bool_]
+
+LENGTHS = ("hd95", "assd", "centre_distance")
+"""Metrics of a region in pixels; with ``_dd`` behind them, in diameters of the true disc."""
+
+RATIOS = ("vertical_cdr", "horizontal_cdr", "area_cdr", "rim_min_ratio")
+"""Measures of disc and cup together; with ``_true`` behind them, those of the truth."""
+
+HOURS = tuple(f"rim_bias_{hour}" for hour in range(1, 13))
+"""Found less true rim/disc ratio, mean over each clock hour, signed; of a known eye, see `fundusseg.measures.rim`."""
+
+
+def compare(
+    labels: Image, truth: Mapping[Region, Mask], regions: Sequence[Region] = (DISC, CUP), eye: Eye | None = None
+) -> dict[str, float]:
+    """Every number of one picture; nothing is carried over from another.
+
+    Args:
+        labels: H x W uint8, the label map that was found.
+        truth: H x W bool of each region that is labelled; a region that is not labelled is left out.
+        regions: What the label map was made with.
+        eye: Right (OD) or left (OS), if known.
+
+    Returns:
+        Of each labelled region: ``REGION_dice``, ``_iou``, ``_precision``, ``_recall``, ``_hd95``, ``_assd``,
+        ``_centre_distance`` (pixels), ``_radii_ratio``; with a labelled disc the lengths also as ``_dd``, in diameters
+        of the true disc, its longer side. Of disc and cup: `RATIOS` as found, and with both labelled as ``_true``, the
+        profile's mean absolute error ``rim_error`` and `HOURS`. NaN where a number is not defined.
+
+    Raises:
+        ImageError: A truth has another size than the label map.
+    """
+    labels, truth = _around(labels, truth)
+    diameter = _diameter(truth[DISC]) if DISC in truth else None
+    row: dict[str, float] = {}
+    for region in regions:
+        if region in truth:
+            values = _region(region_mask(labels, region, regions), truth[region], diameter)
+            row |= {f"{region}_{name}": value for name, value in values.items()}
+    if DISC in regions and CUP in regions:
+        row |= _ratios(labels, eye)
+        if DISC in truth and CUP in truth:
+            row |= _against(labels, nested(truth[DISC], truth[CUP]), eye)
+    return row
+
+
+def nested(disc: Mask, cup: Mask) -> Image:
+    """Label map of a disc and the part of a cup that lies in it: 0 background, 1 rim, 2 cup."""
+    labels = disc.astype(np.uint8)
+    labels[disc & cup] = 2
+    return labels
+
+
+def _around(labels: Image, truth: Mapping[Region, Mask]) -> tuple[Image, dict[Region, Mask]]:
+    """Only the box around all that is marked: a disc is a small part of a photograph."""
+    for region, mask in truth.items():
+        if mask.shape != labels.shape:
+            raise ImageError(
+                f"a {region} mask of {mask.shape[1]} x {mask.shape[0]} pixels",
+                f"the label map's {labels.shape[1]} x {labels.shape[0]}",
+                "bring both to the photograph's size",
+            )
+    planes: list[npt.NDArray[np.generic]] = [labels, *truth.values()]
+    rows = np.flatnonzero(np.any([plane.any(axis=1) for plane in planes], axis=0))
+    columns = np.flatnonzero(np.any([plane.any(axis=0) for plane in planes], axis=0))
+    if rows.size == 0:
+        return labels[:1, :1], {region: mask[:1, :1] for region, mask in truth.items()}
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    return labels[box], {region: mask[box] for region, mask in truth.items()}
+
+
+def _diameter(disc: Mask) -> float:
+    """Longer side of a disc's box, in pixels; NaN without a disc."""
+    return float(disc_box(disc, 1.0).height) if disc.any() else math.nan
+
+
+def _region(found: Mask, truth: Mask, diameter: float | None) -> dict[str, float]:
+    """One region's numbers."""
+    values = {
+        **asdict(overlap(found, truth)),
+        **asdict(surface_distance(found, truth)),
+        **asdict(agreement(found, truth)),
+    }
+    if diameter is not None:
+        values |= {f"{name}_dd": values[name] / diameter for name in LENGTHS}
+    return values
+
+
+def _ratios(labels: Image, eye: Eye | None) -> dict[str, float]:
+    """The ratios of one label map; NaN without a disc."""
+    found = measure(labels, eye=eye)
+    return {name: getattr(found, name) for name in RATIOS}
+
+
+def _against(labels: Image, truth: Image, eye: Eye | None) -> dict[str, float]:
+    """The true ratios, and the rim's profile against the true one."""
+    row = {f"{name}_true": value for name, value in _ratios(truth, eye).items()}
+    error = clock_hours(rim_profile(labels, eye).share) - clock_hours(rim_profile(truth, eye).share)
+    row["rim_error"] = float(np.abs(error).mean())
+    # Position 0 is 12 o'clock; of an unknown eye nobody can say which hours are nasal.
+    by_hour = np.roll(error, -1) if eye else np.full(12, math.nan)
+    return row | dict(zip(HOURS, by_hour.tolist(), strict=True))

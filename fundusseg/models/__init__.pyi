@@ -1,0 +1,9 @@
+from .checkpoint import Description as Description
+from .layers import Network as Network
+from .layers import count_parameters as count_parameters
+from .mobile_unet import MobileUNet as MobileUNet
+from .smp import SMPModel as SMPModel
+from .unet import IsbiUNet as IsbiUNet
+from .unet import LightUNet as LightUNet
+from .unet import OriginalUNet as OriginalUNet
+from .unet import UNet as UNet

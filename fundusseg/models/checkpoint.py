@@ -1,0 +1,247 @@
+"""What a checkpoint says of itself, in plain types, so that it loads with ``weights_only=True`` and nothing else.
+
+It is a Lightning checkpoint with one more entry, `KEY`.
+"""
+
+import inspect
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from fundusseg import __version__
+from fundusseg.class_paths import renew
+from fundusseg.data.preparation import Preparation
+from fundusseg.data.splits import Split
+from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.sample import Region
+
+KEY = "fundusseg"
+_NETWORK = "model."
+_LIBRARIES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
+"""Whose version a training's numbers may hang on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is needed to use a checkpoint and to say where it comes from.
+
+    Attributes:
+        version: Of fundusseg, when it was written.
+        network: ``class_path`` and ``init_args`` of the network; building it loads no further file.
+        preparation: How pictures become squares.
+        thresholds: Probability above which a pixel belongs to the region.
+        sources: Licence of every source it was trained on.
+        configuration: The run's whole resolved YAML; empty where no command line made it.
+        split: Who was trained on, chosen on and tested; None where it is not known.
+        command: What was typed; empty where it is not known, as in older checkpoints.
+        versions: Of Python and the libraries, by name; empty in older checkpoints.
+    """
+
+    version: str
+    network: dict[str, Any]
+    preparation: Preparation
+    thresholds: dict[Region, float]
+    sources: dict[str, str]
+    configuration: str
+    split: Split | None
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        preparation = asdict(self.preparation)
+        preparation["regions"] = list(self.preparation.regions)
+        return {
+            "version": self.version,
+            "network": self.network,
+            "preparation": preparation,
+            "thresholds": dict(self.thresholds),
+            "sources": dict(self.sources),
+            "configuration": self.configuration,
+            "split": None if self.split is None else self.split.as_dict(),
+            "command": self.command,
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Description":
+        """Undo `as_dict`."""
+        preparation = dict(content["preparation"])
+        preparation["regions"] = tuple(preparation["regions"])
+        split = content["split"]
+        return cls(
+            version=content["version"],
+            network=content["network"],
+            preparation=Preparation(**preparation),
+            thresholds=content["thresholds"],
+            sources=content["sources"],
+            configuration=renew(content["configuration"]),
+            split=None if split is None else Split.from_dict(split),
+            command=content.get("command", ""),
+            versions=content.get("versions", {}),
+        )
+
+
+def describe(
+    network: nn.Module,
+    preparation: Preparation,
+    *,
+    thresholds: Mapping[Region, float],
+    sources: Mapping[str, str],
+    configuration: str = "",
+    split: Split | None = None,
+    command: str = "",
+) -> Description:
+    """Describe a network and its run.
+
+    Raises:
+        ConfigurationError: The network does not say how it was built.
+    """
+    spec = network_spec(network, configuration)
+    made = (dict(thresholds), dict(sources), configuration, split, command, versions())
+    return Description(__version__, spec, preparation, *made)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that are installed, by name."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:  # opencv has several names
+            continue
+    return found
+
+
+def network_spec(network: nn.Module, configuration: str = "") -> dict[str, Any]:
+    """``class_path`` and ``init_args`` of a network: its own ``spec``, or what the command line built it from.
+
+    Raises:
+        ConfigurationError: Neither is there.
+    """
+    content = yaml.safe_load(configuration) or {}
+    spec = getattr(network, "spec", None) or content.get("model", {}).get("model")
+    if not spec:
+        raise ConfigurationError(
+            f"a network {type(network).__name__} that does not say how it was built",
+            "a `spec` attribute with class_path and init_args",
+            "derive it from fundusseg.models.Network, or give it to the command line by class_path",
+        )
+    return dict(spec)
+
+
+def load(path: str | Path) -> tuple[Description, dict[str, Tensor]]:
+    """Read a checkpoint's description and its network's weights, on the CPU.
+
+    Raises:
+        CheckpointError: The file is missing, unreadable, or not one of ours.
+    """
+    return parse(read(path), path)
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint or a bundle, on the CPU; no code that it may hold is run.
+
+    Raises:
+        CheckpointError: The file is missing or unreadable.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}", "a .ckpt file that `fit` wrote", "check the path")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes raise whatever the unpickler meets first
+        raise CheckpointError(
+            f"a file that is no readable checkpoint: {path}",
+            "a whole .ckpt file that `fit` wrote",
+            "copy it again, or give another",
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, dict[str, Tensor]]:
+    """Take a checkpoint's content apart.
+
+    Args:
+        content: What `read` gave.
+        path: The file, for the message.
+
+    Raises:
+        CheckpointError: It is not one of ours.
+    """
+    try:
+        description = Description.from_dict(content[KEY])
+        state = content["state_dict"]
+        weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"a checkpoint of something else: {path}", "a .ckpt file that fundusseg's `fit` wrote", "give another"
+        ) from error
+    return description, weights
+
+
+def build(description: Description, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Rebuild the network with its weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: Its class cannot be imported, or its weights do not fit.
+    """
+    network = from_spec(description.network)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"weights that do not fit {description.network['class_path']} ({first_line(error)})",
+            f"the network that fundusseg {description.version} trained",
+            "install the version that wrote the checkpoint",
+        ) from error
+    return network.eval()
+
+
+def from_spec(spec: Mapping[str, Any]) -> nn.Module:
+    """Build a network from ``class_path`` and ``init_args``; only subclasses of ``nn.Module`` are ever called.
+
+    Raises:
+        CheckpointError: The class cannot be imported, is no network, or takes other arguments.
+    """
+    path = str(spec.get("class_path", ""))
+    module, _, name = path.rpartition(".")
+    try:
+        network = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"network class {path!r} ({first_line(error)})",
+            "a class that can be imported",
+            "install the package that the network comes from",
+        ) from error
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise CheckpointError(f"network class {path!r}", "a subclass of torch.nn.Module", "give another checkpoint")
+    given = dict(spec.get("init_args") or {})
+    inner = {key: from_spec(value) if _is_spec(value) else value for key, value in given.items()}
+    try:
+        inspect.signature(network).bind(**inner)
+    except TypeError as error:
+        raise CheckpointError(
+            f"arguments of {path!r} that it does not take ({error})",
+            "the arguments of its constructor",
+            "use the version of the package that wrote them",
+        ) from error
+    return network(**inner)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, dict) and "class_path" in value
+
+
+def first_line(error: BaseException) -> str:
+    """The gist of another library's message."""
+    return str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__

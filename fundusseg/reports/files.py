@@ -1,0 +1,77 @@
+"""Results on disk and on the terminal: CSV, JSON and one table. A killed run leaves no half-written file."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fundusseg.atomic_file import write_whole
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Write one line for each row, atomically.
+
+    Args:
+        rows: Values by column; the columns are those of all rows, in order of appearance. NaN is left empty.
+        path: The file; its folder is made when it is missing.
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    frame = pd.DataFrame([dict(row) for row in rows], columns=columns)
+    write_text(frame.to_csv(index=False, lineterminator="\n"), path)
+
+
+def write_json(content: Any, path: str | Path) -> None:
+    """Write JSON that every reader takes, atomically: NaN and infinity become null.
+
+    Args:
+        content: Mappings, sequences, dataclasses, paths, numpy arrays and plain values, nested as you like.
+        path: The file; its folder is made when it is missing.
+    """
+    write_text(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def write_scores(scores: Sequence[Any], protocol: str, path: Path) -> None:
+    """Write scores as PATH.json and PATH.csv, with the protocol that they rest on.
+
+    Args:
+        scores: Dataclasses of a score each.
+        protocol: How they came about.
+        path: Without ending.
+    """
+    rows = [dataclasses.asdict(score) for score in scores]
+    write_json({"protocol": protocol, "scores": rows}, path.with_suffix(".json"))
+    write_csv([{**row, "protocol": protocol} for row in rows], path.with_suffix(".csv"))
+
+
+def _plain(content: Any) -> Any:
+    """What JSON can say, of anything that results are made of."""
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        return _plain(dataclasses.asdict(content))
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, np.ndarray | np.generic):
+        return _plain(content.tolist())
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    return str(content) if isinstance(content, Path) else content
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write beside the file, then put it in its place."""
+    write_whole(Path(path), text.encode())
+
+
+NAME = "checkpoint file"
+"""What in a run's description makes no difference to its results."""
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The first thing that two runs do not share, or nothing; a checkpoint may be called as one likes."""
+    return next((key for key in (*one, *other) if key != NAME and one.get(key) != other.get(key)), "")

@@ -1,0 +1,17 @@
+from .averaging import AveragedWeights as AveragedWeights
+from .callbacks import ContourPanel as ContourPanel
+from .finetuning import TwoStage as TwoStage
+from .losses import BCELoss as BCELoss
+from .losses import DiceLoss as DiceLoss
+from .losses import FocalLoss as FocalLoss
+from .losses import JaccardLoss as JaccardLoss
+from .losses import LogDiceLoss as LogDiceLoss
+from .losses import TverskyLoss as TverskyLoss
+from .losses import WeightedBCELoss as WeightedBCELoss
+from .losses import WeightedSum as WeightedSum
+from .schedules import Cosine as Cosine
+from .schedules import OneCycle as OneCycle
+from .schedules import Plateau as Plateau
+from .schedules import Schedule as Schedule
+from .task import SegmentationTask as SegmentationTask
+from .thresholds import ThresholdSearch as ThresholdSearch

@@ -1,0 +1,195 @@
+"""The training command: every setting of data, model, trainer and callbacks, from YAML and dotted overrides."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from lightning.pytorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichProgressBar,
+    WeightAveraging,
+)
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.trainer import Trainer
+
+from fundusseg.cli import ErrorMixin
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.store import default_folder
+from fundusseg.errors import ConfigurationError
+from fundusseg.training.callbacks import ContourPanel
+from fundusseg.training.finetuning import TwoStage
+from fundusseg.training.losses import needs_weights
+from fundusseg.training.preemption import Preemption
+from fundusseg.training.task import SegmentationTask
+from fundusseg.xla import backend
+from fundusseg.xla.compile_monitor import CompileMonitor
+
+ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
+
+
+def hardware(
+    accelerator: Any,
+    devices: Any,
+    batch_size: int,
+    *,
+    strategy: Any = "auto",
+    precision: Any = None,
+    cache_dir: str | None = "auto",
+) -> dict[str, Any]:
+    """A Trainer's arguments of where and how to compute; for a TPU our own, unless another strategy is named.
+
+    Args:
+        accelerator: As the Trainer takes it; ``tpu``, or ``auto`` where there is one, is ours.
+        devices: How many.
+        batch_size: The data's.
+        strategy: As the Trainer takes it.
+        precision: As the Trainer takes it.
+        cache_dir: Folder of compiled programs; ``auto`` is in the user's cache folder, None keeps none.
+
+    Raises:
+        ConfigurationError: There is no such device, or a setting does not suit it.
+    """
+    if accelerator == "tpu":
+        backend.require_devices()
+    if strategy == "auto" and (accelerator == "tpu" or (accelerator == "auto" and backend.has_tpu())):
+        folder = str(default_folder() / "xla") if cache_dir == "auto" else cache_dir
+        return backend.trainer_arguments(devices, batch_size, precision, folder)
+    return {"accelerator": accelerator, "devices": devices, "strategy": strategy}
+
+
+class TrainingParser(ErrorMixin, LightningArgumentParser):
+    """Of the entry point that is one."""
+
+
+class FundusCLI(LightningCLI):
+    """The training command: every argument of data, model, trainer and callbacks, from YAML and dotted overrides."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.command = shlex.join(["python", "-m", "fundusseg.fit", *args])
+        super().__init__(
+            SegmentationTask,
+            FundusDataModule,
+            save_config_callback=SaveConfigCallback,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=1,
+            parser_class=TrainingParser,
+            args=list(args),
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the short form, the callbacks and the defaults; data decides regions, sources and size."""
+        parser.add_argument(
+            "--accelerator", choices=ACCELERATORS, default=None, help="Short form of --trainer.accelerator."
+        )
+        parser.add_argument("--devices", type=str | None, default=None, help="Short form of --trainer.devices.")
+        parser.add_argument(
+            "--xla.cache_dir",
+            type=str | None,
+            default="auto",
+            help="Where programs compiled for a TPU are kept; null keeps none.",
+        )
+        parser.add_argument("--resume", type=str | None, default=None, help="Checkpoint of a run to continue.")
+        parser.link_arguments("data.preparation", "model.preparation", apply_on="instantiate")
+        parser.link_arguments("data.sources", "model.sources", apply_on="instantiate")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        chosen_by = {"monitor": "val/dice", "mode": "max"}
+        parser.set_defaults(
+            {
+                **{f"checkpoint.{key}": value for key, value in chosen_by.items()},
+                **{f"early_stopping.{key}": value for key, value in chosen_by.items()},
+                "checkpoint.filename": "best",
+                "checkpoint.auto_insert_metric_name": False,
+                "early_stopping.patience": 20,
+                "trainer.max_epochs": 40,
+                "trainer.enable_model_summary": False,
+                "trainer.num_sanity_val_steps": 0,
+                "trainer.log_every_n_steps": 10,
+                "trainer.logger": {
+                    "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+                    "init_args": {"save_dir": "runs", "name": "", "default_hp_metric": False},
+                },
+            }
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Copy the short form into the trainer's argument only when it was given.
+
+        A link of arguments would write its default over what a YAML file says.
+        """
+        self.config = parser.parse_args(args)
+        if self.config.accelerator is not None:
+            self.config.trainer.accelerator = self.config.accelerator
+            self.config.accelerator = None
+        if self.config.devices is not None:
+            devices = self.config.devices
+            self.config.trainer.devices = int(devices) if devices.lstrip("-").isdigit() else devices
+            self.config.devices = None
+
+    def after_instantiate_classes(self) -> None:
+        """Let the task carry the whole configuration, for its checkpoints and the logger; check before data is read."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        for callback in callbacks:
+            if isinstance(callback, TwoStage):
+                callback.check(self.trainer, self.model)
+        self._check_pixel_weights()
+        # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
+        callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
+        self.model.configuration = self.parser.dump(self.config, skip_unset=False)
+        self.model.command = self.command
+        plain = yaml.safe_load(self.model.configuration)
+        self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
+
+    def _check_pixel_weights(self) -> None:
+        """Weights that no loss takes, or a loss without weights, is a mistake in either."""
+        stored, taken = self.datamodule.border_weights is not None, needs_weights(self.model.loss)
+        if stored != taken:
+            raise ConfigurationError(
+                f"border weights {'for a loss that takes none' if stored else 'missing for a loss that needs them'}",
+                "both or neither",
+                "set --data.border_weights fundusseg.data.BorderWeights and --model.loss "
+                "fundusseg.training.WeightedBCELoss, or neither",
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add what each run shows; without a logger or a progress bar, what needs one is left out."""
+        settings = self.config_init.trainer
+        callbacks: list[Callback] = []
+        if settings.logger is not False and not settings.fast_dev_run:
+            callbacks += [LearningRateMonitor(logging_interval="epoch"), ContourPanel()]
+        if settings.enable_checkpointing is not False and not settings.fast_dev_run:
+            # Lightning's `save_last` follows the best: it would not be what a killed run goes on from.
+            callbacks.append(
+                ModelCheckpoint(filename="last", auto_insert_metric_name=False, enable_version_counter=False)
+            )
+            callbacks.append(Preemption())
+        if settings.enable_progress_bar is not False:
+            callbacks.append(RichProgressBar(leave=False))
+        where = hardware(
+            settings.accelerator,
+            settings.devices,
+            self.datamodule.batch_size,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            cache_dir=self.config_init.xla.cache_dir,
+        )
+        watched = any(isinstance(callback, CompileMonitor) for callback in _listed(settings.callbacks))
+        if isinstance(where["strategy"], backend.SPMDStrategy) and not watched:
+            callbacks.append(CompileMonitor())
+        if where.get("plugins"):
+            where["plugins"] += _listed(settings.plugins)
+        self.trainer_defaults = {"callbacks": callbacks}
+        return super().instantiate_trainer(**where, **kwargs)
+
+
+def _listed(given: Any) -> list[Any]:
+    """None, one or several as a list."""
+    return given if isinstance(given, list) else [given] if given else []

@@ -1,0 +1,239 @@
+"""What is learnt and how: network, loss, scores and optimiser, on any device."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from fundusseg.data.preparation import Preparation
+from fundusseg.errors import ConfigurationError
+from fundusseg.models import Network, UNet, checkpoint
+from fundusseg.models.layers import crop_centre
+from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
+from fundusseg.training.schedules import OneCycle, Schedule
+from fundusseg.training.scores import ALL, Score, SegmentationScores, nest
+
+Stage = Literal["train", "val", "test"]
+
+
+class SegmentationTask(LightningModule):
+    """Trains and scores a network that gives one logit per region and pixel.
+
+    Args:
+        model: uint8 (B, 3, S, S) to logits (B, R, S, S). A network that is not derived from
+            `fundusseg.models.layers.Network` needs ``spec``: its class_path and init_args.
+        loss: Of logits, targets 0..1 and valid (B, R), and pixel weights where it needs them; None takes Dice + binary
+            cross entropy.
+        optimizer: Made for the network's parameters.
+        schedule: Of the learning rate; None keeps it constant.
+        preparation: How pictures become squares; the data module's.
+        sources: Licence of every source; the data module's.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | None = None,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=2e-3),
+        schedule: Schedule | None = OneCycle(),  # noqa: B008 (it holds two numbers and no state)
+        preparation: Preparation | None = None,
+        sources: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.preparation = preparation or Preparation()
+        self.regions = self.preparation.regions
+        self.sources = dict(sources or {"unnamed": "not stated"})
+        self.model: nn.Module = UNet(out_channels=len(self.regions)) if model is None else model
+        self.loss: nn.Module = WeightedSum([DiceLoss(), BCELoss()]) if loss is None else loss
+        self.optimizer, self.schedule = optimizer, schedule
+        self.groups: list[dict[str, Any]] = []
+        """Parameter groups, each with the factor of the optimiser's rate as ``rate``; none is the network as one.
+        Callbacks set them before the optimiser is made."""
+        self.thresholds: Tensor
+        self.register_buffer("thresholds", torch.full((len(self.regions),), 0.5))
+        self.configuration = ""
+        """The whole resolved YAML, where a command line made the task: it travels in the checkpoint."""
+        self.command = ""
+        """What was typed there: it travels too."""
+        self.results: dict[str, list[Score]] = {}
+        """The last scores of each stage."""
+        self._check_network()
+        self.scores: dict[Stage, SegmentationScores] = {}
+        self.losses: dict[Stage, MeanMetric] = {}
+        for stage in get_args(Stage):
+            self.losses[stage] = MeanMetric(nan_strategy="disable")
+            self.add_module(f"{stage}_loss", self.losses[stage])  # so that it moves to the device with the network
+            if stage != "train":
+                self.scores[stage] = SegmentationScores(self.regions, [*self.sources])
+                self.add_module(f"{stage}_scores", self.scores[stage])
+
+    def _check_network(self) -> None:
+        """Fail now, not at the first batch."""
+        size = self.preparation.image_size
+        channels = getattr(self.model, "out_channels", len(self.regions))
+        if channels != len(self.regions):
+            raise ConfigurationError(
+                f"a network of {channels} output channels for the regions {', '.join(self.regions)}",
+                "one channel for each region",
+                f"set --model.model.init_args.out_channels {len(self.regions)}, or change --data.regions",
+            )
+        if isinstance(self.model, Network):
+            self.model.check_size(size, size)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 (B, 3, S, S) to logits (B, R, S, S)."""
+        if image.device.type != "xla":
+            image = image.contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.model(image)
+        return logits
+
+    def setup(self, stage: str) -> None:
+        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout."""
+        if self.trainer.strategy.root_device.type != "xla":
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def on_fit_start(self) -> None:
+        """Fail now, not at the first checkpoint.
+
+        Raises:
+            ConfigurationError: The network could not be rebuilt from a checkpoint.
+        """
+        checkpoint.network_spec(self.model, self.configuration)
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        """Loss of one batch."""
+        return self._score(batch, "train")["loss"]
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Loss and scores of one batch; callbacks get ``logits``, ``target`` and ``valid`` as they were scored."""
+        return self._score(batch, "val")
+
+    def test_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
+        """Loss and scores of one batch; all that validation gives, so that XLA compiles one program for both."""
+        return self._score(batch, "test")
+
+    def _score(self, batch: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
+        logits = self(batch["image"])
+        # A network without padding predicts the middle of the picture.
+        target, weight = crop_centre(batch["target"], logits).float() / 255, batch["weight"]
+        valid = batch["valid"] & (weight > 0)[:, None]
+        loss: Tensor = self.loss(logits, target, valid, *self._pixel_weights(batch, logits))
+        self.losses[stage].update(loss.detach(), weight.sum())
+        if stage != "train":
+            prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
+            truth = nest(target > 0.5, self.regions)
+            self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
+        return {"loss": loss, "logits": logits, "target": target, "valid": valid}
+
+    def _pixel_weights(self, batch: dict[str, Tensor], logits: Tensor) -> list[Tensor]:
+        """What the loss takes beside target and valid."""
+        if not needs_weights(self.loss):
+            return []
+        if "pixel_weight" not in batch:
+            raise ConfigurationError(
+                f"a loss {type(self.loss).__name__} that weighs pixels, and data without weights",
+                "data that stores them",
+                "set --data.border_weights fundusseg.data.BorderWeights, or choose another loss",
+            )
+        return [crop_centre(batch["pixel_weight"], logits)]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's loss: one read."""
+        self._log_loss("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and scores: one read each."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log loss and scores: one read each."""
+        self._log_scores("test")
+
+    def _log_loss(self, stage: Stage) -> None:
+        with self._read(self.losses[stage]):
+            loss = self.losses[stage].compute()
+        self.log(f"{stage}/loss", loss.cpu(), prog_bar=stage != "test")
+
+    def _log_scores(self, stage: Stage) -> None:
+        """Log every defined cell, and what chooses the checkpoint: the mean over regions of all pictures' Dice."""
+        self._log_loss(stage)
+        with self._read(self.scores[stage]):
+            self.results[stage] = scores = self.scores[stage].scores()
+        for score in scores:
+            name = f"{score.region}_{score.metric}" if "+" not in score.region else score.metric
+            place = stage if score.source == ALL else f"{stage}_{score.source}"
+            if score.n:
+                self.log(f"{place}/{name}", torch.tensor(score.value))  # a float would travel to the device first
+        cells = [s.value for s in scores if s.metric == "dice" and s.source == ALL and s.n]
+        chooses = torch.tensor(sum(cells) / len(cells) if cells else 0.0)
+        self.log(f"{stage}/dice", chooses, prog_bar=stage == "val")
+
+    @contextmanager
+    def _read(self, metric: Metric) -> Iterator[None]:
+        """Read a metric and begin it anew; on XLA its state is fetched first, so that reading compiles nothing."""
+        device = self.device
+        if device.type == "xla":
+            metric.cpu()
+        yield
+        metric.reset()
+        metric.to(device)
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser, and schedule over the run's whole length."""
+        whole = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        optimizer = self.optimizer([dict(group) for group in self.groups] or whole)
+        for group in optimizer.param_groups:
+            if "rate" in group:
+                group["lr"] *= group.pop("rate")
+        if self.schedule is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer, steps)}
+
+    def on_save_checkpoint(self, content: dict[str, Any]) -> None:
+        """Add what `predict` and `evaluate` need to know, in plain types."""
+        content[checkpoint.KEY] = checkpoint.describe(
+            self.model,
+            self.preparation,
+            thresholds=dict(zip(self.regions, self.thresholds.tolist(), strict=True)),
+            sources=self.sources,
+            configuration=self.configuration,
+            split=getattr(getattr(self.trainer, "datamodule", None), "split", None),
+            command=self.command,
+        ).as_dict()
+
+    def on_load_checkpoint(self, content: dict[str, Any]) -> None:
+        """Take the thresholds that the checkpoint describes, and outside of training the weights that it is used with.
+
+        Where weights are averaged, the thresholds among them are averaged too; and Lightning's callback, once it has
+        trained, puts the weights that were not averaged back even for a test.
+        """
+        thresholds = content.get(checkpoint.KEY, {}).get("thresholds", {})
+        if tuple(thresholds) == self.regions:
+            content["state_dict"]["thresholds"] = torch.tensor([*thresholds.values()])
+        if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
+            content["current_model_state"] = content["state_dict"]
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, sources: Mapping[str, str]) -> "SegmentationTask":
+        """Rebuild the task for evaluation from the file alone.
+
+        Args:
+            path: What `fit` wrote.
+            sources: Of the data to evaluate on.
+
+        Raises:
+            CheckpointError: The file is missing or is not one of ours.
+        """
+        description, weights = checkpoint.load(path)
+        network = checkpoint.build(description, weights)
+        task = cls(network, preparation=description.preparation, sources=sources)
+        task.thresholds.copy_(torch.tensor([description.thresholds[region] for region in task.regions]))
+        return task

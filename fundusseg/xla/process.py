@@ -1,0 +1,40 @@
+"""This process's CPU: denormal numbers flushed to zero, libraries quiet."""
+
+import logging
+import warnings
+
+import torch
+
+_QUIET = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*your dataloader is not resumable.*",  # its sampler is
+    ".*exists and is not empty.*",  # a run that goes on in its folder
+    r"\s*Dump of a value that does not round-trip: a tuple.*",  # a library's default, which YAML has as a list
+)
+
+
+def prepare_process() -> None:
+    """Make the CPU quick and the libraries quiet; before torch starts its threads, which inherit the first.
+
+    Weights that decay towards zero become denormal numbers after a few epochs, and a CPU computes those many times
+    slower: they are flushed to zero.
+    """
+    torch.set_flush_denormal(True)
+    for message in _QUIET:
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger().addFilter(lambda record: "Defaulting to PJRT_DEVICE" not in record.getMessage())
+
+
+def compute_device(name: str) -> str:
+    """The name by which torch knows a device: ``tpu`` is the first XLA device, others are as they are.
+
+    Raises:
+        ConfigurationError: There is no TPU, or torch_xla is not installed.
+    """
+    if name not in ("tpu", "xla"):
+        return name
+    from fundusseg.xla import backend  # it loads Lightning, which nobody else needs who predicts
+
+    return str(backend.device())

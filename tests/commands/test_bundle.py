@@ -1,0 +1,134 @@
+"""The command that bundles, from tiny trained networks to a prediction with an interval."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fundusseg import bundle, fit
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.inference.model_bundle import KEY, Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.models import checkpoint
+
+PHANTOMS = "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 80, size: 128}}]"
+NETWORK = [
+    "--model.model=fundusseg.models.UNet",
+    "--model.model.start_channels=8",
+    "--model.model.depth=3",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.accelerator=cpu",
+]
+COMMON = [PHANTOMS, *NETWORK, "--data.image_size=48", "--data.batch_size=8", "--trainer.max_epochs=8"]
+
+
+def train_pair(place: Path, arguments: list[str]) -> dict[str, str]:
+    """Checkpoints of a segmenter of crops and of a localiser of whole photographs."""
+    kinds = {
+        "segmenter": [],
+        "localiser": ["--data.regions=[disc]", "--data.roi=field_of_view", "--model.model.out_channels=1"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, more in kinds.items():
+            (place / name).mkdir()
+            patch.chdir(place / name)
+            assert fit.main([*arguments, *more, f"--data.cache_dir={place}/cache"]) == 0
+    return {name: str(place / name / "runs/version_0/checkpoints/best.ckpt") for name in kinds}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> dict[str, str]:
+    return train_pair(tmp_path_factory.mktemp("bundle"), COMMON)
+
+
+def test_a_bundle_measures_with_an_interval(checkpoints, tmp_path):
+    output = str(tmp_path / "a.bundle")
+    parts = ["--segmenters", checkpoints["segmenter"], "--localiser", checkpoints["localiser"], "--output", output]
+    assert bundle.main([*parts, "--calibrate=true", f"--data.cache_dir={tmp_path}"]) == 0
+    made = Bundle.load(output)
+    assert made.calibration is not None and made.calibration.count >= 9 and made.calibration.views == 4
+    samples = [*Phantom(count=20, size=128, seed=77)]
+    covered = []
+    for sample, found in zip(samples, Predictor(made).batch([sample.image for sample in samples]), strict=True):
+        low, high = found.vertical_cdr_low, found.vertical_cdr_high
+        assert found.verdict in ("accept", "review", "reject")
+        if found.measures.disc_area > 0:
+            assert low <= found.measures.vertical_cdr <= high
+            disc, cup = (sample.of(region)[0].mask for region in ("disc", "cup"))
+            covered.append(low <= cup.any(1).sum() / disc.any(1).sum() <= high)
+    assert len(covered) > 10 and sum(covered) >= 0.7 * len(covered)
+
+
+def test_a_bundle_holds_nothing_that_only_training_needs(checkpoints, tmp_path):
+    output = tmp_path / "a.bundle"
+    assert bundle.main(["--segmenters", checkpoints["segmenter"], "--output", str(output)]) == 0
+    content = torch.load(output, weights_only=True)[KEY]
+    assert set(content["segmenters"][0]) == {checkpoint.KEY, "state_dict"} and content["localiser"] is None
+    image = Phantom(count=1, size=128)[0].image
+    mine, plain = Predictor.from_checkpoint(output)(image), Predictor.from_checkpoint(checkpoints["segmenter"])(image)
+    assert mine.measures == plain.measures and math.isnan(mine.vertical_cdr_low)
+
+
+def test_several_segmenters_are_averaged(checkpoints, tmp_path):
+    output = str(tmp_path / "two.bundle")
+    assert bundle.main(["--segmenters", *[checkpoints["segmenter"]] * 2, "--output", output]) == 0
+    image = Phantom(count=1, size=128)[0].image
+    found, one = Predictor.from_checkpoint(output)(image), Predictor.from_checkpoint(checkpoints["segmenter"])(image)
+    assert found.measures == one.measures and len(found.seen) == 2 and found.spread == pytest.approx(0)
+
+
+def test_too_few_photographs_and_foreign_files_are_said(checkpoints, tmp_path):
+    segmenter = ["--segmenters", checkpoints["segmenter"], "--output", str(tmp_path / "a.bundle")]
+    with pytest.raises(ConfigurationError, match="for an interval of 99%"):
+        bundle.main([*segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"])
+    torch.save({KEY: {"version": "0"}}, tmp_path / "odd.bundle")
+    torch.save(5, tmp_path / "number.bundle")
+    for name in ("odd", "number"):
+        with pytest.raises(CheckpointError, match=rf"{name}\.bundle"):
+            Bundle.load(tmp_path / f"{name}.bundle")
+    with pytest.raises(ConfigurationError, match="finds the disc"):
+        Bundle((Segmenter.from_checkpoint(checkpoints["segmenter"]),), _cup_only(checkpoints))
+
+
+def test_what_does_not_fit_together_is_never_written(checkpoints, tmp_path):
+    output = tmp_path / "a.bundle"
+    output.write_bytes(b"an older one")
+    segmenter, localiser = checkpoints["segmenter"], checkpoints["localiser"]
+    for parts in (
+        ["--segmenters", segmenter, localiser],
+        ["--segmenters", segmenter, "--localiser", segmenter],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=1", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=0", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=90", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"],
+    ):
+        with pytest.raises(ConfigurationError):
+            bundle.main([*parts, "--output", str(output)])
+        assert output.read_bytes() == b"an older one"
+
+
+def test_nobody_whom_any_network_was_trained_on_calibrates(checkpoints):
+    segmenter, localiser = (Segmenter.from_checkpoint(checkpoints[kind]) for kind in ("segmenter", "localiser"))
+    data = FundusDataModule([Phantom(count=80, size=128)], image_size=48)
+    split = segmenter.description.split
+    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
+    assert sorted(names) == sorted(split.val)
+    met = replace(split, train=(*split.train, split.val[0]), val=split.val[1:])
+    localiser.description = replace(localiser.description, split=met)
+    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
+    assert sorted(names) == sorted(split.val[1:])
+    localiser.description = replace(localiser.description, split=None)
+    with pytest.raises(CheckpointError, match="whom it was trained on"):
+        next(bundle.unseen_in_training(data, Bundle((segmenter,), localiser)))
+
+
+def _cup_only(checkpoints: dict[str, str]) -> Segmenter:
+    made = Segmenter.from_checkpoint(checkpoints["localiser"])
+    preparation = made.description.preparation
+    object.__setattr__(preparation, "regions", ("cup",))
+    return made

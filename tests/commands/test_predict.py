@@ -1,0 +1,351 @@
+"""A folder as reading centres have them: mixed files, killed runs, shards of several machines."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from fundusseg import predict
+from fundusseg.data.preparation import Preparation
+from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.imaging.image_files import read_mask, read_photograph
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.models.checkpoint import KEY, Description
+from tests.inference.test_localiser import segmenter
+from tests.inference.test_predictor import CUP, DISC, photograph
+
+ROOT = Path(__file__).parents[2]
+RATIO = CUP.half_height / DISC.half_height
+
+
+def write_checkpoint(path: Path, threshold: float = 0.5) -> str:
+    """A network that reads its answer off the picture: red is disc, green is cup."""
+    network = {"class_path": "tests.inference.test_predictor.Painter", "init_args": {"regions": 2}}
+    preparation = Preparation(image_size=256, roi="picture")
+    thresholds = dict.fromkeys(preparation.regions, threshold)
+    description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
+    torch.save({KEY: description.as_dict(), "state_dict": {}}, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "a.ckpt")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """Thirty photographs, two of them broken."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(28):
+        image = photograph(800, 860)
+        image[number, :, 2] = 255
+        Image.fromarray(image).save(folder / f"{number:02}.png")
+    (folder / "03 broken.png").write_bytes((folder / "03.png").read_bytes()[:300])
+    (folder / "empty.jpg").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(many, checkpoint, tmp_path_factory) -> Path:
+    """The output of a run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
+    return output
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(output):
+    return pd.read_csv(output / "measures.csv", keep_default_na=False).set_index("file")
+
+
+def mixed(folder: Path) -> dict[str, float]:
+    """Files of every kind; the vertical ratio of those that can be measured."""
+    upright = photograph()
+    folder.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("plain.png", "plain.tif", "plain.bmp", "Œil droit (été) 1.png", "double name.jpg.png"):
+        Image.fromarray(upright).save(folder / name)
+    Image.fromarray(upright).save(folder / "camera.jpg", quality=95)
+    Image.fromarray(np.rot90(upright).copy()).save(folder / "turned.jpg", quality=95, exif=exif)
+    Image.fromarray(upright[..., 1]).save(folder / "grey.png")
+    Image.fromarray(np.dstack([upright, upright[..., 2]])).save(folder / "rgba.png")
+    Image.fromarray(upright).quantize(4).save(folder / "palette.png")
+    cv2.imwrite(str(folder / "deep.tif"), upright[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "twelve bits.png"), upright[..., ::-1].astype(np.uint16) * 16)
+    cv2.imwrite(str(folder / "deep grey.tif"), upright[..., 1].astype(np.uint16) * 257)
+    large = cv2.resize(upright, (4300, 4000), interpolation=cv2.INTER_NEAREST)
+    Image.fromarray(large).save(folder / "large.jpg", quality=90)
+    Image.new("RGB", (300, 200)).save(folder / "black.png")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "cut.png").write_bytes((folder / "plain.png").read_bytes()[:200])
+    (folder / "cut.jpg").write_bytes((folder / "camera.jpg").read_bytes()[:3000])
+    (folder / "empty.tif").touch()
+    (folder / "page.png").write_text("<html>not found</html>")
+    Image.fromarray(upright[..., 0].astype(np.float32)).save(folder / "float.tif")
+    colours = ("plain.png", "plain.tif", "plain.bmp", "Œil droit (été) 1.png", "double name.jpg.png", "camera.jpg")
+    colours += ("turned.jpg", "rgba.png", "palette.png", "deep.tif", "twelve bits.png", "large.jpg")
+    return dict.fromkeys(colours, RATIO)
+
+
+def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
+    expected = mixed(tmp_path / "in")
+    output = tmp_path / "out"
+    assert predict.main(["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(output)]) == 1
+    table = rows(output)
+    table.index = [Path(name).name for name in table.index]
+    for name, ratio in expected.items():
+        assert table.error[name] == "" and float(table.vertical_cdr[name]) == pytest.approx(ratio, abs=0.02), name
+    bad = {"text.jpg", "cut.png", "cut.jpg", "empty.tif", "page.png", "float.tif"}
+    # A grey copy of this picture is one flat white disc.
+    flat = {"grey.png", "deep grey.tif"}
+    assert all("not sharp" in table.reasons[name] and table.error[name] == "" for name in flat)
+    assert set(table.index) == {*expected, *bad, *flat, "black.png"}
+    assert set(table.index[table.error != ""]) == bad
+    assert all(name in table.error[name] and table.vertical_cdr[name] == "" for name in bad)
+    assert (
+        table.verdict["black.png"] == "reject"
+        and "nothing is lit" in table.reasons["black.png"]
+        and table.vertical_cdr["black.png"] == ""
+    )
+    said = capsys.readouterr().out
+    assert all(f"in/{name}: got a" in said for name in bad) and "15 of 21 photographs done" in said
+    for name in ("Œil droit (été) 1", "plain.png", "plain.tif", "large", "turned"):
+        height, width = (4000, 4300) if name == "large" else (400, 430)
+        assert read_mask(output / f"{name}_labels.png").shape == (height, width)
+        assert cv2.imdecode(np.fromfile(output / f"{name}_overlay.jpg", np.uint8), 1).shape == (height, width, 3)
+    outlines = json.loads((output / "turned_contours.json").read_text())
+    assert (outlines["photograph"], outlines["width"], outlines["height"]) == ("turned.jpg", 430, 400)
+    x, y = np.array(outlines["contours"]["disc"]).T
+    assert np.ptp(y) == pytest.approx(2 * DISC.half_height, abs=3) and x.mean() == pytest.approx(DISC.x, abs=2)
+    report = (output / "report.html").read_text("utf-8")
+    assert "Œil droit (été) 1.png" in report and report.count("data:image/jpeg;base64,") == 15
+    assert report.index("text.jpg") < report.index("black.png") < report.index("plain.png")
+
+
+def start(checkpoint, many, output, lines) -> subprocess.Popen:
+    """A run of its own process, as soon as its journal has so many lines."""
+    command = [sys.executable, "-m", "fundusseg.predict", "--checkpoint", checkpoint, str(many), "--output", output]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    journal = Path(output) / "journal" / "rows-1-of-1.jsonl"
+    while process.poll() is None and (not journal.is_file() or journal.read_bytes().count(b"\n") < lines):
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_path):
+    output = tmp_path / "out"
+    process = start(checkpoint, many, str(output), 6)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    journal = output / "journal" / "rows-1-of-1.jsonl"
+    done = [json.loads(line)["name"] for line in journal.read_bytes().splitlines()[:6]]
+    assert not (output / "measures.csv").exists()
+    with journal.open("ab") as file:
+        file.write(b'{"name": "torn in the mid')
+    written = {name: (output / f"{name}_labels.png").stat().st_mtime_ns for name in done if "broken" not in name}
+    process = start(checkpoint, many, str(output), 14)
+    process.terminate()
+    assert "stopped; the same command goes on" in process.communicate()[0]
+    assert process.returncode == 130 and not list(output.glob("journal/partial*"))
+    half = journal.read_bytes().count(b"\n")
+    assert 14 <= half < 30
+    assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
+    assert content(output) == content(whole)
+    assert {name: (output / f"{name}_labels.png").stat().st_mtime_ns for name in written} == written
+
+
+def test_what_is_done_is_not_done_again(checkpoint, many, whole, tmp_path, monkeypatch):
+    output, asked = tmp_path / "out", []
+    shutil.copytree(whole, output)
+    monkeypatch.setattr(predict, "read_photograph", lambda path: asked.append(path.name) or read_photograph(path))
+    assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
+    # What failed is tried again: a disk may be back.
+    assert asked == ["03 broken.png", "empty.jpg"]
+    assert content(output) == content(whole)
+
+
+def test_a_photograph_that_changed_is_done_again(checkpoint, tmp_path):
+    (tmp_path / "in").mkdir()
+    arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    Image.new("RGB", (400, 300)).save(tmp_path / "in" / "a.png")
+    assert predict.main(arguments) == 0
+    assert list(rows(tmp_path / "out").verdict) == ["reject"]
+    Image.fromarray(photograph()).save(tmp_path / "in" / "a.png")
+    Image.fromarray(photograph()).save(tmp_path / "in" / "0.png")
+    assert predict.main(arguments) == 0
+    assert list(rows(tmp_path / "out").vertical_cdr.astype(float)) == pytest.approx([RATIO, RATIO], abs=0.02)
+
+
+def test_workers_change_nothing(checkpoint, many, whole, tmp_path):
+    predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), "--workers", "3"])
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
+    other = write_checkpoint(tmp_path / "b.ckpt", threshold=0.3)
+    one = next(many.glob("*.png"))
+    output = ["--output", str(tmp_path / "out")]
+    assert predict.main(["--checkpoint", checkpoint, str(one), *output]) == 0
+    before = content(tmp_path / "out")
+    with pytest.raises(ConfigurationError, match=r"another checkpoint.*--overwrite"):
+        predict.main(["--checkpoint", other, str(one), *output])
+    assert content(tmp_path / "out") == before
+    # The same file by another name is the same checkpoint.
+    (tmp_path / "c.ckpt").write_bytes(Path(checkpoint).read_bytes())
+    assert predict.main(["--checkpoint", str(tmp_path / "c.ckpt"), str(one), *output]) == 0
+    assert predict.main(["--checkpoint", other, str(one), *output, "--overwrite"]) == 0
+    assert "b.ckpt" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, many, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(predict, "read_photograph", lambda path: asked.append(path.name) or read_photograph(path))
+    base = ["--checkpoint", checkpoint, str(many / "0*.png"), "--output", str(tmp_path / "out")]
+    for index in (1, 2):
+        predict.main([*base, "--shard", f"{index}/2"])
+    assert len(asked) == 11
+    predict.main([*base, "--shard", "1/2", "--overwrite"])
+    again = set(asked[11:])
+    assert 0 < len(again) < 11
+    assert predict.main(["--merge", str(tmp_path / "out")]) == 1
+    assert len(rows(tmp_path / "out")) == 11
+    (tmp_path / "out" / "journal" / "run.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"damaged journal.*--overwrite"):
+        predict.main(base)
+    assert predict.main([*base, "--overwrite"]) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_shards_make_the_same_table_as_one_run(checkpoint, many, whole, tmp_path, capsys, together):
+    outputs = [tmp_path / ("out" if together else f"machine {index}") for index in (1, 2, 3)]
+    base = ["--checkpoint", checkpoint, str(many)]
+    codes = [predict.main([*base, "--output", str(outputs[i]), "--shard", f"{i + 1}/3"]) for i in (0, 2)]
+    folders = sorted({str(output) for output in (outputs[0], outputs[2])})
+    assert predict.main(["--merge", *folders, "--output", str(tmp_path / "all")]) == 1
+    assert "Shard 2/3 is missing." in capsys.readouterr().out
+    assert "Shard 2/3 is missing." in (tmp_path / "all" / "report.html").read_text()
+    codes.append(predict.main([*base, "--output", str(outputs[1]), "--shard", "2/3"]))
+    assert 1 in codes  # of the shards with a broken file
+    assert predict.main(["--merge", *sorted({str(o) for o in outputs}), "--output", str(tmp_path / "all")]) == 1
+    assert (tmp_path / "all" / "measures.csv").read_bytes() == (whole / "measures.csv").read_bytes()
+    report = (tmp_path / "all" / "report.html").read_text()
+    assert "missing" not in report and report.count("data:image/jpeg") == 28
+    link = "../out/00_overlay.jpg" if together else "_overlay.jpg"
+    assert link in report
+    parts = sorted(path.name for output in set(outputs) for path in output.glob("measures*"))
+    assert parts == [f"measures-{index}-of-3.csv" for index in (1, 2, 3)]
+
+
+def test_a_shard_that_is_not_at_its_end_is_said(checkpoint, many, tmp_path, capsys):
+    output = tmp_path / "out"
+    predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output), "--shard", "1/1"])
+    (output / "measures.csv").unlink()
+    assert predict.main(["--merge", str(output)]) == 1
+    assert "Shard 1/1" in capsys.readouterr().out and (output / "measures.csv").is_file()
+
+
+def test_merge_of_what_does_not_belong_together(checkpoint, many, tmp_path):
+    one, other = next(many.glob("*.png")), write_checkpoint(tmp_path / "b.ckpt", threshold=0.3)
+    predict.main(["--checkpoint", checkpoint, str(one), "--output", str(tmp_path / "a"), "--shard", "1/2"])
+    predict.main(["--checkpoint", checkpoint, str(one), "--output", str(tmp_path / "b"), "--shard", "1/3"])
+    predict.main(["--checkpoint", other, str(one), "--output", str(tmp_path / "c"), "--shard", "2/2"])
+    with pytest.raises(FundusSegError, match="into 2 and into 3"):
+        predict.main(["--merge", str(tmp_path / "a"), str(tmp_path / "b")])
+    with pytest.raises(FundusSegError, match="another checkpoint"):
+        predict.main(["--merge", str(tmp_path / "a"), str(tmp_path / "c")])
+    with pytest.raises(FundusSegError, match=r"no results in .*many"):
+        predict.main(["--merge", str(many)])
+
+
+def test_lists_from_a_file_and_from_standard_input(checkpoint, many, tmp_path, monkeypatch):
+    (tmp_path / "list.csv").write_text(
+        f"file,eye\n{many / '05.png'},OS\n{tmp_path / 'gone.png'},\n{many / '01.png'},x\n"
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{many / '07.png'}\n{tmp_path / 'nowhere.jpg'}\n"))
+    output = tmp_path / "out"
+    assert predict.main(["--checkpoint", checkpoint, str(tmp_path / "list.csv"), "-", "--output", str(output)]) == 1
+    table = rows(output)
+    assert [Path(name).name for name in table.index] == ["05.png", "gone.png", "01.png", "07.png", "nowhere.jpg"]
+    assert list(table.eye) == ["OS", "", "", "OS", ""]  # the fourth by its disc's place
+    assert [bool(error) for error in table.error] == [False, True, True, False, True]
+    assert "no file at" in table.error.iloc[1] and "eye 'x'" in table.error.iloc[2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have Unicode names only")
+def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    stream = io.BytesIO()
+    Image.fromarray(photograph()).save(stream, "PNG")
+    Path(os.fsdecode(name)).write_bytes(stream.getvalue())
+    output = tmp_path / "out"
+    assert predict.main(["--checkpoint", checkpoint, str(tmp_path), "--output", str(output)]) == 0
+    assert list(rows(output).index) == [f"{tmp_path}/caf\\udce9.png"]
+    assert os.path.exists(os.fsencode(output) + b"/caf\xe9_labels.png")  # noqa: PTH110 - a name in bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--shard", "0/3"], "shard '0/3'"),
+        (["--shard", "4/3"], "shard '4/3'"),
+        (["--shard", "a"], "shard 'a'"),
+        (["--workers", "0"], "0 workers"),
+        (["--views", "9"], "9 views"),
+        (["--millimetres_per_pixel", "-1"], "scale of -1.0"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(checkpoint, many, tmp_path, arguments, words):
+    with pytest.raises(ConfigurationError, match=words):
+        predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), *arguments])
+    assert not (tmp_path / "out").exists()
+
+
+def test_provenance_names_the_sources_of_every_network(checkpoint):
+    parts = {"crops": "CC BY", "photographs": "research only"}
+    networks = []
+    for source, licence in parts.items():
+        made = segmenter((1,), ("disc",), roi="field_of_view")
+        made.description = replace(made.description, sources={source: licence})
+        networks.append(made)
+    made_by = predict.provenance(Predictor(Bundle((networks[0],), networks[1])), Path(checkpoint))
+    assert made_by["trained on"] == {"crops": "(CC BY)", "photographs": "(research only)"}
+
+
+def test_without_a_checkpoint(many):
+    with pytest.raises(ConfigurationError, match="no checkpoint"):
+        predict.main([str(many)])
+
+
+def test_an_output_folder_that_cannot_be_written_to(checkpoint, many, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "file")])
+
+
+def test_charts_are_drawn_where_asked_for(checkpoint, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photograph()).save(tmp_path / "in" / "left_eye.png")
+    arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert predict.main([*arguments, "--charts=true"]) == 0
+    assert cv2.imread(str(tmp_path / "out" / "left_eye_chart.png")).shape == (600, 1200, 3)
+    assert list(rows(tmp_path / "out").eye) == ["OS"]

@@ -1,0 +1,172 @@
+"""Picture files of every kind, whole and broken."""
+
+import io
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from fundusseg.errors import ImageError
+from fundusseg.imaging.image_files import count_pages, encode_jpeg, read_mask, read_photograph, write_png
+
+RGB = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
+
+
+def encoded(kind, **options):
+    stream = io.BytesIO()
+    Image.fromarray(RGB).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+def test_lossless_photographs_keep_every_pixel(tmp_path, name):
+    Image.fromarray(RGB).save(tmp_path / name)
+    assert np.array_equal(read_photograph(tmp_path / name), RGB)
+
+
+def test_write_png_comes_back_and_leaves_nothing_else(tmp_path):
+    write_png(tmp_path / "a.png", RGB)
+    assert np.array_equal(read_photograph(tmp_path / "a.png"), RGB)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_grey_palette_and_rgba_become_rgb(tmp_path):
+    grey = RGB[..., 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(read_photograph(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, 2))
+    palette = Image.fromarray((grey % 2).astype(np.uint8))
+    palette.putpalette([9, 8, 7, 200, 100, 50])
+    palette.save(tmp_path / "palette.png")
+    assert np.array_equal(
+        read_photograph(tmp_path / "palette.png"), np.where(grey[..., None] % 2, [200, 100, 50], [9, 8, 7])
+    )
+    Image.fromarray(np.dstack([RGB, grey])).save(tmp_path / "rgba.png")
+    assert np.array_equal(read_photograph(tmp_path / "rgba.png"), RGB)
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    assert read_photograph(tmp_path / "a.png")[0, :, 0].tolist() == [0, 127, 255]
+
+
+@pytest.mark.parametrize(
+    ("brightest", "full"), [(255, 255), (1000, 1023), (4000, 4095), (16000, 16383), (65535, 65535)]
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_deep_pictures_are_scaled_by_the_depth_that_holds_them(tmp_path, brightest, full, suffix, channels):
+    deep = np.random.default_rng(1).integers(0, brightest, (9, 11, channels), dtype=np.uint16)
+    deep[0, 0] = brightest
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), deep)  # blue first, as OpenCV has it
+    expected = deep[..., 2::-1] if channels > 1 else np.repeat(deep, 3, 2)
+    read = read_photograph(tmp_path / f"a.{suffix}")
+    assert read.dtype == np.uint8 and np.array_equal(read, expected.astype(int) * 255 // full)
+
+
+def test_a_deep_colour_photograph_is_turned_upright(tmp_path):
+    deep = np.random.default_rng(1).integers(0, 65536, (9, 11, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), deep)
+    chunk = b"eXIf" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    block = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:33] + block + whole[33:])
+    assert np.array_equal(read_photograph(tmp_path / "b.png"), np.rot90(read_photograph(tmp_path / "a.png"), -1))
+
+
+def test_a_page_of_deep_colours(tmp_path):
+    pages = [np.full((5, 6, 3), value, np.uint16) for value in (1000, 40000)]
+    cv2.imwritemulti(str(tmp_path / "a.tif"), pages)
+    assert [int(read_photograph(tmp_path / "a.tif", page)[0, 0, 0]) for page in (0, 1)] == [249, 155]
+
+
+def test_deep_colours_in_planes_are_refused(tmp_path):
+    # Pillow gives other pixels without a word.
+    Image.fromarray(RGB).save(tmp_path / "a.tif", tiffinfo={284: 1})
+    cv2.imwrite(str(tmp_path / "deep.tif"), RGB.astype(np.uint16) * 200, [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    content = (tmp_path / "deep.tif").read_bytes()
+    layout = b"\x1c\x01\x03\x00\x01\x00\x00\x00"
+    assert content.count(layout + b"\x01") == 1
+    (tmp_path / "deep.tif").write_bytes(content.replace(layout + b"\x01", layout + b"\x02"))
+    with pytest.raises(ImageError, match=r"deep\.tif"):
+        read_photograph(tmp_path / "deep.tif")
+
+
+def test_jpeg_keeps_the_colour_of_a_thin_line():
+    pixels = np.full((64, 64, 3), (150, 60, 20), np.uint8)
+    pixels[:, 32] = (0, 170, 255)
+    read = np.asarray(Image.open(io.BytesIO(encode_jpeg(pixels))))
+    assert np.abs(read[:, 32].astype(int) - (0, 170, 255)).max() < 30
+
+
+def test_a_large_photograph_is_read(tmp_path):
+    Image.new("RGB", (10000, 6000), (120, 60, 20)).save(tmp_path / "a.jpg")
+    assert read_photograph(tmp_path / "a.jpg").shape == (6000, 10000, 3)
+
+
+def test_a_photograph_is_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held a quarter turn to the left
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_photograph(tmp_path / "a.png"), np.rot90(RGB, -1))
+
+
+def test_masks_keep_their_codes(tmp_path):
+    codes = (RGB[..., 0] % 3).astype(np.uint8)
+    palette = Image.fromarray(codes)
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(codes).save(tmp_path / "grey.png")
+    Image.fromarray(np.repeat(codes[..., None], 3, 2)).save(tmp_path / "colour.png")
+    Image.fromarray(codes.astype(np.uint16)).save(tmp_path / "deep.png")
+    for name in ("palette", "grey", "colour", "deep"):
+        assert np.array_equal(read_mask(tmp_path / f"{name}.png"), codes), name
+    Image.fromarray(codes > 0).save(tmp_path / "bit.png")
+    assert np.array_equal(read_mask(tmp_path / "bit.png"), (codes > 0) * 255)
+
+
+KINDS = [("jpg", "JPEG", {}), ("jpg", "JPEG", {"progressive": True}), ("png", "PNG", {})]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "options"), KINDS)
+def test_a_truncated_file_never_gives_other_pixels(tmp_path, suffix, kind, options):
+    path, whole = tmp_path / f"a.{suffix}", encoded(kind, **options)
+    path.write_bytes(whole)
+    expected = read_photograph(path)
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        # A PNG that lacks only its closing marks holds every pixel.
+        if kind == "PNG" and len(whole) - length <= 20:
+            assert np.array_equal(read_photograph(path), expected)
+        else:
+            with pytest.raises(ImageError, match=f"a.{suffix}"):
+                read_photograph(path)
+            with pytest.raises(ImageError, match=f"a.{suffix}"):
+                read_mask(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\xff\xd8\xff"])
+def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ImageError, match=r"cannot be decoded.*a\.jpg"):
+        read_photograph(tmp_path / "a.jpg")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ImageError, match=r"no file at .*b\.jpg"):
+        read_photograph(tmp_path / "b.jpg")
+
+
+def test_the_pages_of_a_tiff_file(tmp_path):
+    pages = [np.full((6, 8), value, np.uint8) for value in (3, 90, 255)]
+    first, *rest = (Image.fromarray(page) for page in pages)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=rest)
+    assert count_pages(tmp_path / "a.tif") == 3
+    for number, page in enumerate(pages):
+        assert np.array_equal(read_mask(tmp_path / "a.tif", number), page)
+        assert np.array_equal(read_photograph(tmp_path / "a.tif", number)[..., 2], page)
+    with pytest.raises(ImageError, match=r"a\.tif"):
+        read_mask(tmp_path / "a.tif", 3)
+    with pytest.raises(ImageError, match=r"no file at .*b\.tif"):
+        count_pages(tmp_path / "b.tif")

@@ -1,0 +1,53 @@
+"""Rows and the table: what a prediction gives is a column by itself."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fundusseg.imaging.roi import Box
+from fundusseg.inference.output_files import _flat, failed, table
+from fundusseg.inference.photograph_list import Photograph
+from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.run_journal import Entry
+from fundusseg.measures.cup_disc import Measures
+
+
+def row(file, **others):
+    prediction = Prediction(
+        np.zeros((3, 3), np.uint8),
+        Measures(vertical_cdr=0.5, reason="no, cup"),
+        Box(0, 0, 1, 1),
+        "all of the picture",
+        vertical_cdr_low=float(np.float32(0.25)),
+        verdict="review",
+        reasons=("dark", "not sharp"),
+        seen=(np.zeros((2, 3, 3), np.float32),),
+    )
+    return {"file": file, "error": "", **others} | _flat(prediction)
+
+
+def read(content):
+    return pd.read_csv(io.BytesIO(content))
+
+
+def test_every_plain_field_of_a_prediction_is_a_column():
+    frame = read(table([row("a")]))
+    assert list(frame)[:5] == ["file", "error", "verdict", "reasons", "vertical_cdr"]
+    assert frame.reasons[0] == "dark; not sharp" and frame.vertical_cdr_low[0] == 0.25
+    assert frame.reason[0] == "no, cup" and not {"box", "top", "label_map", "seen", "outlines"} & set(frame)
+
+
+def test_failed_rows_change_no_column():
+    bad = failed(Photograph(Path("b")), ValueError("two\nlines"))
+    plain, mixed = read(table([row("a")])), read(table([bad, row("a", eye="OS")]))
+    assert mixed.error[0] == "two lines"
+    assert list(mixed) == [*list(plain)[:4], "eye", *list(plain)[4:]]
+    assert "vertical_cdr" in read(table([bad])) and "file,error,vertical_cdr" in table([]).decode()
+
+
+def test_undefined_is_empty(tmp_path):
+    entry = Entry.of(Photograph(tmp_path / "none.png", "none"), 0, row("a", other=float("nan")))
+    assert entry.row["other"] is None and entry.size == -1
+    assert ",0.5," in table([entry.row]).decode() and "nan" not in table([entry.row]).decode().lower()

@@ -1,0 +1,132 @@
+"""Which photographs a command line names, and what their results are called."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A tree of files; only their names matter here."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.jpg", "in/a.png", "in/deep/a.png", "in/.hidden.png", "in/notes.txt", "other/a.png", "été 1.tif"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    return tmp_path
+
+
+def found(*arguments, output="out", stdin=""):
+    return {p.path.as_posix(): p.name for p in find_photographs(arguments, Path(output), io.StringIO(stdin))}
+
+
+def test_a_folder_is_read_to_its_ground_in_order(place):
+    names = found("in")
+    assert names == {"in/a.png": "a", "in/b.jpg": "b", "in/deep/a.png": "deep/a"}
+    assert list(names) == sorted(names)
+
+
+def test_results_are_not_taken_for_photographs(place):
+    Path("in/out").mkdir()
+    Path("in/out/a_labels.png").touch()
+    assert set(found("in", output="in/out")) == {"in/a.png", "in/b.jpg", "in/deep/a.png"}
+
+
+def test_single_files_keep_the_order_of_the_command_line(place):
+    assert list(found("été 1.tif", "in/deep", "in/b.jpg").items()) == [
+        ("été 1.tif", "été 1"),
+        ("in/deep/a.png", "a"),
+        ("in/b.jpg", "b"),
+    ]
+
+
+def test_a_file_named_twice_is_done_once(place):
+    assert found("in/a.png", "in/../in/a.png", "in/a*") == {"in/a.png": "a"}
+
+
+def test_a_pattern(place):
+    assert found("*/a.png") == {"in/a.png": "in/a", "other/a.png": "other/a"}
+    assert found("in/**/a.png") == {"in/a.png": "a", "in/deep/a.png": "deep/a"}
+    assert found("in/*") == {"in/a.png": "a", "in/b.jpg": "b"}
+    with pytest.raises(ImageError, match=r"pattern none\*\.png"):
+        find_photographs(["none*.png"], Path("out"))
+
+
+def test_a_file_whose_name_looks_like_a_pattern(place):
+    Path("in/a[1].png").touch()
+    assert found("in/a[1].png") == {"in/a[1].png": "a[1]"}
+
+
+def test_standard_input_takes_what_is_not_there(place):
+    assert found("-", stdin="in/a.png\nabsent.jpg\r\n\nété 1.tif") == {
+        "in/a.png": "a",
+        "absent.jpg": "absent",
+        "été 1.tif": "été 1",
+    }
+
+
+LISTS = {
+    "a named column": ("eye;patient;path\nOS;1;in/a.png\n;2;in/b.jpg\n", ["OS", ""]),
+    "the first column": ("photo,eye\nin/a.png,OD\nin/b.jpg,L\n", ["OD", "L"]),
+    "no heading": ("in/a.png\nin/b.jpg\n", ["", ""]),
+    "Excel's mark, and quotes": ('\ufefffile,eye\n"in/a.png",R\n\n"in/b.jpg",\n', ["R", ""]),
+    "tabs": ("id\timage\n1\tin/a.png\n2\tin/b.jpg\n", ["", ""]),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_a_list(place, case):
+    text, eyes = LISTS[case]
+    Path("list.csv").write_text(text, encoding="utf-8")
+    listed = find_photographs(["list.csv"], Path("out"))
+    assert listed == [Photograph(Path("in/a.png"), "a", eyes[0]), Photograph(Path("in/b.jpg"), "b", eyes[1])]
+
+
+def test_a_list_that_was_moved_with_its_photographs(place, monkeypatch):
+    Path("in/list.csv").write_text("file\na.png\ndeep/a.png\nabsent.png\n")
+    assert found("in/list.csv") == {"in/a.png": "in/a", "in/deep/a.png": "in/deep/a", "absent.png": "absent"}
+
+
+def test_a_list_that_cannot_be_read(place):
+    Path("list.csv").write_bytes("file\nété.png\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"list\.csv.*UTF-8"):
+        find_photographs(["list.csv"], Path("out"))
+    Path("list.csv").write_text("\n")
+    with pytest.raises(ConfigurationError, match=r"empty list: list\.csv"):
+        find_photographs(["list.csv"], Path("out"))
+
+
+def test_names_that_fall_together_keep_their_endings(place):
+    Path("in/a.bmp").touch()
+    assert found("in") == {"in/a.bmp": "a.bmp", "in/a.png": "a.png", "in/b.jpg": "b", "in/deep/a.png": "deep/a"}
+
+
+def test_names_that_cannot_be_told_apart(place):
+    with pytest.raises(ImageError, match="two photographs of one name"):
+        find_photographs(["in", "other"], Path("out"))
+
+
+@pytest.mark.parametrize(("given", "side"), [("OD", "OD"), ("right", "OD"), (" l ", "OS"), ("", None)])
+def test_the_eye(given, side):
+    assert Photograph(Path("a.png"), eye=given).side() == side
+
+
+def test_an_eye_that_is_none():
+    with pytest.raises(ImageError, match=r"eye 'both' of a\.png"):
+        Photograph(Path("a.png"), eye="both").side()
+
+
+def test_shards_divide_the_list_and_stay_where_a_file_is_missing():
+    listed = [Photograph(Path(f"{n}.png"), f"{n}") for n in range(1000)]
+    shards = [shard_of(listed, index, 8) for index in range(1, 9)]
+    assert sorted(number for shard in shards for number, _ in shard) == list(range(1000))
+    assert all(listed[number] == photograph for shard in shards for number, photograph in shard)
+    assert all(90 < len(shard) < 160 for shard in shards)
+    fewer = [shard_of(listed[1:], index, 8) for index in range(1, 9)]
+    names = [[{p.name for _, p in shard} - {"0"} for shard in division] for division in (shards, fewer)]
+    assert names[0] == names[1]
+    # Known for good: machines of other versions must not divide otherwise.
+    assert [p.name for _, p in shard_of(listed[:20], 1, 4)] == ["2", "5", "6", "10", "17"]

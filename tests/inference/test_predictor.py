@@ -1,0 +1,118 @@
+"""From photograph to measures with a network of known answer: region r is where channel r is bright."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fundusseg.data.preparation import Preparation
+from fundusseg.datasets._phantom_ellipse import Ellipse
+from fundusseg.errors import ConfigurationError
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.models.checkpoint import Description
+
+DISC = Ellipse(x=210.0, y=160.0, a=70.0, b=90.0, angle=0.0)
+CUP = Ellipse(x=214.0, y=158.0, a=38.0, b=45.0, angle=0.0)
+
+
+class Painter(nn.Module):
+    """Reads its answer off the picture."""
+
+    def __init__(self, regions: int) -> None:
+        super().__init__()
+        self.regions = regions
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(tuple(image.shape))
+        return (image[:, : self.regions].float() - 127.5) / 10
+
+
+def photograph(height: int = 400, width: int = 430) -> np.ndarray:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = DISC.mask((height, width)) * np.uint8(255)
+    image[..., 1] = CUP.mask((height, width)) * np.uint8(255)
+    return image
+
+
+def predictor(regions: tuple[str, ...], **settings) -> Predictor:
+    preparation = Preparation(regions=regions, **{"image_size": 256, "roi": "picture", **settings})
+    thresholds = dict.fromkeys(regions, 0.5)
+    description = Description("0", {}, preparation, thresholds, {}, "", None)
+    return Predictor(Bundle((Segmenter(Painter(len(regions)), description),)))
+
+
+def sizes(mine: Predictor) -> list[tuple[int, ...]]:
+    return mine.bundle.segmenters[0].network.sizes
+
+
+@pytest.mark.parametrize("roi", ["picture", "disc"])
+def test_ratios_of_ellipses_come_out_through_the_whole_chain(roi):
+    found = predictor(("disc", "cup"), roi=roi)(photograph())
+    pixel = 430 / 256 if roi == "picture" else 2.4 * 180 / 256
+    assert found.label_map.shape == (400, 430)
+    assert found.measures.vertical_cdr == pytest.approx(CUP.half_height / DISC.half_height, abs=2 * pixel / 180)
+    assert found.measures.horizontal_cdr == pytest.approx(CUP.half_width / DISC.half_width, abs=2 * pixel / 140)
+    assert found.measures.area_cdr == pytest.approx(CUP.area / DISC.area, abs=0.03)
+    rows, columns = np.nonzero(found.label_map)
+    assert (rows.mean(), columns.mean()) == (pytest.approx(DISC.y, abs=0.7), pytest.approx(DISC.x, abs=0.7))
+
+
+def test_a_disc_network_looks_twice_and_the_second_time_closer():
+    mine = predictor(("disc", "cup"), roi="disc")
+    found = mine(photograph())
+    assert len(sizes(mine)) == 2
+    assert abs(found.box.height - 2.4 * 180) <= 6 and found.box.height == found.box.width
+
+
+def test_no_disc_is_said_and_looked_for_once():
+    mine = predictor(("disc", "cup"), roi="disc")
+    found = mine(np.full((90, 70, 3), (120, 60, 20), np.uint8))
+    assert math.isnan(found.measures.vertical_cdr) and found.measures.reason == "no disc found"
+    assert found.verdict == "reject" and found.reasons == ("no disc found",)
+    assert found.label_map.shape == (90, 70) and not found.label_map.any()
+    assert len(sizes(mine)) == 1
+
+
+def test_what_is_black_is_rejected_and_no_network_asked():
+    mine = predictor(("disc", "cup"), roi="disc")
+    found = mine(np.zeros((90, 70, 3), np.uint8))
+    assert found.verdict == "reject" and found.reasons == ("nothing is lit",)
+    assert math.isnan(found.measures.vertical_cdr) and not sizes(mine)
+
+
+def test_what_was_not_looked_for_is_never_measured():
+    disc = predictor(("disc",))(photograph()).measures
+    assert math.isnan(disc.vertical_cdr) and disc.reason == "no cup looked for" and disc.disc_height > 170
+    cup = predictor(("cup",))(photograph()).measures
+    assert math.isnan(cup.vertical_cdr) and cup.reason == "no disc looked for"
+
+
+def test_the_eye_is_told_by_a_disc_alone():
+    image = np.zeros((400, 1000, 3), np.uint8)
+    image[100:300, 700:800, 0] = 255
+    assert predictor(("disc",))(image).eye == "OD"
+    assert predictor(("sclera",))(image).eye is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"views": 0}, "0 views"),
+        ({"views": 5}, "5 views"),
+        ({"millimetres_per_pixel": -1.0}, "scale of -1.0"),
+        ({"millimetres_per_pixel": math.nan}, "scale of nan"),
+    ],
+)
+def test_a_setting_out_of_range_is_said_before_any_photograph(settings, words):
+    with pytest.raises(ConfigurationError, match=words):
+        Predictor(predictor(("disc",)).bundle, **settings)
+
+
+def test_an_unknown_device_is_said():
+    with pytest.raises(ConfigurationError, match="device 'abacus'"):
+        Segmenter(nn.Identity(), predictor(("disc",)).description, device="abacus")

@@ -1,0 +1,98 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pingouin
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fundusseg.measures.concordance import concordance
+
+ratios = st.lists(st.tuples(*[st.floats(0, 1).map(lambda x: round(x, 3))] * 2), min_size=2, max_size=30)
+
+
+def icc_by_pingouin(found, true):
+    table = pd.DataFrame(
+        {
+            "picture": np.tile(np.arange(len(found)), 2),
+            "rater": np.repeat(["found", "true"], len(found)),
+            "ratio": np.concatenate([found, true]),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its F test, where there is no error
+        icc = pingouin.intraclass_corr(table, "picture", "rater", "ratio").set_index("Type")["ICC"]
+    return icc["ICC(A,1)"]
+
+
+def columns(count, generator):
+    true = generator.uniform(0.2, 0.9, count)
+    return true * generator.uniform(0.6, 1.2) + generator.normal(generator.normal(0, 0.1), 0.1, count), true
+
+
+def test_icc_is_pingouins():
+    generator = np.random.default_rng(0)
+    for _ in range(100):
+        found, true = columns(int(generator.integers(5, 60)), generator)
+        assert concordance(found, true).icc == pytest.approx(icc_by_pingouin(found, true), abs=1e-6)
+
+
+def test_icc_by_hand():
+    # Shrout and Fleiss 1979, table 2, judges 1 and 2. Means 46/6 and 15/6, of the pictures 5.5 3.5 6 4 7.5 4; the mean
+    # squares are 281/60, 961/12 and 41/60.
+    one, other = np.array([9, 6, 8, 7, 10, 6]), np.array([2, 1, 4, 1, 5, 2])
+    rows, judges, error = 281 / 60, 961 / 12, 41 / 60
+    expected = (rows - error) / (rows + error + 2 * (judges - error) / 6)
+    assert expected == pytest.approx(24 / 191)
+    assert concordance(one, other).icc == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_rest_is_scipys_and_numpys_on_a_thousand_columns():
+    generator = np.random.default_rng(1)
+    for _ in range(1000):
+        found, true = columns(int(generator.integers(3, 60)), generator)
+        got, difference = concordance(found, true), found - true
+        assert got.pearson == pytest.approx(stats.pearsonr(found, true).statistic, abs=1e-6)
+        assert (got.n, got.bias) == (len(found), pytest.approx(np.mean(found) - np.mean(true), abs=1e-9))
+        assert got.mae == pytest.approx(np.mean(np.abs(difference)), abs=1e-9)
+        assert got.sd == pytest.approx(stats.tstd(difference), abs=1e-9)
+        assert (got.low, got.high) == pytest.approx(
+            (difference.mean() - 1.96 * stats.tstd(difference), difference.mean() + 1.96 * stats.tstd(difference))
+        )
+
+
+def test_pairs_with_a_gap_are_left_out():
+    found, true = [0.4, np.nan, 0.6, 0.5, 0.8], [0.5, 0.5, np.nan, 0.6, 0.7]
+    assert concordance(found, true) == concordance([0.4, 0.5, 0.8], [0.5, 0.6, 0.7])
+    assert concordance(found, true).n == 3
+
+
+def test_what_is_undefined():
+    nothing = concordance([np.nan, 1.0], [1.0, np.nan])
+    assert nothing.n == 0 and np.isnan([nothing.mae, nothing.bias, nothing.icc, nothing.pearson]).all()
+    single = concordance([0.5], [0.75])
+    assert (single.n, single.mae, single.bias) == (1, 0.25, -0.25)
+    assert np.isnan([single.sd, single.low, single.icc, single.pearson]).all()
+    constant = concordance([0.5, 0.5, 0.5], [0.4, 0.6, 0.8])
+    assert np.isnan(constant.pearson) and constant.icc == pytest.approx(0)
+    assert np.isnan(concordance([0.5, 0.5], [0.5, 0.5]).icc)
+
+
+def test_a_bias_lowers_the_icc_and_not_pearsons_correlation():
+    true = np.linspace(0.2, 0.8, 20)
+    got = concordance(true + 0.2, true)
+    assert got.pearson == pytest.approx(1) and got.icc < 0.7 and got.sd == pytest.approx(0)
+    assert concordance(true, true).icc == pytest.approx(1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ratios)
+def test_bounds(pairs):
+    found, true = np.array(pairs).T
+    got, back = concordance(found, true), concordance(true, found)
+    assert abs(got.bias) <= got.mae + 1e-12 and got.low <= got.bias <= got.high
+    assert (got.icc, got.bias) == pytest.approx((back.icc, -back.bias), nan_ok=True, abs=1e-9)
+    assert np.isnan(got.icc) or got.icc <= 1 + 1e-9
+    assert np.isnan(got.pearson) or abs(got.pearson) <= 1 + 1e-9

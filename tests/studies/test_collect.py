@@ -1,0 +1,43 @@
+"""Evaluations' tables gathered, and what is missing told."""
+
+import pandas as pd
+import pytest
+
+from fundusseg.reports.files import write_csv
+from fundusseg.studies.collect import gaps, harvest
+from fundusseg.studies.cross_table import RATIO_ERROR
+from fundusseg.studies.trainings import Training
+
+NETWORKS = [Training("all", ("2024", "b"), 0, 1), Training("b", ("b",), 0, 1)]
+
+
+def row(source="b", name="1", **more):
+    numbers = {"disc_dice": 0.9, "vertical_cdr": 0.4, "vertical_cdr_true": 0.6}
+    texts = {"protocol": "clean", "method": "model", "labelled": "disc cup", "error": ""}
+    return {**texts, "source": source, "name": name, "patient": name, **numbers, **more}
+
+
+def write(runs, network, *rows):
+    write_csv(rows, runs / network.key / "evaluation" / "images.csv")
+
+
+def test_names_stay_as_they_are(tmp_path):
+    write(tmp_path, NETWORKS[0], row("2024", "NA"), row("2024", "007"), row("b", "null"), row(method="expert1"))
+    found = harvest(tmp_path, NETWORKS)
+    places = list(zip(found["source"], found["name"], found["patient"], strict=True))
+    assert places == [("2024", "NA", "NA"), ("2024", "007", "007"), ("b", "null", "null")]
+    assert found["trained"].all() and set(found["training"]) == {"all"}
+    assert found[RATIO_ERROR].tolist() == pytest.approx([0.2] * 3)
+
+
+def test_what_is_missing_is_told(tmp_path):
+    assert gaps(harvest(tmp_path, NETWORKS), NETWORKS)[0].startswith("Incomplete: 2 of 2 networks")
+    broken = row(name="x", labelled="", error="cut short", **dict.fromkeys(("disc_dice", "vertical_cdr")))
+    write(tmp_path, NETWORKS[0], row(), broken, {**broken, "protocol": "seed"})
+    absent, unscored = gaps(harvest(tmp_path, NETWORKS), NETWORKS)
+    assert absent.startswith("Incomplete: 1 of 2 networks are not scored (b-fold0-seed1)")
+    assert unscored == "b/x is in no figure of 1 networks, as it was not scored: cut short"
+    for network in NETWORKS:
+        write(tmp_path, network, row())
+    assert gaps(harvest(tmp_path, NETWORKS), NETWORKS) == []
+    assert gaps(pd.DataFrame(), []) == []

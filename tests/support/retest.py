@@ -1,0 +1,22 @@
+"""Test a checkpoint again, as `fit` tested it."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.datasets import Phantom
+from fundusseg.reports.files import write_json
+from fundusseg.training.task import SegmentationTask
+
+
+def retest(best: str | Path, folder: Path) -> list[dict]:
+    """The scores of a checkpoint that `tests.commands.test_cli.TINY` made, as they come out of a JSON file."""
+    data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(folder))
+    task = SegmentationTask.from_checkpoint(best, data.sources)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    Trainer(accelerator="cpu", **quiet).test(task, datamodule=data, verbose=False)
+    write_json([asdict(score) for score in task.results["test"]], folder / "again.json")
+    return json.loads((folder / "again.json").read_text())

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.preparation import Preparation
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError
+from fundusseg.models import UNet, checkpoint
+from fundusseg.training.schedules import Cosine, OneCycle, Plateau
+from fundusseg.training.scores import ALL
+from fundusseg.training.task import SegmentationTask
+
+
+@pytest.fixture
+def data(tmp_path) -> FundusDataModule:
+    datasets = [Phantom(count=24, size=96), Phantom(count=8, size=96, seed=1, name="disc_only", regions=("disc",))]
+    return FundusDataModule(datasets, image_size=32, batch_size=8, cache_dir=str(tmp_path))
+
+
+def task(data: FundusDataModule, **options) -> SegmentationTask:
+    torch.manual_seed(0)
+    network = UNet(start_channels=4, depth=2)
+    return SegmentationTask(network, preparation=data.preparation, sources=data.sources, **options)
+
+
+def trainer(tmp_path, **options) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        **options,
+    )
+
+
+def test_learns_scores_and_saves(data, tmp_path):
+    mine = task(data)
+    run = trainer(tmp_path)
+    run.fit(mine, datamodule=data)
+    run.save_checkpoint(tmp_path / "mine.ckpt")
+    run.test(mine, datamodule=data, verbose=False)
+    found, _ = checkpoint.load(tmp_path / "mine.ckpt")
+    assert found.preparation == data.preparation and found.split == data.split
+    assert found.thresholds == {"disc": 0.5, "cup": 0.5} and found.sources == data.sources
+    again = SegmentationTask.from_checkpoint(tmp_path / "mine.ckpt", data.sources)
+    trainer(tmp_path).test(again, datamodule=data, verbose=False)
+    assert again.results["test"] == mine.results["test"]
+    assert {s.n + s.undefined for s in again.results["test"] if (s.source, s.region) == (ALL, "disc")} == {
+        len(data.split.test)
+    }
+
+
+def test_logged_names(data, tmp_path):
+    run = trainer(tmp_path)
+    run.fit(task(data), datamodule=data)
+    logged = set(run.logged_metrics)
+    assert {"train/loss", "val/loss", "val/dice", "val/disc_dice", "val/vcdr_error"} <= logged
+    assert {"val_phantom/cup_iou", "val_disc_only/disc_dice"} <= logged
+    assert not any(name.startswith("val_disc_only/cup") for name in logged)
+
+
+def test_unlabelled_cup_moves_nothing_that_only_the_cup_uses(data):
+    mine = task(data)
+    data.prepare_data()
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+    batch["valid"] = torch.tensor([[True, False]]).expand(8, 2)
+    mine._score(batch, "train")["loss"].backward()
+    head = next(m for m in reversed(list(mine.model.modules())) if isinstance(m, torch.nn.Conv2d))
+    assert head.weight.grad[0].abs().sum() > 0
+    assert head.weight.grad[1].abs().sum() == 0
+
+
+def test_padding_changes_no_score(data, tmp_path):
+    results = []
+    for size in (5, 8):
+        data.batch_size = size
+        mine = task(data)
+        trainer(tmp_path).test(mine, datamodule=data, verbose=False)
+        results.append({(s.source, s.region, s.metric): (round(s.value, 5), s.n) for s in mine.results["test"]})
+    assert results[0] == results[1]
+
+
+def test_two_runs_give_the_same_weights(data, tmp_path):
+    states = []
+    for _ in range(2):
+        mine = task(data)
+        trainer(tmp_path).fit(mine, datamodule=data)
+        states.append(mine.model.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("schedule", [None, OneCycle(), Cosine(), Plateau()])
+def test_every_schedule_trains(data, tmp_path, schedule):
+    mine = task(data, schedule=schedule)
+    run = trainer(tmp_path)
+    run.fit(mine, datamodule=data)
+    rate = run.optimizers[0].param_groups[0]["lr"]
+    assert rate == pytest.approx(2e-3) if isinstance(schedule, Plateau | None) else rate < 1e-3
+
+
+def test_network_that_does_not_fit_the_data():
+    with pytest.raises(ConfigurationError, match="network of 1 output channels for the regions disc, cup"):
+        SegmentationTask(UNet(out_channels=1))
+    with pytest.raises(ConfigurationError, match="96"):
+        SegmentationTask(UNet(depth=4), preparation=Preparation(image_size=90))

@@ -1,0 +1,401 @@
+"""XLA, run for real on the host's virtual devices, which compile and run the programs that a TPU would.
+
+Each run on them is a process of its own: how many there are is settled before the first of them is used.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.utils.data import DistributedSampler
+
+from fundusseg import evaluate, fit, predict
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.sampling import SourceSampler
+from fundusseg.data.torch_datasets import Batch
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError
+from fundusseg.imaging.image_files import write_png
+from fundusseg.training.cli import _listed, hardware
+from fundusseg.xla import backend, compile_monitor
+from fundusseg.xla.compile_monitor import CompileMonitor
+from tests.support.virtual import on_devices
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+DATA = [
+    "--data.image_size=32",
+    "--data.batch_size=8",
+    "--data.train_augmentation=fundusseg.data.Augmentation",
+    "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 60, size: 96}}]",
+]
+STEPS = 5  # in an epoch
+UNET = ["--model.model=fundusseg.models.UNet", "--model.model.start_channels=4", "--model.model.depth=2"]
+MOBILE = ["--model.model=fundusseg.models.MobileUNet", "--model.model.width=0.1"]
+SMP = [
+    "--model.model=fundusseg.models.SMPModel",
+    "--model.model.encoder=tu-test_resnet",
+    "--model.model.init_args.options={encoder_depth: 3, decoder_channels: [8, 4, 4]}",
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Where runs lie and samples are kept; all take the same."""
+    return tmp_path_factory.mktemp("xla")
+
+
+def start(place: Path, *command: str, devices: int = 8, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Start Python on virtual devices."""
+    place.mkdir(exist_ok=True)
+    environment = {
+        **{key: value for key, value in os.environ.items() if key not in ("XLA_USE_SPMD", "PJRT_DEVICE")},
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PJRT_DEVICE": "CPU",
+        "CPU_NUM_DEVICES": str(devices),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles these small programs several times sooner
+        **variables,
+    }
+    run = [sys.executable, *command]
+    return subprocess.run(run, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+
+def fit_command(place: Path, *arguments: str, accelerator: str = "tpu") -> list[str]:
+    common = [f"--data.cache_dir={place}/cache", "--trainer.enable_progress_bar=false", "--trainer.max_epochs=3"]
+    return [*DATA, *common, f"--accelerator={accelerator}", *arguments]
+
+
+def trained(place: Path, name: str, *arguments: str, devices: int = 8) -> dict:
+    """Train in a process of its own; what `tests.support.xla_parts.Recorder` wrote, and what was said."""
+    run = start(place / name, "-m", "fundusseg.fit", *fit_command(place, *arguments, *recorder("tpu")), devices=devices)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return {**json.loads((place / name / "tpu.json").read_text()), "said": run.stdout, "warned": run.stderr}
+
+
+def trained_on_cpu(place: Path, name: str, *arguments: str) -> dict:
+    """Train in this process, which has no XLA device."""
+    (place / name).mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place / name)
+        assert fit.main(fit_command(place, *arguments, *recorder("cpu"), accelerator="cpu")) == 0
+    return json.loads((place / name / "cpu.json").read_text())
+
+
+def recorder(accelerator: str) -> list[str]:
+    return ["--trainer.callbacks+=tests.support.xla_parts.Recorder", f"--trainer.callbacks.path={accelerator}.json"]
+
+
+def losses(record: dict) -> np.ndarray:
+    return np.array([[epoch["train/loss"], epoch["val/loss"]] for epoch in record["epochs"]])
+
+
+def counted(record: dict, name: str) -> list[int]:
+    return [int(epoch.get(name, 0)) for epoch in record["counted"]]
+
+
+@pytest.fixture(scope="module")
+def eight(place) -> dict:
+    """A U-Net trained on eight devices."""
+    return trained(place, "eight", *UNET)
+
+
+@pytest.fixture
+def best(place, eight) -> str:
+    return str(place / "eight" / "runs" / "version_0" / "checkpoints" / "best.ckpt")
+
+
+def assert_clean(record: dict) -> None:
+    """First step, step, evaluation step, reading of the scores: each compiled once; nothing left the device."""
+    first, *later = counted(record, "compiled")
+    assert first <= 4 and later == [0, 0]
+    assert not {name for epoch in record["counted"] for name in epoch if name.startswith("aten::")}
+    assert [read for read, _ in record["steps"]] == [0, 0, 0], record["steps"]  # a step reads nothing
+    assert "graphs compiled" not in record["warned"], "no complaint"
+    assert "operators computed on the host: none" in record["said"]
+
+
+@on_devices
+def test_unet_compiles_each_program_once_and_stays_on_the_device(eight):
+    assert_clean(eight)
+    per_step = np.diff(counted(eight, "bytes_to_device"))[-1]
+    assert per_step == 0, "what goes to the devices does not grow"
+
+
+@on_devices
+def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(place):
+    mobile = trained(place, "mobile", *MOBILE, "--data.device_resident=true", devices=2)
+    assert_clean(mobile)
+    # 8 draws of 4 numbers of 8 bytes in each step; beyond them, rates and emptied metrics, less than one picture.
+    assert all(0 <= sent - STEPS * 8 * 4 * 8 < 5 * 32 * 32 for _, sent in mobile["steps"][1:]), mobile["steps"]
+
+
+@on_devices
+def test_eight_devices_one_device_and_the_cpu_train_alike(place, eight):
+    one, cpu = trained(place, "one", *UNET, devices=1), trained_on_cpu(place, "cpu", *UNET)
+    assert cpu["counted"] is None
+    assert losses(eight).shape == (3, 2)
+    np.testing.assert_allclose(losses(eight), losses(one), atol=1e-4)
+    np.testing.assert_allclose(losses(eight), losses(cpu), atol=1e-3)
+    assert losses(eight)[-1, 0] < losses(eight)[0, 0] - 0.05, "it learns"
+
+
+@on_devices
+def test_a_strict_watch_names_the_one_operator_that_smp_leaves_to_the_host(place):
+    strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
+    run = start(place / "smp", "-m", "fundusseg.fit", *fit_command(place, *SMP, *strict), devices=2)
+    assert run.returncode == 2
+    assert set(re.findall(r"aten::\w+", run.stderr)) == {"aten::upsample_nearest2d_backward"}
+    assert "fundusseg: error: got aten::upsample_nearest2d_backward computed on the host" in run.stderr
+
+
+@on_devices
+def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eight):
+    half = trained(place, "half", *UNET, "--trainer.precision=bf16-true", devices=2)
+    assert_clean(half)
+    types = half["types"]
+    assert types["model.encoder.blocks.0.layers.0.weight"] == "torch.bfloat16"
+    network = {name: kind for name, kind in types.items() if name.startswith("model.") and kind != "torch.int64"}
+    normal = re.compile(r"mean|std|running|layers\.[25]\.")  # layers 2 and 5 of a block are its batch norms
+    assert {name for name, kind in network.items() if kind == "torch.float32"} == set(filter(normal.search, network))
+    assert types["thresholds"] == "torch.float32" and half["metric_types"] == ["torch.float32"]
+    np.testing.assert_allclose(losses(half), losses(eight), atol=0.02)
+    assert not np.array_equal(losses(half), losses(eight))
+
+
+@pytest.fixture
+def no_xla(monkeypatch):
+    """A machine where torch_xla is not installed."""
+    monkeypatch.setitem(sys.modules, "torch_xla", None)
+
+
+PREDICT = """
+import sys
+from fundusseg import predict
+from fundusseg.training.cli import _listed, hardware
+assert hardware("auto", "auto", 10)["accelerator"] == "auto" and "torch_xla" not in sys.modules, "taken unasked"
+sys.exit(predict.main(sys.argv[1:]))
+"""
+
+
+@on_devices
+def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best, tmp_path, no_xla, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for sample in Phantom(count=2, size=96):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_png(tmp_path / "in" / f"{sample.record.name}.png", sample.image)
+    content = torch.load(best, weights_only=True)
+    state = content["optimizer_states"][0]
+    assert {tensor.device.type for entry in state["state"].values() for tensor in entry.values()} == {"cpu"}
+    assert all(type(group["lr"]) is float and group["capturable"] is False for group in state["param_groups"])
+    assert evaluate.main(["--checkpoint", best, "--output=cpu"]) == 0
+    assert predict.main(["--checkpoint", best, "in", "--output=cpu"]) == 0
+    evaluated = ["-m", "fundusseg.evaluate", "--checkpoint", best, "--device=tpu", "--output=tpu"]
+    predicted = ["-c", PREDICT, "--checkpoint", best, "in", "--device=tpu", "--output=tpu"]
+    for command in (evaluated, predicted):
+        run = start(tmp_path, *command)
+        assert run.returncode == 0, run.stderr[-3000:]
+    ours, theirs = (pd.read_csv(tmp_path / where / "images.csv") for where in ("tpu", "cpu"))
+    pd.testing.assert_frame_equal(ours, theirs, atol=1e-4)
+    assert (tmp_path / "tpu" / "measures.csv").read_text() == (tmp_path / "cpu" / "measures.csv").read_text()
+
+
+@on_devices
+def test_a_run_goes_on_from_a_checkpoint_on_either_device(place, best):
+    more = ["--trainer.max_epochs=5", "--model.schedule=null", f"--resume={best.replace('best', 'last')}"]
+    here = trained(place, "eight", *UNET, *more)
+    assert counted(here, "compiled")[0] <= 3 and counted(here, "compiled")[1:] == [0]
+    there = trained_on_cpu(place, "eight", *UNET, *more)
+    assert len(here["epochs"]) == 2
+    np.testing.assert_allclose(losses(here), losses(there), atol=1e-3)
+
+
+SENTENCES = """
+import json, sys
+from fundusseg import fit
+from fundusseg.errors import FundusSegError
+said = []
+for arguments in json.loads(sys.argv[1]):
+    try:
+        fit.main(arguments)
+    except FundusSegError as error:
+        said.append([type(error).__name__, str(error)])
+print(json.dumps(said))
+"""
+
+
+@on_devices
+def test_what_does_not_suit_the_devices_ends_in_one_sentence(place):
+    growing = ["--model.model=tests.support.xla_parts.Growing", "--trainer.max_epochs=1", "--data.batch_size=8"]
+    strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
+    wrong = [
+        ["--devices=3"],
+        ["--data.batch_size=10"],
+        ["--data.batch_size=4"],
+        ["--trainer.precision=bf16-mixed"],
+        ["--data.train_augmentation=tests.support.xla_parts.Spoilt", "--data.batch_size=8"],
+        [*growing, *strict, "--data.samples_per_epoch=80"],
+    ]
+    commands = [fit_command(place, *UNET, *arguments) for arguments in wrong]
+    run = start(place / "wrong", "-c", SENTENCES, json.dumps(commands))
+    assert run.returncode == 0, run.stderr[-3000:]
+    said = json.loads(run.stdout.splitlines()[-1])
+    kinds = ["ConfigurationError"] * 4 + ["ImageError", "RecompilationError"]
+    assert [kind for kind, _ in said] == kinds
+    for (_, sentence), words in zip(
+        said,
+        (
+            ["devices 3 where 8 are visible", "CPU_NUM_DEVICES", "TPU_VISIBLE_CHIPS"],
+            ["a batch of 10 for 8 devices", "8 or 16"],
+            ["a batch of 4 for 8 devices", "set batch_size to 8"],
+            ["bf16-mixed", "bf16-true"],
+            ["went bad"],
+            ["graphs compiled in 10 steps", "a shape changes"],
+        ),
+        strict=True,
+    ):
+        assert all(word in sentence for word in words) and "\n" not in sentence, sentence
+
+
+@on_devices
+def test_without_a_tpu_the_sentence_says_what_to_install_and_how_to_try(place):
+    code = "import os; os.environ.pop('PJRT_DEVICE'); from fundusseg import fit; from fundusseg.cli import run; "
+    run = start(place / "none", "-c", f"{code}run(fit.main)", "--accelerator=tpu")
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert re.search(r"libtpu is not installed|this machine has no TPU", run.stderr)
+    assert "pip install 'fundusseg[tpu]'" in run.stderr and "PJRT_DEVICE=CPU CPU_NUM_DEVICES=8" in run.stderr
+
+
+def test_without_torch_xla_the_sentence_says_what_to_install(no_xla, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = "torch_xla is not installed.*pip install 'fundusseg.tpu.'.*PJRT_DEVICE=CPU CPU_NUM_DEVICES=8"
+    for strategy in ("auto", "xla"):
+        arguments = fit_command(tmp_path, *UNET, f"--trainer.strategy={strategy}")
+        with pytest.raises(ConfigurationError, match=said):
+            fit.main(arguments)
+    with pytest.raises(ConfigurationError, match=said):
+        backend.device()
+    assert not backend.has_tpu() and not backend.XLAAccelerator.is_available()
+
+
+def test_no_xla_device_is_taken_unasked(monkeypatch):
+    monkeypatch.setattr(backend, "find_spec", lambda name: name)  # libtpu is installed
+    monkeypatch.setattr(backend, "_REQUESTED", "CPU")
+    assert hardware("auto", "auto", 10)["accelerator"] == "auto"
+
+
+def test_the_watch_needs_no_xla_elsewhere(no_xla):
+    monitor, task = CompileMonitor(strict=True), LightningModule()
+    for hook in (monitor.on_fit_start, monitor.on_train_epoch_end, monitor.on_fit_end):
+        hook(SimpleNamespace(is_global_zero=True), task)
+    assert monitor.epochs == []
+
+
+def test_each_process_reads_its_share_of_the_same_batches():
+    def batches(count, size, sampler):
+        """The global batches that ``count`` processes read together, each as a set."""
+        shares = [list(sampler(count, number)) for number in range(count)]
+        assert len({len(share) for share in shares}) == 1, "nobody waits for another"
+        own = size // count
+        return [
+            {draw for share in shares for draw in share[start : start + own]}
+            for start in range(0, len(shares[0]) // own * own, own)
+        ]
+
+    def drawn(count, number):
+        sampler = SourceSampler([0] * 30 + [1] * 17, [1.0, 1.0], seed=3, replicas=count, rank=number)
+        sampler.set_epoch(2)
+        return sampler
+
+    def in_order(count, number):
+        return DistributedSampler(range(48), count, number, shuffle=False)
+
+    for sampler in (drawn, in_order):
+        whole = list(sampler(1, 0))
+        alone = batches(1, 8, sampler)
+        assert alone == [set(whole[start : start + 8]) for start in range(0, len(whole) // 8 * 8, 8)]
+        assert batches(2, 8, sampler) == batches(4, 8, sampler) == batches(8, 8, sampler) == alone
+
+
+def test_loaders_of_several_hosts_divide_the_global_batch(tmp_path):
+    data = FundusDataModule([Phantom(count=24, size=64)], image_size=32, batch_size=8, cache_dir=str(tmp_path))
+    data.prepare_data()
+    data.setup()
+    whole = [[*batch["index"].tolist()] for batch in data.train_dataloader()]
+
+    class Trainer:
+        world_size = 1
+
+        class strategy:
+            root_device, share = torch.device("cpu"), (0, 2)
+
+    found = []
+    for number in range(2):
+        data.trainer = Trainer
+        Trainer.strategy.share = (number, 2)
+        found.append([batch["index"].tolist() for batch in data.train_dataloader()])
+        assert len(data.val_dataloader()) == 1 and data.val_dataloader().batch_size == 4
+    assert [[*one, *two] for one, two in zip(*found, strict=True)] == [b[::2] + b[1::2] for b in whole]
+
+
+def test_batch_and_precision_are_checked():
+    assert backend._RANKS.keys() >= Batch.__annotations__.keys(), "each of a batch's tensors is divided"
+    backend._check_batch(16, 8)
+    assert backend.XLAPrecision(None).precision == backend.XLAPrecision(32).precision == "32-true"
+    for precision in ("16-mixed", "bf16-mixed", "16-true", "64-true", 16):
+        with pytest.raises(ConfigurationError, match=f"{precision}.*bf16-true"):
+            backend.XLAPrecision(precision)
+
+
+def test_rounding_twice_is_rounding_once():
+    task = nn.Module()
+    task.model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
+    plugin = backend.XLAPrecision("bf16-true")
+    plugin.convert_module(plugin.convert_module(task))
+    assert len(task.model[1]._forward_hooks) == len(task.model[1]._forward_pre_hooks) == 1
+    assert task.model(torch.zeros(1, 3, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    assert task.model[1].running_mean.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("epoch", "steps", "settled", "words"),
+    [
+        ({"compiled": 4}, 4, False, []),
+        ({"compiled": 1}, 4, False, []),
+        ({"compiled": 1}, 4, True, ["1 graphs compiled"]),
+        ({"compiled": 20}, 20, False, ["20 graphs compiled in 20 steps", "shape"]),
+        ({"aten::grid_sampler_2d": 3, "aten::sort": 0}, 4, False, ["aten::grid_sampler_2d", "3 times"]),
+        ({"aten::_local_scalar_dense": 3}, 20, True, []),
+        ({"aten::_local_scalar_dense": 20}, 20, False, ["20 waits"]),
+    ],
+)
+def test_what_the_watch_complains_of(epoch, steps, settled, words):
+    faults = " ".join(compile_monitor._faults(Counter(epoch), steps, settled))
+    assert bool(faults) == bool(words) and all(word in faults for word in words)
+
+
+def test_the_summary_adds_up():
+    monitor = CompileMonitor()
+    monitor.epochs = [
+        Counter({"compiled": 3, "seconds": 2.5, "to_device": 4, "bytes_to_device": 2**20, "aten::sort": 2}),
+        Counter({"aten::_local_scalar_dense": 7, "to_device": 1, "bytes_to_device": 2**19, "aten::sort": 2}),
+    ]
+    said = monitor.summary()
+    assert "graphs compiled 3 0, in 2.5 s; waits for a number 0 7" in said
+    assert "aten::sort 4 times" in said and "_local" not in said and "5 to the devices (1.5 MiB)" in said
+
+
+def test_entry_points_share_the_device_argument():
+    assert evaluate.parser().parse_args(["--checkpoint=a", "--device=tpu"]).device == "tpu"
+    assert predict.parser().parse_args(["--checkpoint=a", "b", "--device=tpu"]).device == "tpu"
+    assert [_listed(plugins) for plugins in (None, "one", ["one", "two"])] == [[], ["one"], ["one", "two"]]
