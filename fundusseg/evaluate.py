@@ -23,7 +23,7 @@ from typing import Any, Literal
 from fundusseg import __version__
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
-from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
@@ -73,9 +73,9 @@ def main(arguments: list[str]) -> int:
     own = methods[MODEL].description
     settings = scored_data(command, arguments, first.config, own.configuration)
     datasets = [dataset.under(settings.data.root) for dataset in settings.data.datasets or [Phantom()]]
-    exposure = Exposure([segmenter.description.split for one in methods.values() for segmenter in _networks(one)])
+    seen = SeenPatients([segmenter.description.split for one in methods.values() for segmenter in _networks(one)])
     given = Split.load(settings.data.split) if settings.data.split else None
-    subjects = choose(datasets, exposure, None if first.config else own.split, given, first.allow_seen)
+    subjects = choose(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
     output = _folder(Path(first.output or Path(first.checkpoint).parent / folder))
     worst, protocols = Worst(), named(first.protocols)

@@ -1,4 +1,4 @@
-"""What networks have seen in training, so that no score passes a known picture off as new."""
+"""What networks have seen in training: data leakage into a held-out score is refused, or marked."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -18,7 +18,7 @@ MARKS: dict[Seen, str] = {
 """In the words of the tables."""
 
 
-class Exposure:
+class SeenPatients:
     """All that networks were trained on, and their checkpoints chosen on.
 
     Args:
@@ -37,7 +37,7 @@ class Exposure:
         self.patients = {split.patients.get(key, key) for split, key in used}
         self._kept_apart = {split.patients.get(key, key) for split, key in used if split.by == "patient"}
 
-    def of(self, record: Record, digest: str) -> Seen:
+    def mark(self, record: Record, digest: str) -> Seen:
         """What of a picture is known already.
 
         Args:

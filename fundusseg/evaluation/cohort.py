@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.data.store import digest
 from fundusseg.datasets.base import FundusDataset
@@ -15,7 +15,7 @@ from fundusseg.sample import Record
 
 def choose(
     datasets: Sequence[FundusDataset],
-    exposure: Exposure,
+    seen: SeenPatients,
     own: Split | None = None,
     given: Split | None = None,
     allow_seen: bool = False,
@@ -24,7 +24,7 @@ def choose(
 
     Args:
         datasets: Where the pictures are.
-        exposure: Of all networks that take part.
+        seen: What all networks that take part were trained and chosen on.
         own: The checkpoint's split, where its own datasets are scored: what it was trained or chosen on is left out
             silently, as that is no mistake.
         given: A split whose test subset is scored, of the sources that are there.
@@ -40,7 +40,7 @@ def choose(
             sources give the same photograph.
     """
     _check_sources(datasets)
-    if not exposure.complete and not allow_seen:
+    if not seen.complete and not allow_seen:
         raise CheckpointError(
             "a network that does not say whom it was trained on",
             "checkpoints that `fit` wrote with a split",
@@ -56,7 +56,7 @@ def choose(
         wanted &= set(own.test)
     chosen = [(dataset, record) for dataset, record in everything if record.key in wanted]
     if not allow_seen:
-        known = {record.key for _, record in chosen if exposure.forbids(record, digests[record.key])}
+        known = {record.key for _, record in chosen if seen.forbids(record, digests[record.key])}
         if known and (own is None or given is not None):
             raise _known_error(known, len(chosen))
         chosen = [(dataset, record) for dataset, record in chosen if record.key not in known]
@@ -67,7 +67,7 @@ def choose(
             "give other data with --config, or train with a larger --data.test_share",
         )
     _refuse_twice([record for _, record in chosen])
-    return [Subject(dataset, record, exposure.of(record, digests[record.key])) for dataset, record in chosen]
+    return [Subject(dataset, record, seen.mark(record, digests[record.key])) for dataset, record in chosen]
 
 
 def _known_error(known: Collection[str], count: int) -> DatasetError:

@@ -52,7 +52,7 @@ NOTES = (
 )
 
 SIGNS: dict[Seen, str] = {"no": "", "source": " *", "patient": " **", "unknown": " ?"}
-"""`exposure.MARKS` in a terminal's narrow columns, explained below the table."""
+"""`seen_patients.MARKS` in a terminal's narrow columns, explained below the table."""
 
 _DASH = "\N{EN DASH}"
 

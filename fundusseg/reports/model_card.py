@@ -51,7 +51,7 @@ def card(
         title: The checkpoint's or bundle's name.
         networks: What each network says of itself, by its part: "segmenter", "localiser", ...
         scores: Cells of a table of results, each as a dictionary: source, region, metric, value, n, undefined; and
-            protocol, method, low and high (of a 95% interval) and seen (of `exposure.MARKS`), where they are known.
+            protocol, method, low and high (of a 95% interval) and seen (of `MARKS`), where they are known.
         protocols: One sentence for each way in which they were scored.
         remarks: Sentences that belong below the scores: what is not known, and how it can be.
 

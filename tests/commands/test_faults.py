@@ -17,7 +17,7 @@ from fundusseg import fit
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.preparation import Preparation
-from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.data.static_variants import Variants
 from fundusseg.datasets import Folder, Phantom
@@ -195,7 +195,7 @@ def test_each_test_picture_is_one_row_and_a_second_copy_is_refused(tmp_path, pre
     write_folder(tmp_path / "one", 6, seed=3)
     write_folder(tmp_path / "two", 6, seed=3)
     one, two = Folder(tmp_path / "one", name="one"), Folder(tmp_path / "two", name="two")
-    nobody = Exposure([Split((), (), ())])
+    nobody = SeenPatients([Split((), (), ())])
     subjects = choose([one], nobody)
     rows = score(predictor, subjects)
     assert [row["name"] for row in rows] == [record.name for record in one.records]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.datamodule import FundusDataModule
-from fundusseg.data.seen_patients import Exposure
+from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.static_variants import Variants
 from fundusseg.datasets import DrionsDB, Phantom
 from fundusseg.errors import ConfigurationError, DatasetError
@@ -118,7 +118,7 @@ def test_one_photograph_in_two_sources_is_refused_or_dropped(tmp_path):
     again = module(tmp_path, datasets=twice, drop_duplicates_from=["two"], split=str(tmp_path / "split.json"))
     assert again.split == data.split
     two = [record for record in data.records if record.source == "two"]
-    assert {Exposure([data.split]).of(record, "") for record in two} == {"patient"}
+    assert {SeenPatients([data.split]).mark(record, "") for record in two} == {"patient"}
     assert all(key.startswith("one/") for subset in ("train", "val", "test") for key in data.split.keys(subset))
 
 
