@@ -16,7 +16,7 @@ from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.imaging.image_files import write_png
 from fundusseg.inference.predictor import Predictor
-from fundusseg.models import IsbiUNet, LightUNet, MobileUNet, OriginalUNet, UNet
+from fundusseg.models import IsbiUNet, LightUNet, MobileUNet, OriginalUNet, UNet, keras_weights
 from fundusseg.models.checkpoint import load
 
 torch.set_num_threads(1)
@@ -121,13 +121,13 @@ def assert_same_weights(network: nn.Module, names: list[str], layers: Layers) ->
 def test_every_kind_of_layer_and_layout(tmp_path: Path, whole: bool, suffix: str) -> None:
     network = every_kind()
     layers = keras_layers(network, ORDER)
-    convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", layers, whole, suffix)), 16)
+    keras_weights.fill(network, keras_weights.read_keras(write_keras(tmp_path / "a.h5", layers, whole, suffix)), 16)
     assert_same_weights(network, ORDER, layers)
 
 
 def test_order_of_computation() -> None:
-    assert convert.order(every_kind(), 16) == ORDER
-    assert convert.order(UNet(1, 1, 2, 1, batch_norm=False), 16) == [
+    assert keras_weights.order(every_kind(), 16) == ORDER
+    assert keras_weights.order(UNet(1, 1, 2, 1, batch_norm=False), 16) == [
         "encoder.blocks.0.layers.0",
         "encoder.blocks.0.layers.2",
         "encoder.blocks.1.layers.0",
@@ -151,10 +151,10 @@ def test_order_of_computation() -> None:
 )
 def test_every_published_network(tmp_path: Path, network: nn.Module, size: int, count: int) -> None:
     """MobileNetV2 to block 13 has 40 convolutions: the first, 2 of block 0, 3 of each of 12 blocks, 1 of the last."""
-    names = convert.order(network, size)
+    names = keras_weights.order(network, size)
     layers = keras_layers(network, names)
     assert len(names) == count
-    convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", layers)), size)
+    keras_weights.fill(network, keras_weights.read_keras(write_keras(tmp_path / "a.h5", layers)), size)
     assert_same_weights(network, names, layers)
 
 
@@ -162,7 +162,7 @@ def test_transposed_convolution_as_keras_defines_it(tmp_path: Path) -> None:
     """Pixel (p, q) adds its kernel to the output from (2p, 2q) on; what lies beyond the double size is cut off."""
     network = every_kind().eval()
     layers = keras_layers(network, ORDER)
-    convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", layers)), 16)
+    keras_weights.fill(network, keras_weights.read_keras(write_keras(tmp_path / "a.h5", layers)), 16)
     weights = dict(layers)["conv2d_transpose"]
     x = np.random.default_rng(1).normal(size=(4, 4, 6)).astype(np.float32)
     out = np.zeros((10, 10, 3))
@@ -178,7 +178,7 @@ def test_theano_kernels_are_turned_round(tmp_path: Path) -> None:
     network = every_kind()
     layers = keras_layers(network, ORDER)
     turned = [(name, {k: v[::-1, ::-1] if v.ndim == 4 else v for k, v in weights.items()}) for name, weights in layers]
-    convert.fill(network, convert.read_keras(write_keras(tmp_path / "a.h5", turned, backend="theano")), 16)
+    keras_weights.fill(network, keras_weights.read_keras(write_keras(tmp_path / "a.h5", turned, backend="theano")), 16)
     assert_same_weights(network, ORDER, layers)
 
 
@@ -195,7 +195,7 @@ def test_a_network_that_is_one_layer(tmp_path: Path, prefix: str, suffix: str) -
         group.attrs["weight_names"] = list(paths)
         for path, values in paths.items():
             group.create_dataset(path, data=values)
-    convert.fill(network, convert.read_keras(tmp_path / "a.h5"), 16)
+    keras_weights.fill(network, keras_weights.read_keras(tmp_path / "a.h5"), 16)
     assert_same_weights(network, ORDER, layers)
 
 
@@ -206,7 +206,7 @@ def test_long_lists_of_names_are_cut(tmp_path: Path) -> None:
         names = file.attrs["layer_names"]
         del file.attrs["layer_names"]
         file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:7], names[7:]
-    assert [layer.name for layer in convert.read_keras(path)] == [name for name, _ in layers]
+    assert [layer.name for layer in keras_weights.read_keras(path)] == [name for name, _ in layers]
 
 
 @pytest.fixture
@@ -230,11 +230,11 @@ def change(config: Path, **init_args: object) -> None:
 
 def test_from_keras_file_to_prediction(tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = UNet(**SMALL).eval()  # type: ignore[arg-type]
-    layers = keras_layers(network, convert.order(network, 32))
+    layers = keras_layers(network, keras_weights.order(network, 32))
     path, output = write_keras(tmp_path / "a.h5", layers, whole=True), tmp_path / "new" / "a.ckpt"
     assert convert.main([str(path), f"--config={config}", f"--output={output}"]) == 0
     assert "look at" not in capsys.readouterr().out
-    convert.fill(network, convert.read_keras(path), 32)
+    keras_weights.fill(network, keras_weights.read_keras(path), 32)
     description, weights = load(output)
     assert description.preparation.regions == ("disc",) and description.preparation.image_size == 32
     assert (description.sources, description.split, description.thresholds) == ({}, None, {"disc": 0.5})
@@ -252,7 +252,7 @@ def test_from_keras_file_to_prediction(tmp_path: Path, config: Path, capsys: pyt
 def test_another_normalisation_is_pointed_out(tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(config, mean=[0.5], std=[0.25])
     network = UNet(**SMALL)  # type: ignore[arg-type]
-    path = write_keras(tmp_path / "a.h5", keras_layers(network, convert.order(network, 32)))
+    path = write_keras(tmp_path / "a.h5", keras_layers(network, keras_weights.order(network, 32)))
     assert convert.main([str(path), f"--config={config}", f"--output={tmp_path / 'a.ckpt'}"]) == 0
     assert "mean [0.5, 0.5, 0.5] and std [0.25, 0.25, 0.25]" in capsys.readouterr().out
 
@@ -289,7 +289,7 @@ def damaged(path: Path, layers: Layers) -> Iterator[tuple[str, Layers | bytes | 
 @pytest.mark.parametrize("number", range(10))
 def test_a_file_that_does_not_fit(tmp_path: Path, config: Path, number: int) -> None:
     network, path = UNet(**SMALL), tmp_path / "a.h5"  # type: ignore[arg-type]
-    cases = list(damaged(path, keras_layers(network, convert.order(network, 32))))
+    cases = list(damaged(path, keras_layers(network, keras_weights.order(network, 32))))
     assert len(cases) == 10
     _, content, sentence = cases[number]
     if isinstance(content, bytes):
@@ -305,14 +305,14 @@ def test_the_layout_of_keras_3_says_how_to_save(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.weights.h5", "w") as file:
         file.create_dataset("layers/conv2d/vars/0", data=np.zeros((3, 3, 3, 4)))
     with pytest.raises(CheckpointError, match=r"model\.save\('x\.h5'\)"):
-        convert.read_keras(tmp_path / "a.weights.h5")
+        keras_weights.read_keras(tmp_path / "a.weights.h5")
 
 
 def test_batch_norm_with_another_epsilon() -> None:
     network = MobileUNet(out_channels=1)
-    layers = [convert.Layer(*layer) for layer in keras_layers(network, convert.order(network, 32))]
+    layers = [keras_weights.Layer(*layer) for layer in keras_layers(network, keras_weights.order(network, 32))]
     with pytest.raises(CheckpointError, match=r"epsilon 1e-05; expected Keras' 0\.001, .* convention keras"):
-        convert.fill(network, layers, 32)
+        keras_weights.fill(network, layers, 32)
 
 
 def test_networks_without_a_like_in_keras() -> None:
@@ -333,9 +333,9 @@ def test_networks_without_a_like_in_keras() -> None:
             return self.scale * self.layer(image.float())
 
     with pytest.raises(CheckpointError, match="a layer that is used twice"):
-        convert.order(Shared(), 16)
+        keras_weights.order(Shared(), 16)
     with pytest.raises(CheckpointError, match="weights scale"):
-        convert.order(Scaled(), 16)
+        keras_weights.order(Scaled(), 16)
 
 
 @pytest.mark.parametrize(
