@@ -17,8 +17,15 @@ from PIL import ImageOps
 from fundusseg.errors import ImageError
 from fundusseg.sample import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
-"""File endings, in lower case, that count as pictures when a folder is read."""
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"),
+        *(".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx"),
+        *(".psd", ".sgi", ".rgb", ".ras", ".qoi"),
+    }
+)
+"""File endings, in lower case, that count as pictures when a folder is read: every one that Pillow decodes, save icons,
+films, game textures, printers' documents, fax pages and numbers of other sciences."""
 
 # What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size.
 _FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, Pillow.DecompressionBombError)
@@ -34,7 +41,8 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
     cameras of 12 bits save theirs unscaled in files of 16, which would be black otherwise. Alpha is left out.
 
     Args:
-        path: JPEG, PNG, TIFF or BMP; grey, palette, RGB or RGBA; 8 or 16 bit; up to 178 megapixels.
+        path: JPEG, PNG, TIFF or whatever else Pillow decodes (`SUFFIXES`); grey, palette, RGB or RGBA; 8 or 16 bit; up
+            to 178 megapixels.
         page: Page of a TIFF file of several.
 
     Returns:
@@ -153,7 +161,7 @@ def _undecodable(path: Path, error: BaseException) -> ImageError:
     reason = str(error).split(" '")[0].split(": ")[0] or type(error).__name__
     return ImageError(
         f"a file that cannot be decoded ({reason}): {path}",
-        "a whole JPEG, PNG, TIFF or BMP picture",
+        "a whole picture such as JPEG, PNG or TIFF",
         "copy the file again from its source, or remove it",
     )
 
