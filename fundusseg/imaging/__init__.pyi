@@ -5,5 +5,6 @@ from .laterality import infer_eye as infer_eye
 from .quality import Quality as Quality
 from .quality import assess as assess
 from .roi import Box as Box
+from .roi import bounds as bounds
 from .roi import crop as crop
 from .roi import field_of_view as field_of_view

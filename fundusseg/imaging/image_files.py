@@ -5,7 +5,6 @@ image, and knows how the camera was held (EXIF).
 """
 
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ImageError
 from fundusseg.sample import Image
 
@@ -104,10 +104,7 @@ def count_pages(path: str | Path) -> int:
 
 def write_png(path: str | Path, pixels: npt.NDArray[np.uint8]) -> None:
     """Write H x W or H x W x 3 (RGB) uint8 as PNG, atomically: a killed run leaves no half-written file."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(encode_png(pixels))
-    partial.replace(path)
+    write_whole(Path(path), encode_png(pixels))
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from fundusseg.imaging.roi import Box
+from fundusseg.imaging.roi import Box, bounds
 from fundusseg.sample import Eye
 
 _WORDS: dict[str, Eye] = {"od": "OD", "right": "OD", "os": "OS", "left": "OS"}
@@ -72,10 +72,10 @@ def eye_from_place(label_map: npt.NDArray[np.uint8], field: Box) -> Eye | None:
     Returns:
         The eye; None without a disc, near the centre, or where the disc is so large that the picture is a crop.
     """
-    columns = np.flatnonzero(label_map.any(axis=0))
-    if columns.size == 0 or columns[-1] - columns[0] + 1 > _LARGEST_DISC * field.width:
+    disc = bounds(label_map)
+    if disc is None or disc.width > _LARGEST_DISC * field.width:
         return None
-    off = ((columns[0] + columns[-1] + 1) / 2 - field.left) / field.width - 0.5
+    off = (disc.left + disc.width / 2 - field.left) / field.width - 0.5
     if abs(off) < _OFF_CENTRE:
         return None
     return "OD" if off > 0 else "OS"

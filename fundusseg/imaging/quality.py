@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fundusseg.imaging.roi import Box, crop, disc_box, field_of_view
+from fundusseg.imaging import roi
+from fundusseg.imaging.roi import Box, crop, disc_box
 from fundusseg.sample import Image
 
 _SIDE = 256
@@ -68,16 +69,17 @@ class Quality:
     faults: tuple[str, ...]
 
 
-def assess(image: Image) -> Quality:
+def assess(image: Image, field_of_view: Box | None = None) -> Quality:
     """Judge colour and light of a photograph's field of view.
 
     Args:
         image: H x W x 3 uint8 RGB.
+        field_of_view: The photograph's, where it is known already; without it, it is looked for.
     """
-    box = field_of_view(image)
+    box = field_of_view or roi.field_of_view(image)
     step = max(1, min(box.height, box.width) // _SIDE)
     # Every n-th pixel is enough for means, and cheap on a photograph of 60 megapixels.
-    field = image[box.top : box.top + box.height : step, box.left : box.left + box.width : step].reshape(-1, 3)
+    field = image[box.slices][::step, ::step].reshape(-1, 3)
     lit = field[field.max(axis=1) > _LIT]
     if len(lit) < 0.02 * len(field):
         return Quality(np.nan, np.nan, float(field.max(axis=1).mean()), 0.0, (), ("nothing is lit",))

@@ -54,6 +54,26 @@ class Box:
                 f"a box of {self.height} x {self.width} pixels", "at least 1 x 1", "give a larger box"
             )
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to cut an array by; of a box inside the picture only."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def bounds(mask: npt.NDArray[np.generic]) -> Box | None:
+    """Bounding box of all that is not 0.
+
+    Args:
+        mask: H x W, a mask or a label map.
+
+    Returns:
+        The smallest box that holds it all; None where everything is 0.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return None
+    return Box(int(rows[0]), int(columns[0]), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
+
 
 def field_of_view(image: Image) -> Box:
     """Bounding box of the bright field of view on the camera's black frame.
@@ -107,17 +127,15 @@ def disc_box(mask: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], scale: float) 
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ConfigurationError(f"a crop scale of {scale}", "a number above 0", "set it to 2 or so")
-    disc = mask if mask.dtype == np.bool_ else mask > 127
-    rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
-    if rows.size == 0:
+    disc = bounds(mask if mask.dtype == np.bool_ else mask > 127)
+    if disc is None:
         raise DatasetError(
             f"an empty disc mask of {mask.shape[1]} x {mask.shape[0]} pixels",
             "a disc to centre the crop on",
             "leave this picture out, or use the whole field of view",
         )
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    side = max(1, round(scale * max(bottom - top, right - left)))
-    return Box((top + bottom - side) // 2, (left + right - side) // 2, side, side)
+    side = max(1, round(scale * max(disc.height, disc.width)))
+    return Box((2 * disc.top + disc.height - side) // 2, (2 * disc.left + disc.width - side) // 2, side, side)
 
 
 def square(box: Box) -> Box:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fundusseg.imaging.roi import Box
+from fundusseg.imaging.roi import Box, bounds
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.measures.label_map import label_map, region_mask
 from fundusseg.sample import DISC, Image
@@ -74,19 +74,18 @@ def localise(localiser: Segmenter, images: Sequence[Image]) -> list[Place | None
     places: list[Place | None] = []
     for image, box, probabilities in zip(images, boxes, found, strict=True):
         mask = region_mask(label_map(probabilities, regions, thresholds), DISC, regions)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size == 0:
+        disc = bounds(mask)
+        if disc is None:
             places.append(None)
             continue
         pixel = box.height / preparation.image_size
-        height, width = float(np.ptp(rows)) + 1, float(np.ptp(columns)) + 1
-        diameter = pixel * max(height, width)
+        diameter = pixel * max(disc.height, disc.width)
         share = diameter / max(image.shape[:2])
         kind = "a crop already" if share >= CROP else "a whole photograph"
         places.append(
             Place(
-                row=box.top + pixel * (rows[0] + height / 2),
-                column=box.left + pixel * (columns[0] + width / 2),
+                row=box.top + pixel * (disc.top + disc.height / 2),
+                column=box.left + pixel * (disc.left + disc.width / 2),
                 diameter=diameter,
                 how=f"{kind}: the localiser's disc fills {share:.2f} of its longer side",
             )

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from skimage.measure import find_contours
 
 from fundusseg.errors import ImageError
+from fundusseg.imaging.roi import bounds
 from fundusseg.measures.label_map import region_mask, threshold
 from fundusseg.sample import CUP, DISC, PARENT, Region
 
@@ -52,12 +53,12 @@ def contours(
             "give those that the map was made of",
         )
     outlines: dict[Region, Points] = {region: np.empty((0, 2)) for region in regions}
-    rows, columns = np.flatnonzero(label_map.any(axis=1)), np.flatnonzero(label_map.any(axis=0))
-    if rows.size == 0:
+    box = bounds(label_map)
+    if box is None:
         return outlines
     # A pixel of background around what is found: the border runs between the two.
-    top, left = max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1)
-    around = (slice(top, int(rows[-1]) + 2), slice(left, int(columns[-1]) + 2))
+    top, left = max(0, box.top - 1), max(0, box.left - 1)
+    around = (slice(top, box.top + box.height + 1), slice(left, box.left + box.width + 1))
     fields: dict[Region, _Plane] = {}
     for region in sorted(regions, key=lambda region: region in PARENT):
         mask = region_mask(label_map[around], region, regions)

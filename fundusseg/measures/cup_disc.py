@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.imaging.roi import bounds
 from fundusseg.measures.label_map import region_mask
 from fundusseg.measures.moments import moments
 from fundusseg.measures.rim import clock_hour, quadrants, rim_profile
@@ -136,11 +137,11 @@ def measure(
     if DISC not in regions:
         return Measures(reason=NOT_SOUGHT[DISC])
     disc = region_mask(label_map, DISC)
-    rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
-    if rows.size == 0:
+    box = bounds(disc)
+    if box is None:
         return Measures(reason="no disc found")
     # Nothing lies outside the disc's box: a disc is a small part of a photograph.
-    around = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    around = box.slices
     found = _disc(disc[around], eye)
     if CUP not in regions:
         return _in_millimetres(replace(found, reason=NOT_SOUGHT[CUP]), millimetres_per_pixel)
@@ -186,10 +187,9 @@ def _disc(mask: npt.NDArray[np.bool_], eye: Eye | None) -> Measures:
 
 def _cup(found: Measures, mask: npt.NDArray[np.bool_], eye: Eye | None) -> Measures:
     """Add sizes and axes of the cup, and the ratios."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    height, width = (float(run[-1] - run[0] + 1) if run.size else 0.0 for run in (rows, columns))
-    spread = moments(mask)
-    major, minor = spread.axes if rows.size else (_NAN, _NAN)
+    box, spread = bounds(mask), moments(mask)
+    height, width = (float(box.height), float(box.width)) if box else (0.0, 0.0)
+    major, minor = spread.axes if box else (_NAN, _NAN)
     return replace(
         found,
         vertical_cdr=height / found.disc_height,
@@ -200,8 +200,8 @@ def _cup(found: Measures, mask: npt.NDArray[np.bool_], eye: Eye | None) -> Measu
         cup_width=width,
         cup_major=major,
         cup_minor=minor,
-        cup_tilt=spread.tilt(eye) if rows.size else _NAN,
-        reason="" if rows.size else "no cup found: ratio 0",
+        cup_tilt=spread.tilt(eye) if box else _NAN,
+        reason="" if box else "no cup found: ratio 0",
     )
 
 

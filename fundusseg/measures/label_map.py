@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from fundusseg.errors import ConfigurationError, nearest
+from fundusseg.imaging.roi import bounds
 from fundusseg.measures.moments import moments
 from fundusseg.sample import CUP, DISC, PARENT, Region
 
@@ -171,13 +172,12 @@ def _concave(heights: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
 def _one_area(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The largest connected part, the first of equals, its holes filled; empty stays empty."""
     area = np.zeros_like(mask)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
+    box = bounds(mask)
+    if box is None:
         return area
     # Only the box around it is labelled: a disc is a small part of a photograph.
-    around = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    parts, _ = ndimage.label(mask[around], structure=_TOUCHING)
+    parts, _ = ndimage.label(mask[box.slices], structure=_TOUCHING)
     largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1
     background, _ = ndimage.label(np.pad(parts != largest, 1, constant_values=True))
-    area[around] = (background != background[0, 0])[1:-1, 1:-1]
+    area[box.slices] = (background != background[0, 0])[1:-1, 1:-1]
     return area

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import ImageError
-from fundusseg.imaging.roi import disc_box
+from fundusseg.imaging.roi import Box, bounds, disc_box
 from fundusseg.measures.agreement import agreement
 from fundusseg.measures.cup_disc import measure
 from fundusseg.measures.label_map import region_mask
@@ -79,13 +80,8 @@ def _around(labels: Image, truth: Mapping[Region, Mask]) -> tuple[Image, dict[Re
                 f"the label map's {labels.shape[1]} x {labels.shape[0]}",
                 "bring both to the photograph's size",
             )
-    planes: list[npt.NDArray[np.generic]] = [labels, *truth.values()]
-    rows = np.flatnonzero(np.any([plane.any(axis=1) for plane in planes], axis=0))
-    columns = np.flatnonzero(np.any([plane.any(axis=0) for plane in planes], axis=0))
-    if rows.size == 0:
-        return labels[:1, :1], {region: mask[:1, :1] for region, mask in truth.items()}
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    return labels[box], {region: mask[box] for region, mask in truth.items()}
+    box = bounds(reduce(np.logical_or, truth.values(), labels > 0)) or Box(0, 0, 1, 1)
+    return labels[box.slices], {region: mask[box.slices] for region, mask in truth.items()}
 
 
 def _diameter(disc: Mask) -> float:

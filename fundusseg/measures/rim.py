@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from fundusseg.imaging.roi import bounds
 from fundusseg.measures.label_map import region_mask
 from fundusseg.measures.moments import moments
 from fundusseg.sample import CUP, DISC, Eye
@@ -97,19 +98,18 @@ def rim_profile(label_map: npt.NDArray[np.uint8], eye: Eye | None = None) -> Rim
         The profile; without a disc everything is NaN.
     """
     disc = region_mask(label_map, DISC)
-    rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
-    if rows.size == 0:
+    box = bounds(disc)
+    if box is None:
         nothing = np.full(360, np.nan)
         return Rim(nothing, nothing, nothing, (math.nan, math.nan), eye)
-    around = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    disc, cup = disc[around], region_mask(label_map[around], CUP)
+    disc, cup = disc[box.slices], region_mask(label_map[box.slices], CUP)
     middle = moments(disc)
     disc_radius = _radius(disc, middle.x, middle.y, eye)
     width = disc_radius - (_radius(cup, middle.x, middle.y, eye) if cup.any() else 0.0)
     disc_radius, width = _smooth(disc_radius), np.where(width < _ABSENT, width, _smooth(width))
     diameter = disc_radius + np.roll(disc_radius, 180)
     share = np.divide(width, diameter, out=np.full(360, np.nan), where=diameter > 0)
-    return Rim(width, share, disc_radius, (middle.x + int(columns[0]), middle.y + int(rows[0])), eye)
+    return Rim(width, share, disc_radius, (middle.x + box.left, middle.y + box.top), eye)
 
 
 def clock_hours(profile: Profile) -> npt.NDArray[np.float64]:
@@ -159,8 +159,8 @@ def _radius(mask: npt.NDArray[np.bool_], x: float, y: float, eye: Eye | None) ->
     dx, dy = ray(eye)
     # A ring of background, so that a mask at the picture's edge ends there.
     plane = np.pad(mask.astype(np.float32), 1)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    high, wide = np.abs(rows[[0, -1]] - y).max(), np.abs(columns[[0, -1]] - x).max()
+    # As far as the corner that lies farthest, so that every ray ends outside the mask.
+    high, wide = max(y, mask.shape[0] - 1 - y), max(x, mask.shape[1] - 1 - x)
     steps = np.arange(0, math.hypot(high, wide) + 2, _STEP)
     places = np.stack([y + 1 + dy[:, None] * steps, x + 1 + dx[:, None] * steps])
     values = ndimage.map_coordinates(plane, places, order=1, prefilter=False)

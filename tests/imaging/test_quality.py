@@ -6,6 +6,7 @@ import pytest
 from skimage import data
 
 from fundusseg.datasets import DrionsDB, DrishtiGS, Folder, OpticDiscSeg, Phantom
+from fundusseg.imaging import roi
 from fundusseg.imaging.quality import BLURRED, CUT, FORMLESS, assess, sharpness, unlit_surroundings
 from fundusseg.imaging.roi import disc_box
 from fundusseg.sample import DISC
@@ -30,6 +31,13 @@ def test_light():
     white = retina.copy()
     white[400:1000, 400:1000] = 255
     assert "overexposed" in assess(white).flaws[0]
+
+
+def test_a_field_of_view_that_is_known_is_not_looked_for_again(monkeypatch):
+    retina, box = data.retina(), roi.field_of_view(data.retina())
+    found = assess(retina)
+    monkeypatch.setattr(roi, "field_of_view", lambda image: pytest.fail("looked for again"))
+    assert assess(retina, box) == found
 
 
 def test_sharpness_does_not_depend_on_the_camera_but_on_the_focus():

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.image_files import read_photograph
-from fundusseg.imaging.roi import Box, crop, disc_box, field_of_view, restore, square
+from fundusseg.imaging.roi import Box, bounds, crop, disc_box, field_of_view, restore, square
 
 
 def ellipse(shape, centre, axes, degrees=0.0):
@@ -45,6 +47,13 @@ def test_a_box_needs_an_extent():
     with pytest.raises(ConfigurationError):
         Box(0, 0, 0, 5)
     assert pickle.loads(pickle.dumps(Box(-3, 2, 4, 5))) == Box(-3, 2, 4, 5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.uint8, (6, 9), elements=st.sampled_from([0, 0, 0, 1, 255])))
+def test_bounds_are_scipys(mask):
+    got, reference = bounds(mask), ndimage.find_objects((mask > 0).astype(int))
+    assert (got.slices if got else None) == (reference[0] if reference else None)
 
 
 def test_disc_box_is_centred_and_scaled():
