@@ -8,6 +8,7 @@ something is wrong. Nothing is changed in the datasets.
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from fundusseg.data.duplicates import drop_or_refuse, find_duplicates
 from fundusseg.data.inspection import Inspection
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.static_variants import Variants
-from fundusseg.data.store import Cache
-from fundusseg.data.torch_datasets import Store
+from fundusseg.data.store import PreparedStore
+from fundusseg.data.torch_datasets import MergedStore
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import FundusSegError
@@ -59,22 +60,21 @@ def main(arguments: list[str]) -> int:
     section = [] if config is None else ["--data", json.dumps(data_section(config))]
     settings = command.instantiate(command.parse_args([*section, *arguments]))
     data, output = settings.data, Path(settings.output)
-    how = (data.image_size, data.roi, data.roi_scale, data.fusion, data.clahe)
-    preparation = Preparation(tuple(data.regions), *how)
+    preparation = Preparation(**{field.name: data[field.name] for field in fields(Preparation)})
     folder = None if data.cache_dir is None else Path(data.cache_dir)
-    inspections, caches, records, problems = [], [], [], []
+    inspections, stores, records, problems = [], [], [], []
     for dataset in data.datasets or [Phantom()]:
         dataset = dataset.under(data.root)
-        inspection, cache = check(dataset, preparation, folder, data.variants, data.border_weights)
+        inspection, store = check(dataset, preparation, folder, data.variants, data.border_weights)
         inspections.append(inspection)
         problems += inspection.problems
-        if cache is not None:
-            caches.append(cache)
+        if store is not None:
+            stores.append(store)
             records += dataset.records
-            write_sheets(cache, preparation, output / dataset.source)
+            write_sheets(store, preparation, output / dataset.source)
     labelled = {region for inspection in inspections for region in inspection.regions}
     problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
-    problems += twice(caches, records, data.drop_duplicates_from, inspections)
+    problems += twice(stores, records, data.drop_duplicates_from, inspections)
     show(inspections, problems)
     write_json({"datasets": [inspection.row() for inspection in inspections], "problems": problems}, output / REPORT)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
@@ -87,7 +87,7 @@ def check(
     folder: Path | None,
     variants: Variants | None,
     borders: BorderWeights | None,
-) -> tuple[Inspection, Cache | None]:
+) -> tuple[Inspection, PreparedStore | None]:
     """Decode everything once, look at it and store it; no store where something cannot be used."""
     inspection = Inspection(dataset.source)
     columns = (*Progress.get_default_columns()[:1], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -99,7 +99,7 @@ def check(
                 inspection(record, outcome)
                 progress.advance(bar)
 
-            return inspection, Cache.build(dataset, preparation, folder, variants, visit, borders)
+            return inspection, PreparedStore.build(dataset, preparation, folder, variants, visit, borders)
         except FundusSegError as error:
             files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
             if not files:  # no single file's fault: the folder, an orphan, a setting
@@ -107,28 +107,31 @@ def check(
             return inspection, None
 
 
-def write_sheets(cache: Cache, preparation: Preparation, name: Path) -> None:
+def write_sheets(store: PreparedStore, preparation: Preparation, name: Path) -> None:
     """Write NAME_001.png, ...: every prepared picture with its labelled contours."""
     rows, columns = SHEET
     times = max(1, round(PICTURE_SIZE / preparation.image_size))
     regions = preparation.regions
     name.parent.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(range(0, len(cache), rows * columns), 1):
+    for number, start in enumerate(range(0, len(store), rows * columns), 1):
         pictures = []
-        for position in range(start, min(start + rows * columns, len(cache))):
-            target = np.moveaxis(cache.targets[position], -1, 0).astype(np.float32) / 255
-            image, labels = enlarge(cache.images[position, 0], times), enlarge(label_map(target, regions), times)
+        for position in range(start, min(start + rows * columns, len(store))):
+            target = np.moveaxis(store.targets[position], -1, 0).astype(np.float32) / 255
+            image, labels = enlarge(store.images[position, 0], times), enlarge(label_map(target, regions), times)
             pictures.append(overlay(image, labels, regions=regions))
         write_png(name.with_name(f"{name.name}_{number:03}.png"), panel(pictures, columns))
 
 
 def twice(
-    caches: Sequence[Cache], records: Sequence[Record], drop_from: Sequence[str], inspections: Sequence[Inspection]
+    stores: Sequence[PreparedStore],
+    records: Sequence[Record],
+    drop_from: Sequence[str],
+    inspections: Sequence[Inspection],
 ) -> list[str]:
     """Count near-identical pictures of different patients; a sentence for each pair that no setting decides."""
-    if not caches:
+    if not stores:
         return []
-    store = Store(caches)
+    store = MergedStore(stores)
     patients = [(record.source, record.patient) for record in records]
     pairs = find_duplicates(store.hashes, store.view, lambda one, two: patients[one] != patients[two])
     of_source = {inspection.source: inspection for inspection in inspections}

@@ -1,4 +1,16 @@
-"""Merges datasets, splits them by patient, and gives batches of one fixed shape."""
+"""Merges datasets, splits them by patient, and gives batches of one fixed shape.
+
+A sample's way to a batch, and the file of each step::
+
+    dataset       datasets/<name>.py        finds files, decodes picture and experts' masks  -> Sample, native size
+    preparation   data/preparation.py       fuses experts, cuts the square, resizes          -> Prepared, S x S
+                  data/static_variants.py, border_weights.py   what is stored beside it
+    store         data/store.py             memory-mapped uint8, made once                   -> PreparedStore
+    split         data/splits.py            train, val and test by patient; duplicates.py refuses a photograph in two
+    sample index  data/sampling.py          what comes when, decided by seed and epoch
+    augmentation  data/augmentation.py      random, of image and target together             -> uint8 tensors
+    batch         data/torch_datasets.py    one fixed shape (device_resident.py: drawn on the device) -> Batch
+"""
 
 import os
 import signal
@@ -18,16 +30,16 @@ from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
 from fundusseg.data.duplicates import Duplicate, drop_or_refuse, find_duplicates
-from fundusseg.data.preparation import Preparation, RoiPolicy
+from fundusseg.data.preparation import Preparation
 from fundusseg.data.sampling import SourceSampler, position
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
 from fundusseg.data.static_variants import Variants
-from fundusseg.data.store import Cache, Visitor
-from fundusseg.data.torch_datasets import AS_IT_IS, PaddedDataset, PreparedDataset, Store
+from fundusseg.data.store import PreparedStore, Visitor
+from fundusseg.data.torch_datasets import AS_IT_IS, MergedStore, PaddedDataset, PreparedDataset
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError
-from fundusseg.sample import CUP, DISC, Record, Region, Subset
+from fundusseg.sample import Record, Subset
 
 
 class FundusDataModule(LightningDataModule):
@@ -36,13 +48,6 @@ class FundusDataModule(LightningDataModule):
     Args:
         datasets: The readers to merge; each by ``class_path``. Two of one source are refused.
         root: Folder below which the readers' relative roots are taken.
-        regions: Output channels, parents first; a region that a dataset does not label is left out of the loss.
-        image_size: Side of the square pictures, in pixels.
-        roi: ``disc``: crop around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
-        roi_scale: Side of the disc's crop, in disc diameters.
-        fusion: How several experts become one target: majority, mean, intersection, union, staple, or an expert's name.
-            Scores take the majority in place of the mean.
-        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through, in use too.
         border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
         batch_size: Samples in every batch.
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
@@ -66,18 +71,13 @@ class FundusDataModule(LightningDataModule):
         cache_dir: Where prepared samples are kept; None takes the user's cache folder.
         device_resident: Put the prepared set into the device's memory once; the host then only says what to draw.
             Training pictures are flipped there, unless ``train_augmentation`` is an empty one.
+        preparation: Arguments of `Preparation`, as they are; the command line lists them beside these.
     """
 
     def __init__(
         self,
         datasets: list[FundusDataset] | None = None,
         root: str = ".",
-        regions: Sequence[Region] = (DISC, CUP),
-        image_size: int = 96,
-        roi: RoiPolicy = "disc",
-        roi_scale: float = 2.4,
-        fusion: str = "mean",
-        clahe: float | None = None,
         border_weights: BorderWeights | None = None,
         batch_size: int = 16,
         source_weights: dict[str, float] | None = None,
@@ -97,10 +97,11 @@ class FundusDataModule(LightningDataModule):
         num_workers: int | None = None,
         cache_dir: str | None = None,
         device_resident: bool = False,
+        **preparation: Any,
     ) -> None:
         super().__init__()
         self.datasets = [d.under(root) for d in ([Phantom()] if datasets is None else datasets)]
-        self.preparation = Preparation(tuple(regions), image_size, roi, roi_scale, fusion, clahe)
+        self.preparation = Preparation(**preparation)
         self.border_weights = border_weights
         self.batch_size = batch_size
         self.samples_per_epoch = samples_per_epoch
@@ -173,14 +174,14 @@ class FundusDataModule(LightningDataModule):
         """Make the stores of prepared samples, in one process."""
         self.open_stores()
 
-    def open_stores(self, visit: Visitor | None = None) -> list[Cache]:
+    def open_stores(self, visit: Visitor | None = None) -> list[PreparedStore]:
         """Open every dataset's store, making it where it does not exist.
 
         Args:
-            visit: Shown every sample; see `Cache.build`.
+            visit: Shown every sample; see `PreparedStore.build`.
         """
         settings = (self.preparation, self.cache_dir, self.variants, visit, self.border_weights)
-        return [Cache.build(dataset, *settings) for dataset in self.datasets]
+        return [PreparedStore.build(dataset, *settings) for dataset in self.datasets]
 
     def setup(self, stage: str | None = None) -> None:
         """Open the stores, refuse what is there twice, and divide the samples.
@@ -190,7 +191,7 @@ class FundusDataModule(LightningDataModule):
         """
         if self.subsets:  # a stage before this one has done it
             return
-        store = Store(self.open_stores())
+        store = MergedStore(self.open_stores())
         digests = self.digests(store)
         self.split.check_files(digests)
         used = {*self.split.train, *self.split.val, *self.split.test, *self.split.dropped}
@@ -202,18 +203,18 @@ class FundusDataModule(LightningDataModule):
                 store,
                 [positions[key] for key in self.split.keys(subset)],
                 self.train_augmentation if subset == "train" else self.eval_augmentation,
-                self.variants.turns if subset == "train" else AS_IT_IS,
+                self.variants.repeats if subset == "train" else AS_IT_IS,
                 scored=subset != "train",
             )
             for subset in SUBSETS
         }
 
-    def digests(self, store: Store | None = None) -> dict[str, str]:
+    def digests(self, store: MergedStore | None = None) -> dict[str, str]:
         """Digest of each picture's files, by key."""
-        store = store or Store(self.open_stores())
+        store = store or MergedStore(self.open_stores())
         return {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
 
-    def _dropped(self, store: "Store") -> list[str]:
+    def _dropped(self, store: MergedStore) -> list[str]:
         """Keys of the pictures that are left out because another source or subset has them too.
 
         One that another subset has too leaves with all pictures of its patient, who would be on both sides otherwise.

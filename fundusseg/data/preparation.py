@@ -39,13 +39,14 @@ class Preparation:
     """How pictures become squares; a checkpoint carries it, so that use looks as training did.
 
     Attributes:
-        regions: One output channel each, parents first.
-        image_size: S, in pixels.
+        regions: One output channel each, parents first; one that a dataset does not label is left out of the loss.
+        image_size: S, side of the squares in pixels.
         roi: ``disc``: a square around the labelled disc; ``field_of_view``: around the lit circle; ``picture``: all.
         roi_scale: Side of the disc's square, in disc diameters.
         fusion: How several experts become one target: majority, mean (soft), intersection, union, staple, or an
-            expert's name.
-        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through; None for none.
+            expert's name. Scores take the majority in place of the mean.
+        clahe: Clip limit, 0..1, of the adaptive histogram equalisation that every picture goes through, in use too;
+            None for none.
     """
 
     regions: tuple[Region, ...] = (DISC, CUP)
@@ -56,6 +57,7 @@ class Preparation:
     clahe: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "regions", tuple(self.regions))  # a list from Python or YAML hashes and compares too
         if not self.regions or len(set(self.regions)) != len(self.regions):
             raise ConfigurationError(
                 f"regions {list(self.regions)}", "one or more different regions", "change --data.regions"

@@ -17,7 +17,7 @@ class SourceSampler(DistributedSampler[Draw]):
     """Draws samples so that each source has its share of an epoch.
 
     Within a source every sample is taken once before any is taken again. The shares follow the weights; without
-    weights every sample has its one turn. Of several processes each takes every n-th draw; Lightning leaves a sampler
+    weights every sample comes once. Of several processes each takes every n-th draw; Lightning leaves a sampler
     of this kind as it is.
 
     Args:

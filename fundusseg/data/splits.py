@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
+from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 
@@ -100,8 +101,8 @@ class Split:
             ) from error
 
     def save(self, path: str | Path) -> None:
-        """Write as JSON."""
-        Path(path).write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write as JSON, atomically."""
+        write_whole(Path(path), (json.dumps(self.as_dict(), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -265,7 +266,7 @@ def _every(patients: Sequence[str], share: float) -> list[str]:
     """A share of the patients, spread evenly over their order; at least one of several, and never all."""
     count = len(patients)
     wanted = min(max(round(share * count), 1 if share and count > 1 else 0), max(0, count - 1))
-    return [patients[(2 * turn + 1) * count // (2 * wanted)] for turn in range(wanted)]
+    return [patients[(2 * position + 1) * count // (2 * wanted)] for position in range(wanted)]
 
 
 def _refuse_shared(records: Sequence[Record], split: Split) -> None:

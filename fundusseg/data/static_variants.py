@@ -15,12 +15,12 @@ class Variants:
     """Which variants of a prepared picture are stored, and how often each is taken.
 
     The TPU U-Net of Civit-Masot et al. 2019 (doi 10.1109/ACCESS.2019.2944692) takes ``copies=16``,
-    ``clahe=(0.04, 0.02)`` and ``brightness=(0.9, 1.1)``: 20 turns for each picture.
+    ``clahe=(0.04, 0.02)`` and ``brightness=(0.9, 1.1)``: 20 repeats of each picture.
 
     Args:
-        copies: Turns of the picture as it is, at least 1.
-        clahe: Clip limits, 0..1, of contrast-limited adaptive histogram equalisation (Zuiderveld 1994), a turn each.
-        brightness: Factors of the value in hue, saturation, value; a turn each.
+        copies: Repeats of the picture as it is, at least 1.
+        clahe: Clip limits, 0..1, of contrast-limited adaptive histogram equalisation (Zuiderveld 1994), a repeat each.
+        brightness: Factors of the value in hue, saturation, value; a repeat each.
     """
 
     def __init__(self, copies: int = 1, clahe: Sequence[float] = (), brightness: Sequence[float] = ()) -> None:
@@ -42,8 +42,8 @@ class Variants:
         return 1 + len(self.clahe) + len(self.brightness)
 
     @property
-    def turns(self) -> npt.NDArray[np.int64]:
-        """The stored variant that each of a sample's turns in an epoch shows."""
+    def repeats(self) -> npt.NDArray[np.int64]:
+        """The stored variant that each repeat of a sample in an epoch shows."""
         return np.array([0] * self.copies + list(range(1, len(self))), dtype=np.int64)
 
     def __call__(self, image: Image) -> Image:

@@ -42,6 +42,7 @@ _MAKERS = (
 )
 """Our files that decide what a store holds: where one of them changes, stores are made anew."""
 
+_MAPS = ("images", "views", "targets", "truths")
 _BORDERS = "borders.npy"
 
 
@@ -54,13 +55,20 @@ Visitor = Callable[[Record, Sample | FundusSegError], None]
 """Is shown every sample that is decoded, or why it could not be used."""
 
 
-class Cache:
+class PreparedStore:
     """The prepared samples of one dataset and one preparation, in the order of the dataset's records.
+
+    Images, views, targets, truths and borders are mapped from disk, read-only: processes share one copy in memory.
 
     Args:
         folder: A finished store, as `build` returns it.
 
     Attributes:
+        images: N x V x S x S x 3 uint8; the first of the V variants is the picture as it is.
+        views: N x `VIEW` x `VIEW` x 3 uint8: the same squares at the size at which pictures are compared.
+        targets: N x S x S x R uint8, 0..255 for 0..1: what is learnt.
+        truths: N x S x S x R uint8: what is scored against.
+        borders: N x S x S x R uint8: weights in multiples of `border_weights.STEP`; None where none are stored.
         valid: N x R bool, region labelled.
         hashes: N x H uint64, perceptual hashes of each picture's view.
         digests: Digest of each picture's files.
@@ -68,17 +76,14 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._images: Image | None = None
-        self._targets: Image | None = None
-        self._truths: Image | None = None
-        self._borders: Image | None = None
         try:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
-            parts = (self.images, self.targets, self.truths, self.views, self.valid, self.hashes)
-            borders = () if self.borders is None else (self.borders,)
-            whole = {len(part) for part in (*parts, *borders)} == {len(self.digests)}
+            self.images, self.views, self.targets, self.truths = (_map(folder / f"{name}.npy") for name in _MAPS)
+            self.borders = _map(folder / _BORDERS) if (folder / _BORDERS).exists() else None
+            maps = (self.images, self.views, self.targets, self.truths, self.borders)
+            whole = {len(part) for part in (*maps, self.valid, self.hashes) if part is not None} == {len(self.digests)}
         except (OSError, ValueError, EOFError):
             whole = False
         if not whole:
@@ -87,6 +92,10 @@ class Cache:
                 "what was written there",
                 "delete it; it is made again",
             )
+
+    def __reduce__(self) -> tuple[type["PreparedStore"], tuple[Path]]:
+        """Send a worker process the folder alone: it opens maps of its own."""
+        return type(self), (self.folder,)
 
     @classmethod
     def build(
@@ -97,7 +106,7 @@ class Cache:
         variants: Variants | None = None,
         visit: Visitor | None = None,
         borders: BorderWeights | None = None,
-    ) -> "Cache":
+    ) -> "PreparedStore":
         """Open the store of this dataset and preparation, making it first where it does not exist.
 
         It appears whole or not at all: it is written beside its place and renamed.
@@ -129,44 +138,6 @@ class Cache:
                 shutil.rmtree(partial, ignore_errors=True)
         return cls(folder)
 
-    @property
-    def images(self) -> Image:
-        """N x V x S x S x 3 uint8, mapped from disk; the first of the V variants is the picture as it is."""
-        if self._images is None:
-            self._images = np.load(self.folder / "images.npy", mmap_mode="r")
-        return self._images
-
-    @property
-    def views(self) -> Image:
-        """N x V x V x 3 uint8: the same squares at the size at which pictures are compared; mapped from disk."""
-        return np.asarray(np.load(self.folder / "views.npy", mmap_mode="r"))
-
-    @property
-    def targets(self) -> Image:
-        """N x S x S x R uint8, mapped from disk."""
-        if self._targets is None:
-            self._targets = np.load(self.folder / "targets.npy", mmap_mode="r")
-        return self._targets
-
-    @property
-    def truths(self) -> Image:
-        """N x S x S x R uint8, mapped from disk."""
-        if self._truths is None:
-            self._truths = np.load(self.folder / "truths.npy", mmap_mode="r")
-        return self._truths
-
-    @property
-    def borders(self) -> Image | None:
-        """N x S x S x R uint8, mapped from disk: weights in multiples of `border.STEP`; None where none are stored."""
-        path = self.folder / _BORDERS
-        if self._borders is None and path.exists():
-            self._borders = np.load(path, mmap_mode="r")
-        return self._borders
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the maps behind when a worker process is started: it opens its own."""
-        return {**self.__dict__, "_images": None, "_targets": None, "_truths": None, "_borders": None}
-
     def __len__(self) -> int:
         return len(self.valid)
 
@@ -187,9 +158,23 @@ def fingerprint(
 
 @cache
 def _our_code() -> str:
-    package = Path(__file__).parents[1]
-    files = sorted(file for pattern in _MAKERS for file in package.glob(pattern))
+    files = sorted(file for pattern in _MAKERS for file in _matches(pattern))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Files of the package; a pattern without any would silently leave the key, and stores would go stale."""
+    files = list(Path(__file__).parents[1].glob(pattern))
+    if not files:
+        raise ConfigurationError(
+            f"no file {pattern!r} in the package", "the code that prepared samples depend on", "install it again"
+        )
+    return files
+
+
+def _map(path: Path) -> Image:
+    mapped: Image = np.load(path, mmap_mode="r")
+    return mapped
 
 
 def digest(record: Record) -> str:

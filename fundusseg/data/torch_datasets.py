@@ -1,4 +1,4 @@
-"""Prepared samples as torch datasets: the batch's one form, for any subset and any turn."""
+"""Prepared samples as torch datasets: the batch's one form, for any subset and any stored variant."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -11,11 +11,11 @@ from torch.utils.data import Dataset
 
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.sampling import Draw
-from fundusseg.data.store import Cache
+from fundusseg.data.store import PreparedStore
 from fundusseg.sample import Image
 
 AS_IT_IS = np.zeros(1, dtype=np.int64)
-"""One turn, of the picture as it is."""
+"""One repeat, of the picture as it is."""
 
 
 class Batch(TypedDict):
@@ -34,64 +34,64 @@ class Batch(TypedDict):
     index: Tensor
     """int64 (B,): index into the data module's records."""
     pixel_weight: NotRequired[Tensor]
-    """uint8 (B, R, S, S), in multiples of `border.STEP`; where the data module was asked for border weights."""
+    """uint8 (B, R, S, S), in multiples of `border_weights.STEP`; where the data module was asked for border weights."""
 
 
-class Store:
+class MergedStore:
     """The stores of all datasets as one, in the order of the data module's records."""
 
-    def __init__(self, caches: Sequence[Cache]) -> None:
-        self.caches = list(caches)
-        self.sources = np.repeat(np.arange(len(caches)), [len(cache) for cache in caches])
-        self.within = np.concatenate([np.arange(len(cache)) for cache in caches])
-        self.hashes = np.concatenate([cache.hashes for cache in caches])
-        self.digests = [digest for cache in caches for digest in cache.digests]
+    def __init__(self, stores: Sequence[PreparedStore]) -> None:
+        self.stores = list(stores)
+        self.sources = np.repeat(np.arange(len(stores)), [len(store) for store in stores])
+        self.within = np.concatenate([np.arange(len(store)) for store in stores])
+        self.hashes = np.concatenate([store.hashes for store in stores])
+        self.digests = [digest for store in stores for digest in store.digests]
 
     def image(self, index: int, variant: int = 0) -> Image:
         """S x S x 3 uint8, of its own memory."""
-        return np.array(self.caches[self.sources[index]].images[self.within[index], variant])
+        return np.array(self.stores[self.sources[index]].images[self.within[index], variant])
 
     def view(self, index: int) -> Image:
         """The picture at the size at which pictures are compared, uint8 RGB, of its own memory."""
-        return np.array(self.caches[self.sources[index]].views[self.within[index]])
+        return np.array(self.stores[self.sources[index]].views[self.within[index]])
 
     def target(self, index: int, scored: bool) -> Image:
         """S x S x R uint8, of its own memory: what is scored against, or what is learnt."""
-        cache = self.caches[self.sources[index]]
-        return np.array((cache.truths if scored else cache.targets)[self.within[index]])
+        store = self.stores[self.sources[index]]
+        return np.array((store.truths if scored else store.targets)[self.within[index]])
 
     def borders(self, index: int) -> Image | None:
         """S x S x R uint8, of its own memory: pixel weights, where they are stored."""
-        stored = self.caches[self.sources[index]].borders
+        stored = self.stores[self.sources[index]].borders
         return None if stored is None else np.array(stored[self.within[index]])
 
     def valid(self, index: int) -> npt.NDArray[np.bool_]:
         """R bool."""
-        return np.array(self.caches[self.sources[index]].valid[self.within[index]])
+        return np.array(self.stores[self.sources[index]].valid[self.within[index]])
 
 
 class PreparedDataset(Dataset[Batch]):
-    """One subset, every sample in each of its turns.
+    """One subset, every sample in each of its repeats.
 
     Args:
         store: Of all datasets.
         indices: The records of this subset.
         augmentation: What each sample goes through.
-        turns: The stored variant that each of a sample's turns shows.
+        repeats: The stored variant that each repeat of a sample shows.
         scored: Whether the target is what is scored against, not what is learnt.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: MergedStore,
         indices: Sequence[int],
         augmentation: Augmentation,
-        turns: npt.NDArray[np.int64],
+        repeats: npt.NDArray[np.int64],
         scored: bool,
     ) -> None:
         self.store, self.augmentation, self.scored = store, augmentation, scored
-        self.indices = np.repeat(np.asarray(indices, dtype=np.int64), len(turns))
-        self.variants = np.tile(turns, len(indices))
+        self.indices = np.repeat(np.asarray(indices, dtype=np.int64), len(repeats))
+        self.variants = np.tile(repeats, len(indices))
         self.sample_sources = store.sources[self.indices]
 
     def __len__(self) -> int:

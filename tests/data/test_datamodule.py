@@ -97,7 +97,7 @@ def test_source_weights_balance_an_epoch(tmp_path):
     assert np.bincount(sources).tolist() == [10, 30]
 
 
-def test_each_picture_has_its_twenty_turns(tmp_path):
+def test_each_picture_has_its_twenty_repeats(tmp_path):
     variants = Variants(copies=16, clahe=[0.04, 0.02], brightness=[0.9, 1.1])
     data = module(tmp_path, variants=variants, train_augmentation=Augmentation(), batch_size=1, image_size=128)
     batches = list(data.train_dataloader())

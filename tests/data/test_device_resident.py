@@ -115,7 +115,7 @@ COUNT = """
 import sys
 from pathlib import Path
 import torch, torch_xla, torch_xla.debug.metrics as metrics
-from fundusseg.resident import ResidentSet
+from fundusseg.data.device_resident import ResidentSet
 from tests.data.test_datamodule import module
 
 def figure(name, place):

@@ -15,10 +15,10 @@ def picture(side: int = 24) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
-def test_the_papers_twenty_turns():
+def test_the_papers_twenty_repeats():
     variants = Variants(**PAPER)
     assert len(variants) == 5
-    assert np.bincount(variants.turns).tolist() == [16, 1, 1, 1, 1]
+    assert np.bincount(variants.repeats).tolist() == [16, 1, 1, 1, 1]
     image = picture()
     made = variants(image)
     assert made.shape == (5, 24, 24, 3) and made.dtype == np.uint8
@@ -50,7 +50,7 @@ def test_equalise_widens_a_flat_picture():
 def test_nothing_asked_for_is_one_turn_of_the_picture():
     image = picture()
     assert np.array_equal(Variants()(image), image[None])
-    assert Variants().turns.tolist() == [0]
+    assert Variants().repeats.tolist() == [0]
 
 
 @pytest.mark.parametrize("wrong", [{"copies": 0}, {"clahe": [0.0]}, {"clahe": [2.0]}, {"brightness": [-1.0]}])
