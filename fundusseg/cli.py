@@ -1,11 +1,9 @@
 """What the commands share: the parser, its errors in one sentence, the console. No torch, no Lightning."""
 
 import json
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +12,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from fundusseg.class_paths import renew
-from fundusseg.errors import ConfigurationError, FundusSegError, nearest
+from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.parser_errors import explain
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 """What the commands print on; wide enough for a table when it goes to a file."""
@@ -57,7 +56,7 @@ def _sentence(error: Exception) -> str:
 class ErrorMixin:
     """A parser whose errors are ours, those of the objects it makes included, and that knows old class paths."""
 
-    def parse_args(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
+    def parse_args(self, args: Any = None, *others: Any, **options: Any) -> Any:
         """Parse a command line; class paths of older versions are today's."""
         given = sys.argv[1:] if args is None else args
         return super().parse_args([renew(arg) for arg in given], *others, **options)  # type: ignore[misc]
@@ -90,62 +89,6 @@ def _cause(error: BaseException) -> BaseException:
     while cause is not None and not isinstance(cause, FundusSegError):
         cause = cause.__cause__
     return cause or error
-
-
-def explain(message: str, settings: Iterable[str]) -> ConfigurationError:
-    """Say in one sentence what jsonargparse says in several lines.
-
-    Args:
-        message: The parser's.
-        settings: Names that the parser knows.
-    """
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
-    text = " ".join(lines).rstrip(".")
-    if unknown := re.search(r"unrecognized arguments: (?:--)?([^\s=]+)", text):
-        return _unknown(unknown[1], settings)
-    if unknown := re.search(r"Group '(.+)' does not accept option '(.+)'", text):
-        return _unknown(f"{unknown[1]}.{unknown[2]}", settings)
-    if unknown := re.search(r"Option '(.+)' is not accepted", text):
-        return _unknown(unknown[1], ())
-    if path := re.search(r"Problem with given class_path '(.+?)'", text):
-        return _unknown_class(
-            path[1], lines[min(1 + next(i for i, x in enumerate(lines) if path[0] in x), len(lines) - 1)]
-        )
-    if path := re.search(r"Expected a dot import path string: (\S+)", text):
-        return ConfigurationError(f"{path[1]!r} for {_key(text)}", "a class by its import path", "see --help")
-    if missing := re.search(r"arguments are required: (.+)", text):
-        return ConfigurationError(f"no {missing[1]}", f"--{missing[1]} on the command line", "give it")
-    if union := re.search(r"Union subtypes.*Given value: (.+)$", text):
-        choices = [
-            choice for quoted in re.findall(r"Literal\[(.*?)\]", text) for choice in re.findall("'(.+?)'", quoted)
-        ]
-        expected = f"one such as {nearest(union[1], choices)}" if choices else "a value of the kind that --help shows"
-        return ConfigurationError(f"{union[1]!r} for {_key(text)}", expected, "correct it")
-    if wrong := re.search(r"Expected an? <class '(\w+)'>. Got value: (.+)$", text):
-        return ConfigurationError(f"{wrong[2]!r} for {_key(text)}", f"a value of type {wrong[1]}", "correct it")
-    return ConfigurationError(text.replace("Parser key ", ""), "a setting as --help lists it", "correct it")
-
-
-def _unknown(name: str, settings: Iterable[str]) -> ConfigurationError:
-    close = nearest(name, settings) if settings else ""
-    return ConfigurationError(
-        f"an unknown setting {name!r}", f"one such as {close}" if close else "one that its class takes", "see --help"
-    )
-
-
-def _unknown_class(path: str, reason: str) -> ConfigurationError:
-    module, _, name = path.rpartition(".")
-    try:
-        names = [public for public in dir(import_module(module)) if public[0] != "_"]
-    except (ImportError, ValueError):
-        names = []
-    expected = f"a class such as {nearest(name, names)} of {module}" if names else "a class that can be imported"
-    return ConfigurationError(f"class {path!r} ({reason.rstrip('.')})", expected, "correct the class_path")
-
-
-def _key(text: str) -> str:
-    found = re.search(r'Parser key "([^"]+)"', text)
-    return found[1] if found else "a setting"
 
 
 def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:

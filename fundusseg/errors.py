@@ -58,6 +58,6 @@ class ConfigurationError(FundusSegError):
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> str:
     """Name the choices most like a misspelt one: ``"'resnet18', 'resnet34'"``, or a few of all if none is near."""
-    choices = sorted(names)
-    close = get_close_matches(name, choices, n=count, cutoff=0.5) or choices[:count]
-    return ", ".join(repr(choice) for choice in close)
+    choices = {choice.casefold(): choice for choice in sorted(names)}
+    close = get_close_matches(name.casefold(), choices, n=count, cutoff=0.5) or [*choices][:count]
+    return ", ".join(repr(choices[choice]) for choice in close)

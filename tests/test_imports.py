@@ -11,7 +11,7 @@ import pytest
 import fundusseg
 
 PACKAGE = Path(fundusseg.__file__).parent
-GROUND = ["errors", "atomic_file", "class_paths", "sample", "cli"]
+GROUND = ["errors", "atomic_file", "class_paths", "sample", "parser_errors", "cli"]
 """Modules beside the rooms that every room may import."""
 
 ROOMS = {
