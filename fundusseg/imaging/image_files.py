@@ -15,6 +15,7 @@ from PIL import ImageOps
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ImageError
+from fundusseg.imaging.pixel_codes import eight_bits, grey_plane, palette_codes
 from fundusseg.sample import Image
 
 SUFFIXES = frozenset(
@@ -51,20 +52,43 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    picture = _decode(path, page)
+    return read_with_light(path, page)[0]
+
+
+def read_with_light(path: str | Path, page: int = 0) -> tuple[Image, float]:
+    """Read a photograph, and how much of the light that its file can hold became 255.
+
+    The scaling of `read_photograph` makes an underexposed photograph of 16 bits look like one of a 12-bit camera; the
+    share tells them apart from a well-lit one, see `fundusseg.imaging.quality.assess`.
+
+    Args:
+        path: As `read_photograph`.
+        page: As `read_photograph`.
+
+    Returns:
+        H x W x 3 uint8 RGB, and the share: 1 for 8 bits, and 1/16 for 12 bits in a file of 16.
+
+    Raises:
+        ImageError: There is no such file, it is truncated, or it is no picture.
+    """
+    picture, light = _decode(path, page), 1.0
     if picture.info.get(_DEEP):
-        orientation = picture.getexif().get(_ORIENTATION, 1)
-        picture = Pillow.fromarray(_eight_bits(_deep_colour(Path(path), page), path))
-        picture.getexif()[_ORIENTATION] = orientation
+        pixels, light = eight_bits(_deep_colour(Path(path), page), path, _depth(picture))
+        picture = _turned_like(picture, pixels)
     # In place, and not converted without need: a copy of 60 megapixels is 180 MB.
     ImageOps.exif_transpose(picture, in_place=True)
-    if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-        return np.repeat(_eight_bits(np.asarray(picture), path)[..., None], 3, axis=2)
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8)
+    if _is_wide(picture):
+        grey, light = eight_bits(np.asarray(picture), path, _depth(picture))
+        return np.repeat(grey[..., None], 3, axis=2), light
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8), light
 
 
 def read_mask(path: str | Path, page: int = 0) -> Image:
-    """Read a mask's stored codes: palette indices stay indices, a colour mask gives its first channel.
+    """Read a mask's codes, upright as its photograph is.
+
+    A palette of greys is read through: it is a grey picture stored compactly, and its index 0 may be white. Of a
+    coloured palette the indices are the codes, and index 0 is the background. Colours must be grey: of a disc in red
+    and a cup in green the first channel would be a disc with a hole.
 
     Args:
         path: The mask's file.
@@ -74,17 +98,26 @@ def read_mask(path: str | Path, page: int = 0) -> Image:
         H x W uint8; a 1-bit mask gives 0 and 255.
 
     Raises:
-        ImageError: There is no such file, it is truncated, or it is no picture.
+        ImageError: There is no such file, it is truncated, it is no picture, or its colours are no codes.
     """
     picture = _decode(path, page)
-    if picture.mode == "1":
+    if picture.info.get(_DEEP):
+        picture = _turned_like(picture, grey_plane(_deep_colour(Path(path), page), path))
+    elif picture.mode == "1":
         picture = picture.convert("L")
+    elif picture.mode == "P":
+        palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        picture = _turned_like(picture, palette_codes(np.asarray(picture), palette, path))
+    elif picture.mode != "L" and not _is_wide(picture):
+        colours = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
+        picture = _turned_like(picture, grey_plane(np.asarray(colours), path))
+    ImageOps.exif_transpose(picture, in_place=True)
     codes = np.asarray(picture)
     if codes.dtype != np.uint8:
         # Small codes in a deeper file are codes all the same; only what does not fit is a scaled picture.
         fits = np.issubdtype(codes.dtype, np.integer) and codes.max(initial=0) <= 255
-        codes = codes.astype(np.uint8) if fits else _eight_bits(codes, path)
-    return np.ascontiguousarray(codes if codes.ndim == 2 else codes[..., 0])
+        codes = codes.astype(np.uint8) if fits else eight_bits(codes, path)[0]
+    return np.ascontiguousarray(codes)
 
 
 def count_pages(path: str | Path) -> int:
@@ -137,7 +170,8 @@ def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
     path = Path(path)
     _check_file(path)
     try:
-        with Pillow.open(path) as picture:
+        # A stream, not the path: Pillow maps a grey TIFF file into memory by its turned size, and shears it.
+        with path.open("rb") as stream, Pillow.open(stream) as picture:
             if page:
                 picture.seek(page)
             deep = _is_deep_colour(picture)
@@ -155,7 +189,7 @@ def _check_file(path: Path) -> None:
 
 def _undecodable(path: Path, error: BaseException) -> ImageError:
     """One sentence for all that Pillow raises."""
-    reason = str(error).split(" '")[0].split(": ")[0] or type(error).__name__
+    reason = str(error).split(" <")[0].split(" '")[0].split(": ")[0] or type(error).__name__
     return ImageError(
         f"a file that cannot be decoded ({reason}): {path}",
         "a whole picture such as JPEG, PNG or TIFF",
@@ -191,14 +225,19 @@ def _deep_colour(path: Path, page: int) -> npt.NDArray[np.generic]:
     return np.asarray(pixels)[..., 2::-1]
 
 
-def _eight_bits(pixels: npt.NDArray[np.generic], path: str | Path) -> npt.NDArray[np.uint8]:
-    """Scale 16-bit numbers to 0..255 by the range of the smallest of the usual depths that holds them."""
-    if not np.issubdtype(pixels.dtype, np.integer):
-        raise ImageError(
-            f"a picture of {pixels.dtype} numbers: {path}", "whole numbers of 8 or 16 bits", "save it as one of these"
-        )
-    deep = np.clip(pixels, 0, 65535).astype(np.uint16)
-    bits = max((int(deep.max(initial=0)).bit_length() + 1) // 2 * 2, 8)
-    # A table of every value: a photograph of 60 megapixels is not blown up to wider numbers.
-    table: npt.NDArray[np.uint8] = (np.arange(65536) * 255 // (2**bits - 1)).clip(0, 255).astype(np.uint8)
-    return np.asarray(table[deep])
+def _is_wide(picture: Pillow.Image) -> bool:
+    """Whether a picture is grey of more than 8 bits."""
+    return picture.mode.startswith("I;16") or picture.mode in {"I", "F"}
+
+
+def _depth(picture: Pillow.Image) -> int:
+    """Bits that a deep file's numbers may fill, as far as it says so: TIFF does, PNG's are 16."""
+    bits = max(getattr(picture, "tag_v2", {}).get(_TIFF_BITS, (16,)))
+    return int(bits) if 8 < bits < 16 else 16
+
+
+def _turned_like(picture: Pillow.Image, pixels: npt.NDArray[np.generic]) -> Pillow.Image:
+    """Pixels that still lie as they are stored, with what the file says of how the camera was held."""
+    turned = Pillow.fromarray(pixels)
+    turned.getexif()[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
+    return turned

@@ -69,12 +69,14 @@ class Quality:
     faults: tuple[str, ...]
 
 
-def assess(image: Image, field_of_view: Box | None = None) -> Quality:
+def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -> Quality:
     """Judge colour and light of a photograph's field of view.
 
     Args:
         image: H x W x 3 uint8 RGB.
         field_of_view: The photograph's, where it is known already; without it, it is looked for.
+        light: Share of the light that its file can hold which became 255, see `image_files.read_with_light`: a deep
+            file that holds little is either underexposed or of a camera of fewer bits, and a person should look.
     """
     box = field_of_view or roi.field_of_view(image)
     step = max(1, min(box.height, box.width) // _SIDE)
@@ -95,6 +97,10 @@ def assess(image: Image, field_of_view: Box | None = None) -> Quality:
         flaws.append(f"odd colours for a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
     if brightness < DARK:
         (faults if brightness < VERY_DARK else flaws).append(f"poorly lit (brightness {brightness:.0f} of 255)")
+    elif brightness * light < DARK:
+        flaws.append(
+            f"poorly lit (brightness {brightness * light:.1f} of 255), or of a camera of fewer bits than its file"
+        )
     if white > OVEREXPOSED:
         flaws.append(f"overexposed ({100 * white:.0f} % white)")
     return Quality(red, blue, brightness, white, tuple(flaws), tuple(faults))

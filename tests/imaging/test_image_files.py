@@ -9,7 +9,14 @@ import pytest
 from PIL import Image
 
 from fundusseg.errors import ImageError
-from fundusseg.imaging.image_files import count_pages, encode_jpeg, read_mask, read_photograph, write_png
+from fundusseg.imaging.image_files import (
+    count_pages,
+    encode_jpeg,
+    read_mask,
+    read_photograph,
+    read_with_light,
+    write_png,
+)
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 
@@ -63,6 +70,18 @@ def test_deep_pictures_are_scaled_by_the_depth_that_holds_them(tmp_path, brighte
     expected = deep[..., 2::-1] if channels > 1 else np.repeat(deep, 3, 2)
     read = read_photograph(tmp_path / f"a.{suffix}")
     assert read.dtype == np.uint8 and np.array_equal(read, expected.astype(int) * 255 // full)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_how_much_light_a_deep_file_holds_is_told(tmp_path, suffix, channels):
+    full = np.linspace(0, 65535, 99 * channels).reshape(9, 11, channels).astype(np.uint16)
+    for name, deep, expected in (("full", full, 1), ("dim", full // 16, 1 / 16)):
+        cv2.imwrite(str(tmp_path / f"{name}.{suffix}"), deep)
+        pixels, light = read_with_light(tmp_path / f"{name}.{suffix}")
+        assert pixels.max() == 255 and light == pytest.approx(expected, rel=1e-3)
+    Image.fromarray(RGB // 4).save(tmp_path / "plain.png")
+    assert read_with_light(tmp_path / "plain.png")[1] == 1
 
 
 def test_a_deep_colour_photograph_is_turned_upright(tmp_path):
@@ -124,6 +143,83 @@ def test_masks_keep_their_codes(tmp_path):
         assert np.array_equal(read_mask(tmp_path / f"{name}.png"), codes), name
     Image.fromarray(codes > 0).save(tmp_path / "bit.png")
     assert np.array_equal(read_mask(tmp_path / "bit.png"), (codes > 0) * 255)
+
+
+def palette_mask(path, indices, colours):
+    picture = Image.fromarray(indices)
+    picture.putpalette([value for colour in colours for value in colour])
+    picture.save(path)
+
+
+BLACK, GREY, WHITE, RED = (0, 0, 0), (128, 128, 128), (255, 255, 255), (255, 0, 0)
+DISC = np.zeros((12, 14), np.uint8)
+DISC[2:9, 3:11] = 1
+NESTED = DISC.copy()
+NESTED[4:7, 5:8] = 2
+
+
+@pytest.mark.parametrize(
+    ("indices", "colours", "expected"),
+    [
+        (1 - DISC, [WHITE, BLACK], DISC * 255),
+        (2 - NESTED, [WHITE, GREY, BLACK], np.array([0, 128, 255])[NESTED]),
+        (NESTED, [BLACK, GREY, WHITE], np.array([0, 128, 255])[NESTED]),
+        (NESTED, [BLACK, RED, (0, 255, 0)], NESTED),
+        (DISC, [WHITE, RED], DISC),
+        (NESTED, [BLACK, BLACK, BLACK], NESTED),
+    ],
+)
+def test_a_grey_palette_is_read_through_and_a_coloured_one_gives_its_indices(tmp_path, indices, colours, expected):
+    palette_mask(tmp_path / "a.png", indices.astype(np.uint8), colours)
+    assert np.array_equal(read_mask(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("colours", [[RED, BLACK], [RED, WHITE]])
+def test_a_coloured_palette_without_its_background_at_0_is_refused(tmp_path, colours):
+    palette_mask(tmp_path / "a.png", 1 - DISC, colours)
+    with pytest.raises(ImageError, match=r"index 0.*\(255, 0, 0\).*a\.png"):
+        read_mask(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGBA", "16 bits"])
+def test_a_mask_whose_channels_differ_is_refused(tmp_path, kind):
+    red = np.stack([(NESTED == 1), (NESTED == 2), NESTED > 2], axis=2) * np.uint8(255)
+    if kind == "16 bits":
+        cv2.imwrite(str(tmp_path / "a.png"), red.astype(np.uint16) * 257)
+    else:
+        Image.fromarray(red).convert(kind).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"channels differ.*a\.png"):
+        read_mask(tmp_path / "a.png")
+
+
+def test_a_mask_drawn_by_transparency_alone_is_refused(tmp_path):
+    Image.fromarray(np.dstack([np.full((*DISC.shape, 3), 255, np.uint8), DISC * 255])).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"transparency.*a\.png"):
+        read_mask(tmp_path / "a.png")
+
+
+def test_codes_of_a_deep_colour_mask_are_kept(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), NESTED.astype(np.uint16)[..., None].repeat(3, 2))
+    assert np.array_equal(read_mask(tmp_path / "a.png"), NESTED)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["grey", "bit", "palette", "colour", "deep", "grey.tif"])
+def test_a_mask_is_turned_as_its_photograph_is(tmp_path, orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.dstack([DISC * 255] * 3)).save(tmp_path / "photograph.png", exif=exif)
+    mask = {
+        "bit": Image.fromarray(DISC > 0),
+        "palette": Image.fromarray(1 - DISC),
+        "colour": Image.fromarray(np.dstack([DISC * 255] * 3)),
+        "deep": Image.fromarray(DISC.astype(np.uint16) * 65535),
+    }.get(kind, Image.fromarray(DISC * 255))
+    if kind == "palette":
+        mask.putpalette([*WHITE, *BLACK])
+    name = kind if "." in kind else f"{kind}.png"
+    mask.save(tmp_path / name, exif=exif)
+    assert np.array_equal(read_mask(tmp_path / name), read_photograph(tmp_path / "photograph.png")[..., 0])
 
 
 KINDS = [("jpg", "JPEG", {}), ("jpg", "JPEG", {"progressive": True}), ("png", "PNG", {})]

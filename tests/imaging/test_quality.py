@@ -7,6 +7,7 @@ from skimage import data
 
 from fundusseg.datasets import DrionsDB, DrishtiGS, Folder, OpticDiscSeg, Phantom
 from fundusseg.imaging import roi
+from fundusseg.imaging.image_files import read_with_light
 from fundusseg.imaging.quality import BLURRED, CUT, FORMLESS, assess, sharpness, unlit_surroundings
 from fundusseg.imaging.roi import disc_box
 from fundusseg.sample import DISC
@@ -31,6 +32,17 @@ def test_light():
     white = retina.copy()
     white[400:1000, 400:1000] = 255
     assert "overexposed" in assess(white).flaws[0]
+
+
+def test_a_deep_file_that_holds_little_light_is_for_a_person(tmp_path):
+    """A sixteenth of the light in 16 bits has the numbers of a well-lit photograph of a 12-bit camera."""
+    retina = data.retina().astype(np.uint16)
+    for name, deep, expected in (("bright", retina * 257, False), ("dim", retina * 257 // 16, True)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), deep[..., ::-1])
+        pixels, light = read_with_light(tmp_path / f"{name}.png")
+        found = assess(pixels, light=light)
+        assert not found.faults and any("poorly lit" in flaw for flaw in found.flaws) is expected
+        assert not assess(pixels).flaws, "by the scaled numbers alone nothing is seen"
 
 
 def test_a_field_of_view_that_is_known_is_not_looked_for_again(monkeypatch):
