@@ -94,8 +94,8 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
     console.print(f"Network: {type(cli.model.model).__name__}, {total:,} parameters, {trainable:,} trainable")
     console.print(f"Pictures: {sizes}, from {', '.join(cli.datamodule.sources)}", soft_wrap=True)
     for dataset in cli.datamodule.datasets:
-        if remark := dataset.remark():
-            console.print(f"{dataset.source}: {remark}", soft_wrap=True)
+        if remarks := dataset.remarks():
+            console.print(f"{dataset.source}: {'; '.join(remarks)}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:

@@ -76,7 +76,9 @@ def main(arguments: list[str]) -> int:
     problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
     problems += twice(stores, records, data.drop_duplicates_from, inspections)
     show(inspections, problems)
-    write_json({"datasets": [inspection.row() for inspection in inspections], "problems": problems}, output / REPORT)
+    remarks = {inspection.source: inspection.remarks for inspection in inspections}
+    rows = [inspection.row() for inspection in inspections]
+    write_json({"datasets": rows, "remarks": remarks, "problems": problems}, output / REPORT)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
     return 1 if problems else 0
 
@@ -99,6 +101,7 @@ def check(
                 inspection(record, outcome)
                 progress.advance(bar)
 
+            inspection.remarks = dataset.remarks()
             return inspection, PreparedStore.build(dataset, preparation, folder, variants, visit, borders)
         except FundusSegError as error:
             files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
@@ -145,13 +148,16 @@ def twice(
 
 
 def show(inspections: Sequence[Inspection], problems: Sequence[str]) -> None:
-    """Print a column for each dataset, and every problem."""
+    """Print a column for each dataset, what should be known of it, and every problem."""
     table = Table(title="Datasets", show_header=False)
     table.add_column(no_wrap=True)
     rows = [inspection.row() for inspection in inspections]
     for name in rows[0]:
         table.add_row(name, *(Text(row[name]) for row in rows))
     console.print(table)
+    for inspection in inspections:
+        for remark in inspection.remarks:
+            console.print(f"{inspection.source}: {remark}", soft_wrap=True, markup=False, highlight=False)
     for problem in problems:
         console.print(problem, style="red", soft_wrap=True, markup=False)
 

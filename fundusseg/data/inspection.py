@@ -35,6 +35,7 @@ class Inspection:
         wrong: Annotations of another size or code, and whatever else cannot be used.
         duplicates: Pictures that show the same photograph as another of the datasets.
         outside: Cups that leave their disc by more than `OUTSIDE`.
+        remarks: What should be known of the folder: counts beside what was published, and what was not taken.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Inspection:
     wrong: list[str] = field(default_factory=list)
     duplicates: set[str] = field(default_factory=set)
     outside: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def __call__(self, record: Record, outcome: Sample | FundusSegError) -> None:
         """Add one sample, or why there is none."""

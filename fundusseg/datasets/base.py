@@ -1,21 +1,20 @@
-"""What every dataset reader shares: find the files, pair them, decode one sample."""
+"""What every dataset reader shares: find the files, pair them, count them, decode one sample."""
 
 import copy
-import os
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
-from fundusseg.errors import DatasetError, EmptyMaskError, OrphanError
+from fundusseg.datasets._listing import STRAYS, is_picture, some, sort_out
+from fundusseg.datasets._pairing import pair
+from fundusseg.errors import DatasetError, EmptyMaskError
 from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import Annotation, Image, Record, Region, Sample
-
-MAX_DEPTH = 8
-"""Folders below the root that are searched: enough for every published layout and one parent above it."""
 
 
 class FundusDataset(ABC):
@@ -27,6 +26,11 @@ class FundusDataset(ABC):
         licence: Terms of use, in the publisher's words or short.
         citation: The paper, with DOI or arXiv number.
         layout: What the reader looks for, in words a user can check the folder against.
+        url: The publisher's page, where the set is to be had under its terms.
+        checksum: Digest of each archive that the publisher states one for: file name and ``"md5:..."``.
+        published: Published number of pictures of each part; the parts are what `part` says. One part: of all.
+        same_eyes_as: Sources that show some of the same eyes, in part or as a whole: never merged with them unseen.
+        known: What lies in the package and is not read: kind, and a pattern as for `match`.
 
     Args:
         root: The folder that the public package unpacks to, or its parent. A relative one is taken below the
@@ -40,6 +44,15 @@ class FundusDataset(ABC):
     nested_experts: ClassVar[bool] = False
     """Annotations are levels of agreement: that of all experts may be empty."""
     layout: ClassVar[str]
+    url: ClassVar[str] = ""
+    checksum: ClassVar[Mapping[str, str]] = {}
+    published: ClassVar[Mapping[str, int]] = {}
+    same_eyes_as: ClassVar[frozenset[str]] = frozenset()
+    known: ClassVar[Mapping[str, str]] = {}
+    strays: ClassVar[Mapping[str, str]] = STRAYS
+    """Kinds of file that belong to no package, and their patterns: see ``_listing``."""
+    second_copies: ClassVar[bool] = True
+    """A file manager's ``NAME 2.txt`` beside ``NAME.txt`` is a stray."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
@@ -54,24 +67,25 @@ class FundusDataset(ABC):
         return moved
 
     @cached_property
+    def _listing(self) -> dict[str, list[Path]]:
+        """Every file below the root by kind of stray, ``""`` for none; hidden files and folders are passed over."""
+        if not self.root.is_dir():
+            get = f"; the set is to be had from {self.url} (terms: {self.licence})" if self.url else ""
+            raise DatasetError(
+                f"no folder at {self.root} for {type(self).__name__}",
+                self.layout,
+                f"check the path, or set --data.root to the folder that holds the datasets{get}",
+            )
+        return sort_out(self.root, self.strays, self.second_copies)
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """Every file below the root, sorted; hidden files and folders are passed over.
+        """Every file below the root that is no stray, sorted.
 
         Raises:
             DatasetError: The folder is not there.
         """
-        if not self.root.is_dir():
-            raise DatasetError(
-                f"no folder at {self.root} for {type(self).__name__}",
-                self.layout,
-                "check the path, or set --data.root to the folder that holds the datasets",
-            )
-        found = []
-        for folder, folders, names in os.walk(self.root, followlinks=True):
-            depth = len(Path(folder).relative_to(self.root).parts)
-            folders[:] = sorted(f for f in folders if not f.startswith(".")) if depth < MAX_DEPTH else []
-            found += [Path(folder) / name for name in names if not name.startswith(".")]
-        return tuple(sorted(found))
+        return tuple(self._listing[""])
 
     def match(self, pattern: str) -> dict[Path, re.Match[str]]:
         """Files whose path below the root ends in ``pattern`` (a regular expression, letter case ignored).
@@ -93,6 +107,48 @@ class FundusDataset(ABC):
         return [(fold(hit[1]), path) for path, hit in self.match(pattern).items()]
 
     @cached_property
+    def left_out(self) -> dict[str, list[Path]]:
+        """Pictures that `index` found and did not take, by the reason."""
+        return {}
+
+    def leave_out(self, why: str, files: Iterable[Path]) -> None:
+        """Note pictures that are known and not taken, so that they are counted and said.
+
+        Args:
+            why: What they are, in the plural: ``"test photographs without masks"``.
+            files: The pictures; none is nothing to note.
+        """
+        if found := list(files):
+            self.left_out.setdefault(why, []).extend(found)
+
+    def pair(
+        self,
+        pictures: Mapping[str, Path],
+        labels: Mapping[str, tuple[str, Iterable[tuple[str, Path]]]],
+        part: Callable[[str], str] = lambda key: "",
+    ) -> dict[str, dict[str, Path]]:
+        """Pair as the function `pair` does, and leave out every part that has no truth at all.
+
+        Args:
+            pictures: Picture by key.
+            labels: As for the function.
+            part: The part of the package that a key belongs to, ``"test"``: a publisher gives truth out by parts. A
+                single missing mask in a part that has truth stays an error, and so does a package without any.
+
+        Returns:
+            Of each picture that is kept, by its key: the annotation files by kind.
+
+        Raises:
+            DatasetError: As the function.
+        """
+        labels = {kind: (what, list(found)) for kind, (what, found) in labels.items()}
+        true = {part(key) for _, found in labels.values() for key, _ in found if key in pictures}
+        bare = {key: path for key, path in pictures.items() if true and part(key) not in true}
+        for name in sorted({part(key) for key in bare}):
+            self.leave_out(f"{name} pictures without truth", (bare[key] for key in bare if part(key) == name))
+        return pair({key: path for key, path in pictures.items() if key not in bare}, labels)
+
+    @cached_property
     def records(self) -> tuple[Record, ...]:
         """One record for each picture, sorted by name.
 
@@ -101,8 +157,10 @@ class FundusDataset(ABC):
         """
         records = tuple(sorted(self.index(), key=lambda record: record.name))
         if not records:
+            others = [path for path in self.files if is_picture(path)]
             raise DatasetError(
-                f"no picture of {type(self).__name__} below {self.root}",
+                f"no picture of {type(self).__name__} below {self.root}"
+                + (f" (but {some(others, self.root)})" if others else ""),
                 self.layout,
                 "give the folder that the dataset's own package unpacks to",
             )
@@ -126,6 +184,59 @@ class FundusDataset(ABC):
     def remark(self) -> str:
         """What a user should know of how the files were read; empty where the class says it all."""
         return ""
+
+    def counts(self) -> Mapping[str, int]:
+        """Published number of pictures of each part."""
+        return self.published
+
+    def part(self, record: Record) -> str:
+        """The part of the published package that a picture is counted in."""
+        return record.subset or ""
+
+    @cached_property
+    def passed_over(self) -> tuple[Path, ...]:
+        """Every picture file below the root that is in no record, was not left out, and is not known."""
+        told = self._taken.union(*self.left_out.values(), *self.not_read.values())
+        return tuple(path for path in self.files if is_picture(path) and path not in told)
+
+    @cached_property
+    def _taken(self) -> frozenset[Path]:
+        """Every file of a record."""
+        return frozenset(file for record in self.records for file in (record.image, *record.files.values()))
+
+    @cached_property
+    def not_read(self) -> dict[str, list[Path]]:
+        """Files of the package that are known and not read, and strays, by kind."""
+        strays = {kind: files for kind, files in self._listing.items() if kind and files}
+        told = self._taken.union(*self.left_out.values())
+        known = {
+            kind: [path for path in self.match(pattern) if path not in told] for kind, pattern in self.known.items()
+        }
+        return strays | {kind: files for kind, files in known.items() if files}
+
+    def remarks(self) -> list[str]:
+        """What a user should know of this folder: how it was read, how much of what was published, what was left."""
+        said = [self.remark()] if self.remark() else []
+        if self.counts():
+            said.append(self._count())
+        said += [f"left out {len(files)} {why}: {some(files, self.root)}" for why, files in self.left_out.items()]
+        if self.root.is_dir():
+            if files := self.passed_over:
+                said.append(f"passed over {len(files)} pictures that fit no name of the set: {some(files, self.root)}")
+            if self.not_read:
+                said.append("not read: " + ", ".join(f"{len(files)} {kind}" for kind, files in self.not_read.items()))
+        return said
+
+    def _count(self) -> str:
+        """What was found beside what was published, by part where the pictures tell theirs."""
+        published = self.counts()
+        found, total = len(self.records), sum(published.values())
+        if found == total:
+            return f"all {total} published pictures"
+        parts = Counter(self.part(record) for record in self.records)
+        known = len(published) > 1 and set(parts) <= set(published)
+        detail = ", ".join(f"{name} {parts[name]} of {count}" for name, count in published.items())
+        return f"{found} pictures, {total} are published" + (f" ({detail})" if known else "")
 
     def photograph(self, record: Record) -> Image:
         """Decode one picture: its file as it is, where the dataset does not say otherwise."""
@@ -175,65 +286,3 @@ def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
         f"a mask in which the {region} is marked",
         "restore the mask, or remove the picture",
     )
-
-
-def keyed(what: str, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Files by key, none lost.
-
-    Args:
-        what: The files' name for the message, ``"cup mask"``.
-        files: Key and file.
-
-    Raises:
-        DatasetError: Two files share a key; both are named.
-    """
-    found: dict[str, Path] = {}
-    for key, path in files:
-        if key in found:
-            raise DatasetError(
-                f"two files for the {what} of {key!r}: {found[key]} and {path}",
-                f"one {what} for each picture",
-                "remove one of them, or give a folder that holds the dataset once",
-            )
-        found[key] = path
-    return found
-
-
-def pair(
-    pictures: Mapping[str, Path], labels: Mapping[str, tuple[str, Iterable[tuple[str, Path]]]]
-) -> dict[str, dict[str, Path]]:
-    """Pair pictures and annotation files by key.
-
-    Args:
-        pictures: Picture by key.
-        labels: Of each kind, by its name in ``Record.files``: what messages call it, ``"cup mask"``, and key and file
-            of each.
-
-    Returns:
-        Of each picture, by its key: the annotation files by kind.
-
-    Raises:
-        DatasetError: Two files of a kind share a key, or a file on either side has no counterpart; the first few are
-            named.
-    """
-    files: dict[str, dict[str, Path]] = {key: {} for key in pictures}
-    for kind, (what, found) in labels.items():
-        labelled = keyed(what, found)
-        _refuse_orphans("picture", pictures, what, labelled)
-        _refuse_orphans(what, labelled, "picture", pictures)
-        for key, path in labelled.items():
-            files[key][kind] = path
-    return files
-
-
-def _refuse_orphans(what: str, files: Mapping[str, Path], counterpart: str, others: Mapping[str, Path]) -> None:
-    """Refuse files whose key stands on one side alone."""
-    orphans = sorted(set(files) - set(others))
-    if orphans:
-        names = ", ".join(str(files[key]) for key in orphans[:3])
-        more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-        raise OrphanError(
-            f"a {what} without its {counterpart}: {names}{more}",
-            f"one {counterpart} for each {what}, matched by name",
-            f"add the missing {counterpart}, or remove the {what}",
-        )

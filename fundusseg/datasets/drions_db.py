@@ -1,7 +1,10 @@
 """DRIONS-DB: 110 photographs with the disc's outline by two experts."""
 
+from typing import ClassVar
+
 from fundusseg.datasets._contour_files import rasterise, read_contour
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.sample import DISC, Annotation, Record
 
 
@@ -24,6 +27,8 @@ class DrionsDB(FundusDataset):
 
     source = "drions_db"
     regions = (DISC,)
+    url = "http://www.ia.uned.es/~ejcarmona/DRIONS-DB.html"
+    published: ClassVar = {"all": 110}
     licence = "research use; cite the paper"
     citation = (
         "Carmona, Rincon, Garcia-Feijoo, Martinez-de-la-Casa: Identification of the optic nerve head with "
@@ -41,7 +46,7 @@ class DrionsDB(FundusDataset):
             )
             for expert in (1, 2)
         }
-        files = pair(pictures, contours)
+        files = self.pair(pictures, contours)
         return [
             Record(self.source, f"image_{number}", path, f"image_{number}", self.regions, files=files[number])
             for number, path in pictures.items()

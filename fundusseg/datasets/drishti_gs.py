@@ -1,10 +1,12 @@
 """DRISHTI-GS1: 101 photographs with the disc and cup of four experts."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Image, Record, Subset
@@ -39,6 +41,8 @@ class DrishtiGS(FundusDataset):
     source = "drishti_gs"
     nested_experts = True
     regions = (DISC, CUP)
+    url = "http://cvit.iiit.ac.in/projects/mip/drishti-gs/mip-dataset2/Home.php"
+    published: ClassVar = {"train": 50, "test": 51}
     licence = "research use; cite the paper"
     citation = (
         "Sivaswamy, Krishnadas, Joshi, Jain, Tabish: Drishti-GS: retinal image dataset for optic nerve head "
@@ -58,11 +62,18 @@ class DrishtiGS(FundusDataset):
             region: (f"{region} soft map", self.find(rf"{truth}/softmap/drishtiGS_\1_{name}\.png"))
             for region, name in _FILES.items()
         }
-        files = pair(pictures, maps)
+        subsets: dict[str, Subset] = {
+            hit[3]: "train" if hit[1].lower() == "training" else "test" for hit in images.values()
+        }
+        files = self.pair(pictures, maps, subsets.__getitem__)
         for number, path in self.find(rf"{truth}/drishtiGS_\1_cdrValues\.txt"):
             if number in files:
                 files[number]["cdr"] = path
-        return [self._record(hit[3], path, hit[1].lower(), hit[2], files[hit[3]]) for path, hit in images.items()]
+        return [
+            self._record(hit[3], path, subsets[hit[3]], hit[2], files[hit[3]])
+            for path, hit in images.items()
+            if hit[3] in files
+        ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the two soft maps, four annotations each."""
@@ -93,11 +104,10 @@ class DrishtiGS(FundusDataset):
             )
         return values
 
-    def _record(self, number: str, image: Path, part: str, folder: str | None, files: dict[str, Path]) -> Record:
+    def _record(self, number: str, image: Path, subset: Subset, folder: str | None, files: dict[str, Path]) -> Record:
         name = f"drishtiGS_{number}"
         diagnoses: dict[str, Diagnosis] = {"glaucoma": "glaucoma", "normal": "healthy"}
         diagnosis = diagnoses[folder.lower()] if folder else None
-        subset: Subset = "train" if part == "training" else "test"
         return Record(self.source, name, image, name, self.regions, diagnosis=diagnosis, subset=subset, files=files)
 
 

@@ -10,8 +10,10 @@ from typing import Any, get_args
 import numpy as np
 
 from fundusseg.datasets._label_codes import nested, read_binary
+from fundusseg.datasets._listing import LEFTOVERS
+from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.datasets._tables import line_of, meaning, read_csv
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
 from fundusseg.imaging.image_files import SUFFIXES, read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Subset
@@ -74,6 +76,8 @@ class Folder(FundusDataset):
 
     licence = "the user's own"
     citation = "none"
+    strays = LEFTOVERS
+    second_copies = False
     layout = "images/NAME.jpg and masks/NAME.png, or masks/REGION/NAME.png, or masks/NAME_REGION.png"
 
     def __init__(

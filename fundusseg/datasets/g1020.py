@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fundusseg.datasets._contour_files import rasterise
 from fundusseg.datasets._label_codes import nested
+from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import line_of, meaning, read_csv
-from fundusseg.datasets.base import FundusDataset, keyed, mask_size_error, pair
+from fundusseg.datasets.base import FundusDataset, mask_size_error
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Region
@@ -36,6 +37,8 @@ class G1020(FundusDataset):
 
     source = "g1020"
     regions = (DISC, CUP)
+    url = "https://www.dfki.uni-kl.de/g1020"
+    published: ClassVar = {"all": 1020}
     licence = "research use; cite the paper"
     citation = (
         "Bajwa and others: G1020: a benchmark retinal fundus image dataset for computer-aided glaucoma detection, "
@@ -49,7 +52,7 @@ class G1020(FundusDataset):
         if not pictures:
             return []
         polygons, masks = self.find(r"image_(\d+)\.json"), self.find(r"masks/image_(\d+)\.png")
-        files = pair(pictures, {"labels": ("polygon file", polygons) if polygons else ("mask", masks)})
+        files = self.pair(pictures, {"labels": ("polygon file", polygons) if polygons else ("mask", masks)})
         tables = list(self.match(r"G1020\.csv"))
         rows = read_csv(tables[0], "imageID", ("binaryLabels",)) if tables else {}
         records = []

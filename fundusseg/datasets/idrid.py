@@ -1,6 +1,9 @@
 """IDRiD: 81 photographs with the disc."""
 
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from typing import ClassVar
+
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record, Subset
 
@@ -21,11 +24,16 @@ class IDRiD(FundusDataset):
 
     source = "idrid"
     regions = (DISC,)
+    url = "https://ieee-dataport.org/open-access/indian-diabetic-retinopathy-image-dataset-idrid"
+    published: ClassVar = {"train": 54, "test": 27}
     licence = "CC BY 4.0"
     citation = (
         "Porwal, Pachade, Kamble, Kokare, Deshmukh, Sahasrabuddhe, Meriaudeau: Indian Diabetic Retinopathy Image "
         "Dataset (IDRiD), Data 3(3), 2018, doi 10.3390/data3030025"
     )
+    known: ClassVar = {
+        "masks of lesions": r"[^/]*all segmentation groundtruths/[^/]+/(?![^/]*optic disc)[^/]+/[^/]+\.tiff?"
+    }
     layout = (
         "1. Original Images/{a. Training Set,b. Testing Set}/IDRiD_NN.jpg and "
         "2. All Segmentation Groundtruths/{a. Training Set,b. Testing Set}/5. Optic Disc/IDRiD_NN_OD.tif"
@@ -39,10 +47,11 @@ class IDRiD(FundusDataset):
             rf"(?:\d\. ?)?all segmentation groundtruths/{part}/(?:\d\. ?)?optic disc/IDRiD_(\d+)_OD\.tiff?"
         )
         pictures = keyed("photograph", ((hit[2], path) for path, hit in images.items()))
-        files = pair(pictures, {DISC: ("disc mask", ((hit[2], path) for path, hit in masks.items()))})
         subsets: dict[str, Subset] = {
             hit[2]: "train" if hit[1].lower() == "training" else "test" for hit in images.values()
         }
+        found = ((hit[2], path) for path, hit in masks.items())
+        files = self.pair(pictures, {DISC: ("disc mask", found)}, subsets.__getitem__)
         return [
             Record(
                 self.source,
@@ -54,6 +63,7 @@ class IDRiD(FundusDataset):
                 files=files[number],
             )
             for number, picture in pictures.items()
+            if number in files
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

@@ -1,9 +1,11 @@
 """ISBI 2012: 30 electron microscope sections with the cell membranes."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from fundusseg.datasets._label_codes import check_codes
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed, pair
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import count_pages, read_mask, read_photograph
 from fundusseg.sample import Annotation, Image, Record, Region
@@ -32,6 +34,8 @@ class IsbiMembrane(FundusDataset):
 
     source = "isbi_membrane"
     regions = (MEMBRANE,)
+    url = "https://imagej.net/events/isbi-2012-segmentation-challenge"
+    published: ClassVar = {"all": 30}
     licence = "challenge terms; cite the paper"
     citation = (
         "Arganda-Carreras, Turaga, Berger and others: Crowdsourcing the creation of image segmentation algorithms for "
@@ -52,7 +56,7 @@ class IsbiMembrane(FundusDataset):
         if volumes:
             return self._pages(volumes)
         pictures = keyed("section", images)
-        files = pair(pictures, {MEMBRANE: ("membrane mask", self.find(r"labels?/(\d+)\.png"))})
+        files = self.pair(pictures, {MEMBRANE: ("membrane mask", self.find(r"labels?/(\d+)\.png"))})
         return [self._record(int(number), picture, files[number]) for number, picture in pictures.items()]
 
     def photograph(self, record: Record) -> Image:

@@ -1,13 +1,15 @@
 """ORIGA: 650 photographs with disc and cup."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fundusseg.datasets._label_codes import nested
+from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import line_of, meaning, read_csv
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Subset
@@ -36,6 +38,8 @@ class Origa(FundusDataset):
 
     source = "origa"
     regions = (DISC, CUP)
+    url = "https://doi.org/10.1109/IEMBS.2010.5626137"
+    published: ClassVar = {"train": 325, "test": 325}
     licence = "research use; cite the paper"
     citation = (
         "Zhang, Yin, Liu, Wong, Tan, Lee, Cheng, Wong: ORIGA-light: an online retinal fundus image database for "
@@ -48,7 +52,7 @@ class Origa(FundusDataset):
         """Pair photographs and masks by number; the table says the rest."""
         pictures = keyed("photograph", self.find(r"images/(\d+)\.(?:jpe?g|png)"))
         masks = self.find(r"masks/(\d+)\.png") or self.find(r"(?:semi-automatic-annotations|manual marking)/(\d+)\.mat")
-        files = pair(pictures, {"mask": ("mask", masks)})
+        files = self.pair(pictures, {"mask": ("mask", masks)})
         tables = list(self.match(r"OrigaList\.csv"))
         table = tables[0] if tables else None
         rows = read_csv(table, "Filename", ("Eye", "Set", "Glaucoma")) if table else {}

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from fundusseg.datasets._contour_files import rasterise, read_contour
+from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import line_of, meaning
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 
@@ -30,6 +32,8 @@ class Papila(FundusDataset):
 
     source = "papila"
     regions = (DISC, CUP)
+    url = "https://doi.org/10.6084/m9.figshare.14798004"
+    published: ClassVar = {"all": 488}
     licence = "CC BY 4.0"
     citation = (
         "Kovalyk, Morales-Sanchez, Verdu-Monedero, Selles-Navarro, Palazon-Cabanes, Sancho-Gomez: PAPILA: dataset with "
@@ -53,7 +57,7 @@ class Papila(FundusDataset):
             for region in self.regions
             for expert in (1, 2)
         }
-        files = pair(pictures, contours)
+        files = self.pair(pictures, contours)
         tables = {hit[1].upper(): path for path, hit in self.match(r"patient_data_(od|os)\.xlsx").items()}
         diagnoses = {eye: _read_diagnoses(path) for eye, path in tables.items()}
         records = []

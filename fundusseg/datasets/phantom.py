@@ -111,9 +111,9 @@ class Phantom(FundusDataset):
         return self
 
     @cached_property
-    def files(self) -> tuple[Path, ...]:
-        """None."""
-        return ()
+    def _listing(self) -> dict[str, list[Path]]:
+        """No files."""
+        return {"": []}
 
     def index(self) -> list[Record]:
         """List the phantoms; none is made yet."""

@@ -1,7 +1,10 @@
 """REFUGE: 1200 photographs of two cameras with the disc and cup fused from seven experts."""
 
+from typing import ClassVar
+
 from fundusseg.datasets._label_codes import nested
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Subset
 
@@ -25,7 +28,7 @@ class Refuge(FundusDataset):
     - Split: 400 / 400 / 400, by the names.
 
     Found as the challenge gave it and as mirrors do, ``{train,val,test}/{images,mask}``. Where a part's masks are
-    missing, as the test set's are in some mirrors, leave that part's photographs out.
+    missing, as the test set's are in some mirrors, that part's photographs are left out, with a remark.
 
     Raises:
         DatasetError: On reading, a photograph without its mask or a mask without its photograph.
@@ -33,6 +36,8 @@ class Refuge(FundusDataset):
 
     source = "refuge"
     regions = (DISC, CUP)
+    url = "https://refuge.grand-challenge.org"
+    published: ClassVar = {"train": 400, "val": 400, "test": 400}
     licence = "challenge terms: research and education; cite the paper"
     citation = (
         "Orlando, Fu, Barbosa Breda, van Keer, Bathula and others: REFUGE challenge: a unified framework for "
@@ -52,7 +57,8 @@ class Refuge(FundusDataset):
             r"(?:disc_cup_masks/(?:(glaucoma|non-glaucoma|g|n)/)?|masks?/|gts/|groundtruths?/)([gnvt]\d+)\.(?:bmp|png)"
         )
         pictures = keyed("photograph", ((hit[1].lower(), path) for path, hit in images.items()))
-        files = pair(pictures, {"mask": ("mask", ((hit[2].lower(), path) for path, hit in masks.items()))})
+        found = ((hit[2].lower(), path) for path, hit in masks.items())
+        files = self.pair(pictures, {"mask": ("mask", found)}, lambda name: _SUBSETS[name[0]])
         told = {hit[2].lower(): hit[1][0].lower() for hit in masks.values() if hit[1]}
         return [
             Record(
@@ -66,6 +72,7 @@ class Refuge(FundusDataset):
                 files=files[name],
             )
             for name, picture in pictures.items()
+            if name in files
         ]
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:

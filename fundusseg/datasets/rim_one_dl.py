@@ -1,13 +1,17 @@
 """RIM-ONE DL: 485 crops around the disc, with the disc and cup of one expert."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from fundusseg.datasets._label_codes import read_binary
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record
 
-PARTITIONS = ("randomly", "by_hospital")
+PUBLISHED = {"randomly": {"train": 339, "test": 146}, "by_hospital": {"train": 311, "test": 174}}
+"""Pictures of each part, by partition."""
 
 _DIAGNOSES: dict[str, Diagnosis] = {"normal": "healthy", "glaucoma": "glaucoma"}
 
@@ -38,6 +42,8 @@ class RimOneDL(FundusDataset):
 
     source = "rim_one_dl"
     regions = (DISC, CUP)
+    url = "https://github.com/miag-ull/rim-one-dl"
+    published: ClassVar = {"all": 485}
     licence = "research and education, no redistribution; cite the paper"
     citation = (
         "Fumero, Diaz-Aleman, Sigut, Alayon, Arnay, Angel-Pereira: RIM-ONE DL: a unified retinal image database for "
@@ -50,21 +56,27 @@ class RimOneDL(FundusDataset):
 
     def __init__(self, root: str | Path, partition: str = "randomly") -> None:
         super().__init__(root)
-        if partition not in PARTITIONS:
+        if partition not in PUBLISHED:
             raise ConfigurationError(
-                f"partition={partition!r} for RimOneDL", f"one of {', '.join(PARTITIONS)}", "choose one of these"
+                f"partition={partition!r} for RimOneDL", f"one of {', '.join(PUBLISHED)}", "choose one of these"
             )
         self.partition = partition
+
+    def counts(self) -> Mapping[str, int]:
+        """Published number of pictures in this partition's parts."""
+        return PUBLISHED[self.partition]
 
     def index(self) -> list[Record]:
         """Pair images and masks by name."""
         images = self.match(
             r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?(r\d+_Im\d+)\.png"
         )
-        images = {path: hit for path, hit in images.items() if hit[1] in (None, self.partition)}
+        other = [path for path, hit in images.items() if hit[1] not in (None, self.partition)]
+        self.leave_out("pictures of the other partition", other)
+        images = {path: hit for path, hit in images.items() if path not in other}
         pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))
         masks = {region: (f"{region} mask", self.find(rf"(r\d+_Im\d+)-1-{region}-T\.png")) for region in self.regions}
-        files = pair(pictures, masks)
+        files = self.pair(pictures, masks)
         return [
             Record(
                 self.source,

@@ -1,11 +1,13 @@
 """RIM-ONE r2: 455 crops around the disc, with the disc of one expert."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record
@@ -33,6 +35,8 @@ class RimOneR2(FundusDataset):
 
     source = "rim_one_r2"
     regions = (DISC,)
+    url = "http://medimrg.webs.ull.es/research/downloads/"
+    published: ClassVar = {"all": 455}
     licence = "research use, no redistribution; cite the paper"
     citation = (
         "Fumero, Alayon, Sanchez, Sigut, Gonzalez-Hernandez: RIM-ONE: an open retinal image database for optic nerve "
@@ -48,7 +52,7 @@ class RimOneR2(FundusDataset):
         images = self.match(r"(normal|glaucoma and glaucoma suspicious)/Im(\d+)\.jpe?g")
         masks = self.find(r"(?:normal|glaucoma and glaucoma suspicious) segmentation/Im(\d+)-gs_mask\.(?:bmp|jpe?g)")
         pictures = keyed("image", ((hit[2], path) for path, hit in images.items()))
-        files = pair(pictures, {DISC: ("disc mask", masks)})
+        files = self.pair(pictures, {DISC: ("disc mask", masks)})
         healthy = {path for path, hit in images.items() if hit[1].lower() == "normal"}
         return [
             Record(

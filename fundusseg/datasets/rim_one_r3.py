@@ -1,11 +1,13 @@
 """RIM-ONE r3: 159 stereo photographs with the disc and cup of two experts."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from fundusseg.datasets._label_codes import read_binary
-from fundusseg.datasets.base import FundusDataset, keyed, mask_size_error, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset, mask_size_error
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Image, Record
@@ -46,11 +48,16 @@ class RimOneR3(FundusDataset):
 
     source = "rim_one_r3"
     regions = (DISC, CUP)
+    url = "http://medimrg.webs.ull.es/research/downloads/"
+    published: ClassVar = {"all": 159}
     licence = "research use, no redistribution; cite the paper"
     citation = (
         "Fumero, Sigut, Alayon, Gonzalez-Hernandez, Gonzalez de la Rosa: Interactive tool and database for optic disc "
         "and cup segmentation of stereo and monocular retinal fundus images, 2015"
     )
+    known: ClassVar = {
+        "masks of the experts or of their average": r"(?:expert[12]|average)_masks/[NGS]-\d+-[LR]-[^/]+\.png"
+    }
     layout = (
         "{Healthy,Glaucoma and suspects}/Stereo Images/{N,G,S}-NN-{L,R}.jpg, beside it "
         "{Expert1_masks,Expert2_masks}/N-NN-L-1-{Disc,Cup}-{exp1,exp2}.png and Average_masks/N-NN-L-{Disc,Cup}-Avg.png"
@@ -73,7 +80,7 @@ class RimOneR3(FundusDataset):
             for expert, ending in self.experts.items()
             for region in self.regions
         }
-        files = pair(pictures, masks)
+        files = self.pair(pictures, masks)
         return [
             Record(
                 self.source,

@@ -3,7 +3,8 @@
 import re
 
 from fundusseg.datasets._label_codes import read_binary
-from fundusseg.datasets.base import FundusDataset, keyed, pair
+from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.sample import Annotation, Record, Region
 
 SCLERA: Region = "sclera"
@@ -26,6 +27,7 @@ class Sclera(FundusDataset):
 
     source = "sclera"
     regions = (SCLERA,)
+    url = "https://doi.org/10.1109/ICB2018.2018.00053"
     licence = "research use, on request to the organisers; cite the paper"
     citation = (
         "SSBC 2018: sclera segmentation benchmarking competition, International Conference on Biometrics, 2018, "
@@ -38,7 +40,7 @@ class Sclera(FundusDataset):
         images = self.match(r"images?/([^/]+)/([^/]+)\.jpe?g")
         masks = self.match(r"labels?/([^/]+)/([^/]+)\.png")
         pictures = keyed("photograph", ((_name(hit), path) for path, hit in images.items()))
-        files = pair(pictures, {SCLERA: ("sclera mask", ((_name(hit), path) for path, hit in masks.items()))})
+        files = self.pair(pictures, {SCLERA: ("sclera mask", ((_name(hit), path) for path, hit in masks.items()))})
         people = {path: hit[1] for path, hit in images.items()}
         return [
             Record(self.source, name, picture, people[picture], self.regions, files=files[name])

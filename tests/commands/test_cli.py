@@ -73,6 +73,20 @@ def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     }
 
 
+def test_fit_says_in_one_line_what_it_did_not_take(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    drishti_gs.build(tmp_path, count=6)
+    write_png(tmp_path / "desk.png", Phantom(count=1, size=96)[0].image)
+    data = '--data.datasets=[{"class_path": "fundusseg.datasets.DrishtiGS", "init_args": {"root": "."}}]'
+    assert (
+        fit.main([*TINY, data, "--data.batch_size=2", f"--data.cache_dir={tmp_path}/c", "--trainer.fast_dev_run=1"])
+        == 0
+    )
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("drishti_gs: ")]
+    assert len(lines) == 1 and "12 pictures, 101 are published (train 6 of 50, test 6 of 51)" in lines[0]
+    assert "passed over 1 pictures that fit no name of the set: desk.png" in lines[0]
+
+
 def test_tensorboard_has_scalars_and_contours(run_folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

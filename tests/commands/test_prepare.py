@@ -137,3 +137,12 @@ def test_the_real_sets_of_other_regions_are_counted(realdata, tmp_path, name, ro
     _, report = run(tmp_path, [reader(name, root=root)], *options)
     assert report["datasets"][0]["pictures"] == count
     assert report["datasets"][0]["unreadable"] == report["datasets"][0]["wrong masks"] == "0"
+
+
+def test_what_is_left_out_and_passed_over_is_shown_and_no_problem(tmp_path, capsys):
+    drions_db.build(tmp_path / "DRIONS-DB", count=2)
+    write_png(tmp_path / "DRIONS-DB" / "desk.png", Phantom(count=1, size=96)[0].image)
+    code, report = run(tmp_path, [reader("DrionsDB", root="DRIONS-DB")], "--data.regions=[disc]")
+    passed_over = "passed over 1 pictures that fit no name of the set: desk.png"
+    assert code == 0 and report["remarks"] == {"drions_db": ["2 pictures, 110 are published", passed_over]}
+    assert f"drions_db: {passed_over}" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from fundusseg.datasets import (
     RimOneR3,
     Sclera,
 )
-from fundusseg.datasets.base import keyed, pair
+from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.errors import DatasetError
 from tests.miniatures import (
     drions_db,
