@@ -1,8 +1,11 @@
 """Averaged weights: the first ones are forgotten, and batch norm's statistics suit the average."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
 
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
@@ -10,6 +13,14 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.models import UNet
 from fundusseg.training.averaging import AveragedWeights, _mixed
 from fundusseg.training.task import SegmentationTask
+
+
+class OneWeight(LightningModule):
+    """A network of one weight in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones((), dtype=torch.bfloat16))
 
 
 def averaged(averaging, values):
@@ -51,6 +62,28 @@ def test_checkpoints_and_the_network_hold_the_average(tmp_path):
     name = "model.segmentation_head.weight"
     assert torch.equal(task.state_dict()[name], saved["state_dict"][name])
     assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+
+
+def test_the_average_of_a_bfloat16_network_moves():
+    task, averaging, trainer = OneWeight(), AveragedWeights(), SimpleNamespace(global_step=0)
+    averaging.setup(trainer, task, "fit")
+    averaging._average_model.n_averaged += 1000  # the decay has grown
+    task.weight.data *= 1.125
+    for _ in range(1000):
+        trainer.global_step += 1
+        averaging.on_train_batch_end(trainer, task)
+    assert averaging._average_model.module.weight.item() == pytest.approx(1.125, abs=1e-4)
+
+
+def test_a_validation_does_not_round_the_average_of_a_bfloat16_network():
+    task, averaging, trainer = OneWeight(), AveragedWeights(), SimpleNamespace()
+    averaging.setup(trainer, task, "fit")
+    average = averaging._average_model.module.weight
+    average.data.fill_(1 / 3)
+    averaging.on_validation_epoch_start(trainer, task)
+    assert task.weight.item() == float(torch.tensor(1 / 3).bfloat16()), "what is validated is the average"
+    averaging.on_validation_epoch_end(trainer, task)
+    assert task.weight.item() == 1 and average.item() == float(torch.tensor(1 / 3))
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])

@@ -173,6 +173,19 @@ def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eigh
     assert not np.array_equal(losses(half), losses(eight))
 
 
+@on_devices
+def test_a_bfloat16_network_is_averaged_in_float32(place):
+    """With a decay at which no step moves an average of 8 bits."""
+    averaging = ["--trainer.callbacks+=fundusseg.training.AveragedWeights", "--trainer.callbacks.decay=0.99"]
+    record = trained(place, "averaged", *UNET, "--trainer.precision=bf16-true", *averaging, devices=2)
+    assert counted(record, "compiled")[1:] == [0, 0]
+    last = torch.load(place / "averaged/runs/version_0/checkpoints/last.ckpt", weights_only=True)
+    name = "model.encoder.blocks.0.layers.0.weight"
+    average, now = last["state_dict"][name], last["current_model_state"][name]
+    assert (average.dtype, now.dtype) == (torch.float32, torch.bfloat16)
+    assert not torch.equal(average, average.bfloat16().float()), "the validations have not rounded it"
+
+
 @pytest.fixture
 def no_xla(monkeypatch):
     """A machine where torch_xla is not installed."""
