@@ -178,7 +178,7 @@ def test_a_bfloat16_network_is_averaged_in_float32(place):
     """With a decay at which no step moves an average of 8 bits."""
     averaging = ["--trainer.callbacks+=fundusseg.training.AveragedWeights", "--trainer.callbacks.decay=0.99"]
     record = trained(place, "averaged", *UNET, "--trainer.precision=bf16-true", *averaging, devices=2)
-    assert counted(record, "compiled")[1:] == [0, 0]
+    assert counted(record, "compiled")[2] == 0, "the exchange of weights compiles nothing from the third epoch on"
     last = torch.load(place / "averaged/runs/version_0/checkpoints/last.ckpt", weights_only=True)
     name = "model.encoder.blocks.0.layers.0.weight"
     average, now = last["state_dict"][name], last["current_model_state"][name]
