@@ -48,6 +48,10 @@ class CheckpointError(FundusSegError):
     """A checkpoint is missing, is not one of ours, or does not fit."""
 
 
+class TrainingError(FundusSegError):
+    """A training cannot go on: its loss is no number."""
+
+
 class RecompilationError(FundusSegError):
     """A step does not stay on the device: it is compiled again and again, or leaves it for the host."""
 

@@ -27,6 +27,11 @@ from fundusseg.xla.process import prepare_process
 
 EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size."
 
+CONSTANT = (
+    "The prediction of {} is the same for every {} picture: the network has learnt nothing to evaluate. Train longer, "
+    "change the learning rate, and look at the labels with `python -m fundusseg.prepare`."
+)
+
 
 def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
@@ -81,10 +86,17 @@ def _write_cards(cli: FundusCLI, best: Path, pictures: PictureScores) -> None:
     scores = pictures.with_intervals(cli.model.results.get("test", []), cli.datamodule)
     for path in sorted(best.parent.glob("*.ckpt")):
         description, _ = checkpoint.load(path)
-        found, protocols, remarks = (
-            ([], [], []) if path != best else (scores, [_protocol(cli)], [EVALUATE.format(path)])
-        )
+        found, protocols, remarks = ([], [], [])
+        if path == best:
+            found, protocols, remarks = scores, [_protocol(cli)], [_constant(cli) or EVALUATE.format(path)]
         write_text(card(path.name, {"segmenter": description}, found, protocols, remarks), card_path(path))
+
+
+def _constant(cli: FundusCLI) -> str:
+    """A sentence where all pictures of the test, or without one of the validation, have the same prediction."""
+    stage, pictures = ("test", "test") if "test" in cli.model.constant else ("val", "validation")
+    regions = cli.model.constant.get(stage)
+    return CONSTANT.format(" and ".join(regions), pictures) if regions else ""
 
 
 def _say_what_is_trained(cli: FundusCLI) -> None:
@@ -111,6 +123,9 @@ def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
     console.print(f"Model card: {card_path(best)}", soft_wrap=True)
     if dropped := cli.datamodule.split.dropped:
         console.print(f"Left out, shown in another source or subset too: {', '.join(dropped)}", soft_wrap=True)
+    if constant := _constant(cli):
+        console.print(constant, style="red", soft_wrap=True)
+        return
     pictures = "DISC_CROPS" if preparation.roi == "disc" else "PHOTOGRAPHS"
     console.print("Next:", style="bold")
     for command in (

@@ -176,7 +176,7 @@ def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, di
         path: The file, for the message.
 
     Raises:
-        CheckpointError: It is not one of ours.
+        CheckpointError: It is not one of ours, or its weights are not finite.
     """
     try:
         description = Description.from_dict(content[KEY])
@@ -186,6 +186,12 @@ def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, di
         raise CheckpointError(
             f"a checkpoint of something else: {path}", "a .ckpt file that fundusseg's `fit` wrote", "give another"
         ) from error
+    if broken := [name for name, weight in weights.items() if not torch.isfinite(weight).all()]:
+        raise CheckpointError(
+            f"weights that are not finite in {path}: {broken[0]} and {len(broken) - 1} more of {len(weights)}",
+            "numbers: this network predicts nothing",
+            "give a checkpoint of an earlier epoch, and train with a lower learning rate",
+        )
     return description, weights
 
 

@@ -114,6 +114,13 @@ def _area(mask: Tensor) -> Tensor:
     return mask.sum((-2, -1), dtype=torch.float32)
 
 
+def _place(mask: Tensor) -> Tensor:
+    """Area, and the sums of row and column numbers: (B, R, 3) float32, equal for equal masks."""
+    rows, columns = mask.sum(-1, dtype=torch.float32), mask.sum(-2, dtype=torch.float32)
+    down, right = (torch.arange(sums.shape[-1], device=mask.device) for sums in (rows, columns))
+    return torch.stack([rows.sum(-1), (rows * down).sum(-1), (columns * right).sum(-1)], -1)
+
+
 def _height(mask: Tensor) -> Tensor:
     """Rows from the first to the last that the mask touches, (B,) float32."""
     rows = mask.any(-1)
@@ -135,6 +142,8 @@ class SegmentationScores(Metric):
     total: Tensor
     count: Tensor
     undefined: Tensor
+    least: Tensor
+    most: Tensor
 
     def __init__(self, regions: Sequence[Region], sources: Sequence[str]) -> None:
         super().__init__()
@@ -145,6 +154,8 @@ class SegmentationScores(Metric):
             self.columns.append((f"{DISC}+{CUP}", "vcdr_error"))
         for state in ("total", "count", "undefined"):
             self.add_state(state, torch.zeros(len(sources), len(self.columns)), dist_reduce_fx="sum")
+        self.add_state("least", torch.full((len(regions), 3), torch.inf), dist_reduce_fx="min")
+        self.add_state("most", torch.full((len(regions), 3), -torch.inf), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor, source: Tensor) -> None:
         """Add a batch.
@@ -163,6 +174,9 @@ class SegmentationScores(Metric):
         self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
         self.count += (rows * defined).sum(1)
         self.undefined += (rows * (use & ~defined)).sum(1)
+        place, labelled = _place(prediction), use[:, : len(self.regions), None]
+        self.least = torch.minimum(self.least, torch.where(labelled, place, torch.inf).amin(0))
+        self.most = torch.maximum(self.most, torch.where(labelled, place, -torch.inf).amax(0))
 
     def of_pictures(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Each picture's own scores.
@@ -185,6 +199,12 @@ class SegmentationScores(Metric):
             values.append((found - true).abs()[:, None])
             labelled.append((valid[:, disc] & valid[:, cup])[:, None])
         return torch.cat(values, 1), torch.cat(labelled, 1) & (weight > 0)[:, None]
+
+    def constant(self) -> list[Region]:
+        """Regions whose predictions have one size and place in all labelled pictures, of which there are several."""
+        pictures = (self.count + self.undefined)[:, : len(self.regions)].sum(0)
+        alike = (self.least == self.most).all(-1) & (pictures > 1)
+        return [region for region, same in zip(self.regions, alike.tolist(), strict=True) if same]
 
     def compute(self) -> Tensor:
         """Mean, n and undefined of every cell.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.models.layers import crop_centre
+from fundusseg.sample import Region
+from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
 from fundusseg.training.schedules import OneCycle, Schedule
 from fundusseg.training.scores import ALL, Score, SegmentationScores, nest
@@ -64,6 +66,8 @@ class SegmentationTask(LightningModule):
         """What was typed there: it travels too."""
         self.results: dict[str, list[Score]] = {}
         """The last scores of each stage."""
+        self.constant: dict[str, list[Region]] = {}
+        """Regions that were predicted alike in all of a stage's pictures."""
         self._check_network()
         self.scores: dict[Stage, SegmentationScores] = {}
         self.losses: dict[Stage, MeanMetric] = {}
@@ -106,6 +110,10 @@ class SegmentationTask(LightningModule):
             ConfigurationError: The network could not be rebuilt from a checkpoint.
         """
         checkpoint.network_spec(self.model, self.configuration)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """What every training needs, whoever makes the Trainer."""
+        return [TerminateOnNaN()]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         """Loss of one batch."""
@@ -158,14 +166,16 @@ class SegmentationTask(LightningModule):
 
     def _log_loss(self, stage: Stage) -> None:
         with self._read(self.losses[stage]):
-            loss = self.losses[stage].compute()
-        self.log(f"{stage}/loss", loss.cpu(), prog_bar=stage != "test")
+            loss = self.losses[stage].compute().cpu()
+        require_finite(float(loss), f"over the {stage} set in epoch {self.current_epoch}, by step {self.global_step}")
+        self.log(f"{stage}/loss", loss, prog_bar=stage != "test")
 
     def _log_scores(self, stage: Stage) -> None:
         """Log every defined cell, and what chooses the checkpoint: the mean over regions of all pictures' Dice."""
         self._log_loss(stage)
         with self._read(self.scores[stage]):
             self.results[stage] = scores = self.scores[stage].scores()
+            self.constant[stage] = self.scores[stage].constant()
         for score in scores:
             name = f"{score.region}_{score.metric}" if "+" not in score.region else score.metric
             place = stage if score.source == ALL else f"{stage}_{score.source}"
