@@ -1,5 +1,6 @@
-"""A file that is written whole or not at all."""
+"""Whole files: written atomically, and known by the digest of their content."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -21,3 +22,9 @@ def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits; read in parts, as checkpoints are large."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

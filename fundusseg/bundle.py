@@ -23,7 +23,7 @@ from fundusseg.inference import model_bundle
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
-from fundusseg.inference.uncertainty import Calibration, calibrate, least
+from fundusseg.inference.uncertainty import Calibration, calibrate, least_photographs
 from fundusseg.measures.cup_disc import measure
 from fundusseg.models import checkpoint
 from fundusseg.reports.files import write_text
@@ -71,15 +71,14 @@ def main(arguments: list[str]) -> int:
 
 def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:
     """The model card of all that is in the bundle."""
-    several = len(made.segmenters) > 1
-    parts = {f"segmenter {n}" if several else "segmenter": one for n, one in enumerate(made.segmenters, start=1)}
-    parts |= {"localiser": made.localiser} if made.localiser else {}
     remarks = [
         f"Of the vertical ratio: {found}.",
         f"Bundled by `{shlex.join(['python', '-m', 'fundusseg.bundle', *arguments])}`.",
         f"`python -m fundusseg.evaluate --checkpoint {output}` scores it, with intervals.",
     ]
-    return card(Path(output).name, {name: part.description for name, part in parts.items()}, remarks=remarks)
+    return card(
+        Path(output).name, {name: network.description for name, network in made.networks.items()}, remarks=remarks
+    )
 
 
 def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibration:
@@ -89,7 +88,7 @@ def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibrati
         raise ConfigurationError(
             "one look at each photograph", "several, whose spread makes the interval", "give --views 4"
         )
-    least(settings.coverage)
+    least_photographs(settings.coverage)
     errors, spreads = [], []
     for sample in unseen_in_training(data, made):
         prediction = predictor(sample.image)
@@ -106,9 +105,8 @@ def unseen_in_training(data: FundusDataModule, made: Bundle) -> Iterator[Sample]
     Raises:
         CheckpointError: A network does not say whom it was trained on.
     """
-    networks = (*made.segmenters, *([made.localiser] if made.localiser else []))
-    splits = [split for network in networks if (split := network.description.split) is not None]
-    if len(splits) < len(networks):
+    splits = [split for network in made.networks.values() if (split := network.description.split) is not None]
+    if len(splits) < len(made.networks):
         raise CheckpointError(
             "a network that does not say whom it was trained on", "checkpoints of `fit`", "leave --calibrate out"
         )

@@ -13,7 +13,6 @@ each picture), reliability.csv, worst/ (pictures of the worst cases), model_card
 A picture that cannot be scored is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fundusseg import __version__
+from fundusseg.atomic_file import file_digest
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.seen_patients import SeenPatients
@@ -73,7 +73,9 @@ def main(arguments: list[str]) -> int:
     own = methods[MODEL].description
     settings = scored_data(command, arguments, first.config, own.configuration)
     datasets = [dataset.under(settings.data.root) for dataset in settings.data.datasets or [Phantom()]]
-    seen = SeenPatients([segmenter.description.split for one in methods.values() for segmenter in _networks(one)])
+    seen = SeenPatients(
+        [network.description.split for one in methods.values() for network in one.bundle.networks.values()]
+    )
     given = Split.load(settings.data.split) if settings.data.split else None
     subjects = choose(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
@@ -123,11 +125,6 @@ def _methods(settings: Any) -> dict[str, Predictor]:
     return found
 
 
-def _networks(predictor: Predictor) -> list[Segmenter]:
-    bundle = predictor.bundle
-    return [*bundle.segmenters, *([bundle.localiser] if bundle.localiser else [])]
-
-
 def _score(evaluation: Evaluation, subjects: Sequence[Subject], workers: int) -> list[Scored]:
     """Everything, with a bar."""
     scored = []
@@ -142,14 +139,9 @@ def _made_by(settings: Any) -> dict[str, str]:
     """Files and version, as every output names them; no folder, so that the same files give the same bytes."""
     files = {MODEL: settings.checkpoint, "localiser": settings.localiser, OTHER: settings.against}
     return {
-        **{what: f"{Path(file).name}, sha256 {_digest(Path(file))}" for what, file in files.items() if file},
+        **{what: f"{Path(file).name}, sha256 {file_digest(Path(file))}" for what, file in files.items() if file},
         "fundusseg": __version__,
     }
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _say(findings: Findings, output: Path) -> None:

@@ -11,7 +11,6 @@ file that cannot be read is listed with its reason, and the rest is done; the ex
 stopped goes on where it was when the same command is given again.
 """
 
-import hashlib
 import re
 import signal
 import threading
@@ -21,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from fundusseg import __version__
+from fundusseg.atomic_file import file_digest
 from fundusseg.cli import Parser, console, run
 from fundusseg.errors import ConfigurationError
-from fundusseg.imaging.image_files import read_photograph
+from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import Found, failed, found, write
 from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
 from fundusseg.inference.pipeline import pipeline
@@ -113,14 +113,15 @@ def predict(
         part(journal.output, journal.shard).unlink(missing_ok=True)
     positions = {photograph.name: position for position, photograph in photographs}
 
-    def work(photograph: Photograph, image: Image) -> Found:
-        return found(photograph, image, predictor(image, photograph.side(), photograph.path.name))
+    def work(photograph: Photograph, pixels: tuple[Image, float]) -> Found:
+        image, light = pixels
+        return found(photograph, image, predictor(image, photograph.side(), photograph.path.name, light))
 
     def store(photograph: Photograph, result: Found) -> dict[str, Any]:
         write(journal, photograph, result, regions, charts)
         return result.row
 
-    stages = pipeline(left, lambda photograph: read_photograph(photograph.path), work, store, workers)
+    stages = pipeline(left, lambda photograph: read_with_light(photograph.path), work, store, workers)
     with progress(len(photographs), len(photographs) - len(left), console) as advance:
         for photograph, future in stages:
             error = future.exception()
@@ -131,14 +132,15 @@ def predict(
 
 def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
     """What makes the results, in plain types; a folder holds those of one checkpoint and version only."""
-    description, bundle = predictor.description, predictor.bundle
+    description = predictor.description
     preparation = description.preparation
-    networks = (*bundle.segmenters, *([bundle.localiser] if bundle.localiser else []))
-    sources = {source: licence for one in networks for source, licence in one.description.sources.items()}
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    sources = {
+        source: licence
+        for network in predictor.bundle.networks.values()
+        for source, licence in network.description.sources.items()
+    }
     return {
-        "checkpoint": f"sha256 {digest}",
+        "checkpoint": f"sha256 {file_digest(checkpoint)}",
         NAME: checkpoint.name,
         "fundusseg": __version__,
         "trained by": f"fundusseg {description.version}",

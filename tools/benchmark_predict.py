@@ -26,21 +26,23 @@ import cv2
 import numpy as np
 import torch
 
+from fundusseg.imaging import quality
 from fundusseg.imaging.image_files import encode_jpeg, read_photograph
-from fundusseg.inference import output_files, predictor, square
+from fundusseg.inference import output_files, predictor
 from fundusseg.inference.photograph_list import find_photographs
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.run_journal import Journal
+from fundusseg.inference.square import SegmentedSquare
 from fundusseg.xla.process import prepare_process
 
 STAGES = (
-    (predictor, "assess", "quality: colour, light"),
-    (predictor, "localise", "localiser"),
-    (Predictor, "_look", "segmenter and label map"),
-    (square.Look, "spread", "spread over views"),
+    (Predictor, "assess", "field of view, quality: colour, light"),
+    (Predictor, "locate", "localiser"),
+    (Predictor, "segment", "segmenter and label map"),
+    (SegmentedSquare, "spread", "spread over views"),
     (predictor, "measure", "measures"),
-    (square.Look, "outlines", "outlines"),
-    (predictor, "sharpness", "quality: sharpness"),
+    (SegmentedSquare, "outlines", "outlines"),
+    (quality, "sharpness", "quality: sharpness"),
 )
 LARGE = (6708, 8944)
 """Rows and columns of 60 megapixels."""

@@ -128,8 +128,13 @@ class Preparation:
             return disc_box(fuse(discs, "union"), self.roi_scale)
         return self.find_box(sample.image)
 
-    def find_box(self, image: Image) -> Box:
-        """The square to take where nothing is labelled: a crop is taken whole."""
+    def find_box(self, image: Image, known_field: Box | None = None) -> Box:
+        """The square to take where nothing is labelled: a crop is taken whole.
+
+        Args:
+            image: H x W x 3 uint8.
+            known_field: Its field of view, where that is known already.
+        """
         if self.roi == "field_of_view":
-            return square(field_of_view(image))
+            return square(known_field or field_of_view(image))
         return square(Box(0, 0, *image.shape[:2]))

@@ -1,9 +1,9 @@
 """Which pictures are scored, and what the networks know of each."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from fundusseg.atomic_file import file_digest
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.data.store import digest
@@ -114,8 +114,7 @@ def _refuse_twice(records: Sequence[Record]) -> None:
     for record in records if len({record.source for record in records}) > 1 else ():
         if record.image.is_file():
             try:
-                with record.image.open("rb") as file:
-                    other = first.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), record)
+                other = first.setdefault(file_digest(record.image), record)
             except OSError:  # as of `_digest`
                 continue
             if other.source != record.source:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.predictor import Predictor
-from fundusseg.inference.square import enlarge
+from fundusseg.inference.square import Views, combine
 from fundusseg.sample import CUP, DISC, Image, Sample
 
 SEED_THRESHOLD = 0.5
@@ -20,19 +20,20 @@ class Answer:
 
     Attributes:
         labels: H x W uint8 label map at native size.
-        box: The square that was looked at.
-        found: V x R x S x S probabilities of each network on it; empty where no network was asked.
+        square: The part of the picture that was looked at.
+        views: V x R x S x S probabilities of each network on it; empty where no network was asked.
         verdict: ``accept``, ``review``, ``reject``, or empty.
     """
 
     labels: Image
-    box: Box
-    found: tuple[npt.NDArray[np.float32], ...]
+    square: Box
+    views: Views
     verdict: str = ""
 
     def probabilities(self) -> tuple[tuple[slice, slice], npt.NDArray[np.float32]] | None:
         """Rows and columns of the square, and R x rows x columns there at native size; None if no network was asked."""
-        return enlarge(self.found, self.box, self.labels.shape) if self.found else None
+        height, width = self.labels.shape
+        return combine(self.views, self.square, (height, width)) if self.views else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,7 @@ class Protocol:
 def _clean(predictor: Predictor, sample: Sample) -> Answer:
     """As `predict` does it: nothing of the truth is used."""
     found = predictor(sample.image, sample.record.eye, sample.record.image.name)
-    views = tuple(np.asarray(mean[None]) for mean in found.seen)
-    return Answer(found.label_map, found.box, views, found.verdict or "")
+    return Answer(found.label_map, found.square, found.views, found.verdict or "")
 
 
 def _seed(predictor: Predictor, sample: Sample) -> Answer | None:
@@ -62,8 +62,8 @@ def _seed(predictor: Predictor, sample: Sample) -> Answer | None:
     preparation = predictor.description.preparation
     if preparation.roi == "disc" and not sample.of(DISC):
         return None
-    look = predictor.look(sample.image, preparation.box(sample), SEED_THRESHOLD)
-    return Answer(look.labels, look.box, tuple(look.found))
+    found = predictor.segment_square(sample.image, preparation.box(sample), views=1, threshold=SEED_THRESHOLD)
+    return Answer(found.label_map, found.square, found.views)
 
 
 def _describe_clean(predictor: Predictor) -> str:

@@ -146,13 +146,7 @@ class Findings:
 
     def _card(self) -> str:
         """The model card with these scores."""
-        bundle = self.methods[MODEL].bundle
-        several = len(bundle.segmenters) > 1
-        networks = {
-            f"segmenter {number}" if several else "segmenter": segmenter.description
-            for number, segmenter in enumerate(bundle.segmenters, 1)
-        }
-        networks |= {"localiser": bundle.localiser.description} if bundle.localiser else {}
+        networks = {name: network.description for name, network in self.methods[MODEL].bundle.networks.items()}
         scores = [asdict(figure) for figure in self.figures if figure.method == MODEL]
         return card(
             str(self.made_by[MODEL]).split(",")[0], networks, scores, list(self.protocols.values()), self.remarks

@@ -1,3 +1,4 @@
+from .image_files import as_photograph as as_photograph
 from .image_files import read_mask as read_mask
 from .image_files import read_photograph as read_photograph
 from .image_files import write_png as write_png

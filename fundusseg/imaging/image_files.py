@@ -6,6 +6,7 @@ image, and knows how the camera was held (EXIF).
 
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,12 @@ films, game textures, printers' documents, fax pages and numbers of other scienc
 
 # What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size.
 _FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, Pillow.DecompressionBombError)
+
+_ACCEPTED = "H x W x 3 RGB of uint8 (or uint16, grey, RGBA, a Pillow picture)"
+_FROM_FILE = "read it with fundusseg.imaging.read_photograph"
+_TO_ARRAY = "turn it into an array, of a tensor by tensor.permute(1, 2, 0).cpu().numpy()"
+_TO_NUMBERS = "bring 0..1 to 0..255 by (255 * pixels).round().astype('uint8'), other numbers as they are meant"
+_TO_SHAPE = "give one photograph at a time, channels last by pixels.transpose(1, 2, 0)"
 
 _DEEP = "deep colour"
 _ORIENTATION, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_LAYOUT = 0x0112, 258, 277, 284
@@ -75,12 +82,44 @@ def read_with_light(path: str | Path, page: int = 0) -> tuple[Image, float]:
     if picture.info.get(_DEEP):
         pixels, light = eight_bits(_deep_colour(Path(path), page), path, _depth(picture))
         picture = _turned_like(picture, pixels)
-    # In place, and not converted without need: a copy of 60 megapixels is 180 MB.
+    # In place: a copy of 60 megapixels is 180 MB.
     ImageOps.exif_transpose(picture, in_place=True)
-    if _is_wide(picture):
-        grey, light = eight_bits(np.asarray(picture), path, _depth(picture))
-        return np.repeat(grey[..., None], 3, axis=2), light
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8), light
+    pixels, of_grey = _rgb(picture, path)
+    return pixels, light * of_grey
+
+
+def as_photograph(picture: Any) -> tuple[Image, float]:
+    """Take a photograph that is in memory already, where there is no doubt how it is meant.
+
+    Args:
+        picture: A Pillow picture, which is turned upright as a file is; or an array: H x W grey, H x W x 1, H x W x 3
+            RGB or H x W x 4 RGBA, of uint8, or of uint16 by the rule of `read_photograph`.
+
+    Returns:
+        H x W x 3 uint8 RGB, the very array where it is that already; and its light as `read_with_light` gives it.
+
+    Raises:
+        ImageError: Anything else, with what to do: fractions of 0 to 1, channels first and tensors could be read in
+            more than one way.
+
+    >>> pixels, light = as_photograph(np.full((20, 30), 4095, np.uint16))
+    >>> pixels.shape, int(pixels.max()), round(16 * light, 2)
+    ((20, 30, 3), 255, 1.0)
+    """
+    if isinstance(picture, Pillow.Image):
+        if _is_deep_colour(picture):
+            raise ImageError("colours of more than 8 bits, of which Pillow keeps 8", "the file itself", _FROM_FILE)
+        return _rgb(ImageOps.exif_transpose(picture), "the picture in memory")
+    if not isinstance(picture, np.ndarray):
+        do = _FROM_FILE if isinstance(picture, str | Path) else _TO_ARRAY
+        raise ImageError(f"a {type(picture).__name__} as photograph", _ACCEPTED, do)
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"a photograph of {picture.dtype} numbers", _ACCEPTED, _TO_NUMBERS)
+    if 0 in picture.shape or not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 3, 4))):
+        raise ImageError(f"a photograph of shape {picture.shape}", _ACCEPTED, _TO_SHAPE)
+    colours = picture[..., None] if picture.ndim == 2 else picture[..., :3]  # without alpha
+    pixels, light = (colours, 1.0) if colours.dtype == np.uint8 else eight_bits(colours, "the array in memory")
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels), light
 
 
 def read_mask(path: str | Path, page: int = 0) -> Image:
@@ -163,6 +202,14 @@ def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
 def as_pillow(pixels: npt.NDArray[np.uint8]) -> Pillow.Image:
     """Hand H x W or H x W x 3 uint8 to a library that works on Pillow's pictures."""
     return Pillow.fromarray(pixels)
+
+
+def _rgb(picture: Pillow.Image, path: str | Path) -> tuple[Image, float]:
+    """H x W x 3 uint8 and light of a decoded picture: up to 8 bits a colour, or 16 bits of grey."""
+    if _is_wide(picture):
+        grey, light = eight_bits(np.asarray(picture), path, _depth(picture))
+        return np.repeat(grey[..., None], 3, axis=2), light
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8), 1.0
 
 
 def _decode(path: str | Path, page: int = 0) -> Pillow.Image:

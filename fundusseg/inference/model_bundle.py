@@ -1,5 +1,6 @@
 """One file with all that leads from a photograph to its numbers: localiser, segmenters, calibration."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from fundusseg import __version__
+from fundusseg.atomic_file import write_whole
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
@@ -52,6 +54,13 @@ class Bundle:
                 "one that finds the disc in whole photographs",
                 "give a checkpoint of configs/localiser.yaml",
             )
+
+    @property
+    def networks(self) -> dict[str, Segmenter]:
+        """Every network by what it does: ``segmenter``, or ``segmenter 1``, ``segmenter 2``, ..., and ``localiser``."""
+        several = len(self.segmenters) > 1
+        named = {f"segmenter {n}" if several else "segmenter": one for n, one in enumerate(self.segmenters, start=1)}
+        return named if self.localiser is None else {**named, "localiser": self.localiser}
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> "Bundle":
@@ -101,11 +110,9 @@ def save(
         "localiser": None if localiser is None else _part(localiser),
         "calibration": None if calibration is None else asdict(calibration),
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save({KEY: content}, partial)
-    partial.replace(path)
+    stream = io.BytesIO()
+    torch.save({KEY: content}, stream)
+    write_whole(Path(path), stream.getvalue())
 
 
 def _part(path: str | Path) -> dict[str, Any]:

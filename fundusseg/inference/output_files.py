@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fundusseg.imaging.image_files import encode_jpeg, encode_png
+from fundusseg.imaging.roi import Box
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.predictor import Prediction
 from fundusseg.inference.run_journal import FOLDER, Journal
@@ -125,7 +126,7 @@ def _flat(content: Any) -> dict[str, Any]:
     for field in (field for field in fields(content) if field.repr):
         value = getattr(content, field.name)
         value = value.item() if isinstance(value, np.generic) else value
-        if is_dataclass(value) and field.name != "box":
+        if is_dataclass(value) and not isinstance(value, Box):
             row |= _flat(value)
         elif isinstance(value, list | tuple):
             row[field.name] = "; ".join(map(str, value))

@@ -1,7 +1,18 @@
-"""A photograph to a label map at native size, its measures, and how far to trust them; without a Trainer."""
+"""A photograph to a label map at native size, its measures, and how far to trust them; without a Trainer.
+
+The way of one photograph, from top to bottom of this file::
+
+    photograph -> assess      field_of_view, quality          nothing is asked of a network where the light forbids it
+               -> locate      location                        the localiser's disc, if there is a localiser
+               -> cut         square                          the part of the photograph that the segmenters see
+               -> segment     views                           each network's probabilities, mirrored views turned back
+               -> combine     probabilities, label_map        their mean at the photograph's own size
+               -> measure     measures, outlines              the numbers of glaucoma work
+               -> uncertainty spread, interval                of the vertical cup/disc ratio
+               -> triage      verdict, reasons                accept, review or reject
+"""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.imaging import quality, roi
+from fundusseg.imaging.image_files import as_photograph
 from fundusseg.imaging.laterality import infer_eye
-from fundusseg.imaging.quality import BLURRED, CUT, FORMLESS, Quality, assess, framed, sharpness, unlit_surroundings
-from fundusseg.imaging.roi import Box, field_of_view, restore
-from fundusseg.inference.localiser import APART, CROP, Place, localise
+from fundusseg.imaging.quality import Quality
+from fundusseg.imaging.roi import Box
+from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.segmenter import VIEWS
-from fundusseg.inference.square import Look
-from fundusseg.inference.uncertainty import WIDE, Verdict, judge
+from fundusseg.inference.square import SegmentedSquare, Views, combine, segmented_square
+from fundusseg.inference.uncertainty import WIDE, Verdict, triage
 from fundusseg.measures.contours import Points
 from fundusseg.measures.cup_disc import Measures, check_scale, measure
 from fundusseg.measures.label_map import Smoothing
@@ -27,6 +40,26 @@ from fundusseg.sample import CUP, DISC, Eye, Image, Region
 NOT_LOCALISED = "the localiser found no disc: all of the picture was searched"
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Assessed:
+    """A photograph before any network has seen it.
+
+    Attributes:
+        photograph: H x W x 3 uint8 RGB.
+        field_of_view: Its lit part.
+        quality: Colour and light; None where no disc is looked for, as any picture will do then.
+    """
+
+    photograph: Image
+    field_of_view: Box
+    quality: Quality | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.photograph.shape[0], self.photograph.shape[1]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What was found in one photograph.
@@ -34,23 +67,23 @@ class Prediction:
     Attributes:
         label_map: H x W uint8 at native size: 0 background, 1 rim, 2 cup.
         measures: Cup/disc ratios and sizes; undefined, with the reason, where the photograph is rejected.
-        box: The square of the photograph that the network saw.
+        square: The part of the photograph that the network saw.
         how: How that square was found, in words.
         eye: Right (OD) or left (OS), as given or told; None where neither.
         eye_from: How the eye was told, in words.
-        spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one look only.
+        spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one view only.
         vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated for as many
             views, or the areas are smoothed.
         vertical_cdr_high: Upper end.
         verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
         reasons: Why not ``accept``.
-        seen: R x S x S probabilities of each network, on the box.
+        views: V x R x S x S probabilities of each network on the square; empty where no network was asked.
         outlines: Of each region, (N, 2) x and y in pixels of the photograph.
     """
 
     label_map: Image
     measures: Measures
-    box: Box
+    square: Box
     how: str
     eye: Eye | None = None
     eye_from: str = ""
@@ -59,14 +92,17 @@ class Prediction:
     vertical_cdr_high: float = math.nan
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
-    seen: tuple[npt.NDArray[np.float32], ...] = field(default=(), repr=False)
+    views: Views = field(default=(), repr=False)
     outlines: dict[Region, Points] = field(default_factory=dict, repr=False)
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """R x H x W float32 at native size, the networks' mean; 0 outside the box."""
+        """R x H x W float32 at native size, the mean of networks and views; 0 outside the square."""
         height, width = self.label_map.shape
-        return np.asarray(np.mean([restore(one, self.box, (height, width)) for one in self.seen], axis=0), np.float32)
+        inside, probabilities = combine(self.views, self.square, (height, width))
+        native = np.zeros((len(probabilities), height, width), np.float32)
+        native[:, *inside] = probabilities
+        return native
 
 
 class Predictor:
@@ -76,7 +112,7 @@ class Predictor:
         bundle: Localiser, segmenters and calibration.
         views: How many of `segmenter.VIEWS` each photograph is looked at in; None takes as many as the calibration
             did, or one.
-        smoothing: Of disc and cup, see `masks.label_map`.
+        smoothing: Of disc and cup, see `fundusseg.measures.label_map`.
         millimetres_per_pixel: Scale of the photographs; without it no area is given in square millimetres.
 
     Raises:
@@ -120,151 +156,153 @@ class Predictor:
         all_of_them = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
         return {region: float(np.mean([t[region] for t in all_of_them])) for region in all_of_them[0]}
 
-    def __call__(self, image: Image, eye: Eye | None = None, name: str = "") -> Prediction:
-        """Segment one photograph.
+    def __call__(
+        self, photograph: Any, eye: Eye | None = None, name: str = "", light: float = 1.0
+    ) -> Prediction:
+        """Segment and measure one photograph.
 
         Args:
-            image: H x W x 3 uint8 RGB. Without a localiser, a network trained on disc-centred crops takes such a crop.
-                It then looks twice: the second time at the square that training would have cut around the disc it
-                found.
+            photograph: H x W x 3 uint8 RGB, or what is read as such without a doubt, see
+                `fundusseg.imaging.as_photograph`. Without a localiser, a network trained on disc-centred crops takes
+                such a crop.
             eye: Right (OD) or left (OS); where None, it is told by the name or the disc's place, if they say it.
             name: The photograph's file name.
+            light: Of a deep file, as `fundusseg.imaging.image_files.read_with_light` gives it.
+
+        Raises:
+            ImageError: It is nothing that can be read as a photograph.
         """
-        return self.batch([image], [eye], [name])[0]
+        pixels, own_light = as_photograph(photograph)
+        assessed = self.assess(pixels, light * own_light)
+        if assessed.quality is not None and assessed.quality.faults:
+            return _not_searched(assessed, assessed.quality)
+        location = self.locate(assessed)
+        segmented = self.segment(assessed, location)
+        prediction = self.measure(assessed, location, segmented, eye, name)
+        return prediction if assessed.quality is None else self.triage(assessed, location, segmented, prediction)
 
-    def batch(
-        self, images: Sequence[Image], eyes: Sequence[Eye | None] = (), names: Sequence[str] = ()
-    ) -> list[Prediction]:
-        """Segment several photographs, of any sizes, each network looking at all of them at once."""
+    def assess(self, photograph: Image, light: float = 1.0) -> Assessed:
+        """Find the field of view, once for all steps, and judge colour and light in it."""
+        field_of_view = roi.field_of_view(photograph)
         looking_for_disc = DISC in self.description.preparation.regions
-        qualities = [assess(image) if looking_for_disc else None for image in images]
-        good = [position for position, quality in enumerate(qualities) if quality is None or not quality.faults]
-        places: list[Place | None] = [None] * len(images)
-        if self.bundle.localiser is not None and good:
-            for position, place in zip(good, localise(self.bundle.localiser, [images[i] for i in good]), strict=True):
-                places[position] = place
-        looks = dict(zip(good, self._look([images[i] for i in good], [places[i] for i in good]), strict=True))
-        eyes, names = eyes or [None] * len(images), names or [""] * len(images)
-        return [
-            self._conclude(image, quality, place, looks[position], eye, name)
-            if position in looks
-            else _rejected(image, quality)
-            for position, (image, quality, place, eye, name) in enumerate(
-                zip(images, qualities, places, eyes, names, strict=True)
-            )
-        ]
+        judged = quality.assess(photograph, field_of_view, light) if looking_for_disc else None
+        return Assessed(photograph, field_of_view, judged)
 
-    def look(self, image: Image, box: Box, threshold: float) -> Look:
-        """Segment one given square of a photograph, seen once as it is, with one threshold for all regions."""
-        return self._segment([image], [box], 1, threshold)[0]
+    def locate(self, assessed: Assessed) -> DiscLocation | None:
+        """Ask the localiser for the disc; None where it finds none, or there is no localiser."""
+        if self.bundle.localiser is None:
+            return None
+        return locate_disc(self.bundle.localiser, assessed.photograph, assessed.field_of_view)
 
-    def _look(self, images: Sequence[Image], places: Sequence[Place | None]) -> list[Look]:
-        """At the localiser's square; without one, twice, for networks that want the disc in the middle."""
-        preparation = self.description.preparation
+    def segment(self, assessed: Assessed, location: DiscLocation | None) -> SegmentedSquare:
+        """Cut the square that the segmenters were trained on, and segment it.
+
+        A network of disc-centred crops knows discs of one size in the middle of the square. Where no localiser says
+        where that is, it looks twice: once at all of the picture to find the disc, then in all views at the square that
+        training would have cut around it. The first look stands where the second finds nothing.
+        """
+        preparation, photograph = self.description.preparation, assessed.photograph
         centred = preparation.roi == "disc"
-        boxes = [
-            place.box(preparation.roi_scale) if place and centred else preparation.find_box(image)
-            for image, place in zip(images, places, strict=True)
-        ]
-        if not (centred and DISC in preparation.regions):
-            return self._segment(images, boxes, self.views)
-        looks: dict[int, Look] = {}
-        for found in (True, False):
-            chosen = [position for position, place in enumerate(places) if (place is not None) == found]
-            inside = [images[position] for position in chosen], [boxes[position] for position in chosen]
-            made = self._segment(*inside, self.views) if found else self._look_twice(*inside)
-            looks |= dict(zip(chosen, made, strict=True))
-        return [looks[position] for position in range(len(images))]
+        if centred and location is not None:
+            return self.segment_square(photograph, location.square(preparation.roi_scale))
+        square = preparation.find_box(photograph, assessed.field_of_view)
+        if not centred or DISC not in preparation.regions:
+            return self.segment_square(photograph, square)
+        first = self.segment_square(photograph, square, views=1)
+        if not first.disc.any():
+            return first
+        second = self.segment_square(photograph, roi.disc_box(first.disc, preparation.roi_scale))
+        return second if second.disc.any() else first
 
-    def _look_twice(self, images: Sequence[Image], boxes: Sequence[Box]) -> list[Look]:
-        """The second time at the square that training would have cut around the disc that was found."""
-        looks = self._segment(images, boxes, 1)
-        closer = [position for position, look in enumerate(looks) if look.disc.any()]
-        boxes = [looks[position].centred(self.description.preparation.roi_scale) for position in closer]
-        for position, look in zip(closer, self._segment([images[i] for i in closer], boxes, self.views), strict=True):
-            if look.disc.any():
-                looks[position] = look
-        return looks
+    def segment_square(
+        self, photograph: Image, square: Box, views: int | None = None, threshold: float | None = None
+    ) -> SegmentedSquare:
+        """Segment one given square of a photograph by every network.
 
-    def _segment(
-        self, images: Sequence[Image], boxes: Sequence[Box], views: int, threshold: float | None = None
-    ) -> list[Look]:
-        """Every network at all squares at once; without a threshold, with the networks' own."""
-        if not images:
-            return []
-        found = []
+        Args:
+            photograph: H x W x 3 uint8 RGB.
+            square: Where to look.
+            views: How many views; None takes the predictor's.
+            threshold: One for all regions; None takes the networks' own.
+        """
+        count = self.views if views is None else views
+        seen = []
         for segmenter in self.bundle.segmenters:
-            prepare = segmenter.description.preparation.picture
-            pictures = np.stack([prepare(image, box) for image, box in zip(images, boxes, strict=True)])
-            found.append(segmenter(pictures, views))
+            pixels = segmenter.description.preparation.picture(photograph, square)  # S x S x 3
+            seen.append(segmenter(pixels[None], count)[:, 0])  # V x 1 x R x S x S, of the one picture
         thresholds = self.thresholds if threshold is None else dict.fromkeys(self.thresholds, threshold)
-        return [
-            Look(image, box, [views[:, position] for views in found], thresholds, self.smoothing)
-            for position, (image, box) in enumerate(zip(images, boxes, strict=True))
-        ]
+        shape = photograph.shape[0], photograph.shape[1]
+        return segmented_square(square, tuple(seen), shape, thresholds, self.smoothing)
 
-    def _conclude(
-        self, image: Image, quality: Quality | None, place: Place | None, look: Look, eye: Eye | None, name: str
+    def measure(
+        self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, eye: Eye | None, name: str
     ) -> Prediction:
-        disc = look.disc.view(np.uint8) if look.disc.size else None
-        eye, told = (eye, "given") if eye else infer_eye(name, disc, field_of_view(image))
-        measures = measure(look.labels, look.regions, eye=eye, millimetres_per_pixel=self.scale)
-        searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
-        spread = look.spread()
-        low, high = (math.nan, math.nan)
+        """Tell the eye, measure the label map, and say how uncertain the vertical ratio is."""
+        disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
+        eye, eye_from = (eye, "given") if eye else infer_eye(name, disc, assessed.field_of_view)
+        measures = measure(segmented.label_map, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
+        spread = segmented.spread()
+        low, high = math.nan, math.nan
         if self.calibration is not None:
             low, high = self.calibration.interval(measures.vertical_cdr, spread)
-        prediction = Prediction(
-            look.labels,
+        searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
+        return Prediction(
+            segmented.label_map,
             measures,
-            look.box,
-            place.how if place else searched,
+            segmented.square,
+            location.how if location else searched,
             eye,
-            told,
+            eye_from,
             spread,
             low,
             high,
-            seen=tuple(views.mean(axis=0) for views in look.found),
-            outlines=look.outlines(),
+            views=segmented.views,
+            outlines=segmented.outlines(),
         )
-        if quality is None:
-            return prediction
-        faults, flaws = self._doubts(image, place, look, prediction)
-        verdict, reasons = judge(faults, (*quality.flaws, *flaws))
-        if verdict == "reject" and look.disc.any():
+
+    def triage(
+        self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction
+    ) -> Prediction:
+        """Add the verdict and its reasons; what is rejected keeps no number."""
+        faults, flaws = self._doubts(assessed.photograph, location, segmented, prediction)
+        verdict, reasons = triage(faults, (*(assessed.quality.flaws if assessed.quality else ()), *flaws))
+        if verdict == "reject" and segmented.disc.any():
             nothing = Measures(reason="rejected")
             prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
         return replace(prediction, verdict=verdict, reasons=reasons)
 
     def _doubts(
-        self, image: Image, place: Place | None, look: Look, prediction: Prediction
+        self, photograph: Image, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction
     ) -> tuple[list[str], list[str]]:
-        """Faults and flaws of what was found, beyond those of the pixels."""
-        if not look.disc.any():
+        """Faults and flaws of what was found, beyond those of colour and light."""
+        if not segmented.disc.any():
             return ["no disc found"], []
-        row, column, diameter = look.circle()
-        sharp = sharpness(image, row, column, diameter)
+        row, column, diameter = segmented.disc_circle()
+        sharp = quality.sharpness(photograph, row, column, diameter)
         low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
-        apart = place.apart(row, column, diameter) if place else 0.0
-        whole = diameter < CROP * max(image.shape[:2])
+        apart = location.apart(row, column, diameter) if location else 0.0
+        whole = diameter < CROP * max(photograph.shape[:2])
+        cut = segmented.disc_touches_edge()
+        dark_around = not cut and quality.unlit_surroundings(photograph, segmented.disc) > quality.CUT
         faults = {
-            f"not sharp (contrast {sharp:.3f})": sharp < FORMLESS,
-            "neither a whole photograph on its dark frame nor a crop around the disc": whole and not framed(image),
+            f"not sharp (contrast {sharp:.3f})": sharp < quality.FORMLESS,
+            "neither a whole photograph on its dark frame nor a crop around the disc": whole
+            and not quality.framed(photograph),
         }
         flaws = {
-            f"not sharp (contrast {sharp:.3f})": FORMLESS <= sharp < BLURRED,
-            NOT_LOCALISED: self.bundle.localiser is not None and place is None,
+            f"not sharp (contrast {sharp:.3f})": quality.FORMLESS <= sharp < quality.BLURRED,
+            NOT_LOCALISED: self.bundle.localiser is not None and location is None,
             f"localiser and segmenter find different discs ({apart:.2f} diameters apart)": apart > APART,
-            "the disc is cut by the picture's edge": (cut := look.cut_by_edge()),
-            "the disc is cut by the field of view's edge": not cut and unlit_surroundings(image, look.disc) > CUT,
-            "no cup found": CUP in look.regions and prediction.measures.cup_area == 0,
+            "the disc is cut by the picture's edge": cut,
+            "the disc is cut by the field of view's edge": dark_around,
+            "no cup found": CUP in segmented.regions and prediction.measures.cup_area == 0,
             f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
         }
         return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]
 
 
-def _rejected(image: Image, quality: Quality | None) -> Prediction:
+def _not_searched(assessed: Assessed, judged: Quality) -> Prediction:
     """A photograph that no network is asked about."""
-    verdict, reasons = judge(quality.faults, quality.flaws) if quality else (None, ())
-    empty, box = np.zeros(image.shape[:2], np.uint8), Box(0, 0, *image.shape[:2])
-    return Prediction(empty, Measures(reason="rejected"), box, "not searched", verdict=verdict, reasons=reasons)
+    verdict, reasons = triage(judged.faults, judged.flaws)
+    empty, whole = np.zeros(assessed.shape, np.uint8), Box(0, 0, *assessed.shape)
+    return Prediction(empty, Measures(reason="rejected"), whole, "not searched", verdict=verdict, reasons=reasons)

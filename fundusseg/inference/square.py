@@ -1,7 +1,9 @@
-"""One square of a photograph, as the networks saw it, back at native size."""
+"""One square of a photograph: the networks' probabilities in several views, combined at native size."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,75 +14,91 @@ from fundusseg.measures.cup_disc import measure
 from fundusseg.measures.label_map import Smoothing, label_map, region_mask
 from fundusseg.sample import DISC, Image, Region
 
+Views = Sequence[npt.NDArray[np.float32]]
+"""Of each network, V x R x S x S probabilities: V views of one square, each turned back upright."""
 
-class Look:
-    """One square of one photograph, as the networks saw it.
 
-    Args:
-        image: H x W x 3 uint8, the photograph.
-        box: The square.
-        found: V x R x S x S probabilities of each network, V views of the square.
-        thresholds: Of each of the R regions, in their order.
-        smoothing: Of disc and cup, see `masks.label_map`.
+@dataclass(frozen=True, eq=False)
+class SegmentedSquare:
+    """One square of one photograph, segmented.
 
     Attributes:
-        labels: H x W uint8, the label map at native size; 0 outside the square.
-        disc: H x W bool; of no size where the networks do not look for a disc.
+        square: The square, in pixels of the photograph; it may reach outside.
+        views: What the networks said.
+        thresholds: Of each of the R regions, in their order.
+        smoothing: Of disc and cup, see `fundusseg.measures.label_map`.
+        inside: Rows and columns of the square's part that lies in the photograph.
+        probabilities: R x rows x columns float32 there, the mean of all networks and views.
+        label_map: H x W uint8 at native size; 0 outside the square.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        box: Box,
-        found: Sequence[npt.NDArray[np.float32]],
-        thresholds: Mapping[Region, float],
-        smoothing: Smoothing = "none",
-    ) -> None:
-        self.box, self.found, self.thresholds, self.smoothing = box, found, thresholds, smoothing
-        self.regions = tuple(thresholds)
-        self._inside, self._probabilities = enlarge(found, box, image.shape[:2])
-        self.labels: Image = np.zeros(image.shape[:2], np.uint8)
-        self.labels[self._inside] = label_map(self._probabilities, self.regions, thresholds, smoothing)
-        self.disc: npt.NDArray[np.bool_] = (
-            region_mask(self.labels, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
-        )
+    square: Box
+    views: Views
+    thresholds: Mapping[Region, float]
+    smoothing: Smoothing
+    inside: tuple[slice, slice]
+    probabilities: npt.NDArray[np.float32]
+    label_map: Image
 
-    def centred(self, scale: float) -> Box:
-        """The square that training would have cut around this disc."""
-        return disc_box(self.disc, scale)
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Names of the channels."""
+        return tuple(self.thresholds)
+
+    @cached_property
+    def disc(self) -> npt.NDArray[np.bool_]:
+        """H x W, the cup included; of no size where the networks do not look for a disc."""
+        return region_mask(self.label_map, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
 
     def outlines(self) -> dict[Region, Points]:
         """Outline of each region in pixels of the photograph, to a part of a pixel where nothing is smoothed."""
-        values = self._probabilities if self.smoothing == "none" else None
-        found = contours(self.labels[self._inside], values, self.regions, self.thresholds)
-        rows, columns = self._inside
+        values = self.probabilities if self.smoothing == "none" else None
+        found = contours(self.label_map[self.inside], values, self.regions, self.thresholds)
+        rows, columns = self.inside
         return {region: points + np.array([columns.start, rows.start]) for region, points in found.items()}
 
-    def circle(self) -> tuple[float, float, float]:
+    def disc_circle(self) -> tuple[float, float, float]:
         """Row and column of the disc's centre, and its longer side."""
         around = disc_box(self.disc, 1.0)
         return around.top + around.height / 2, around.left + around.width / 2, float(around.height)
 
-    def cut_by_edge(self) -> bool:
+    def disc_touches_edge(self) -> bool:
         """Whether the disc reaches the picture's own edge."""
         disc = self.disc
         return bool(disc[0].any() or disc[-1].any() or disc[:, 0].any() or disc[:, -1].any())
 
     def spread(self) -> float:
         """Standard deviation of the vertical ratio over views and networks; NaN for one."""
-        maps = [label_map(view, self.regions, self.thresholds) for views in self.found for view in views]
-        ratios = [measure(labels, self.regions).vertical_cdr for labels in maps]
-        return float(np.std(ratios, ddof=1)) if len(ratios) > 1 else math.nan
+        if sum(map(len, self.views)) < 2:
+            return math.nan
+        maps = [label_map(view, self.regions, self.thresholds) for views in self.views for view in views]
+        return float(np.std([measure(labels, self.regions).vertical_cdr for labels in maps], ddof=1))
 
 
-def enlarge(
-    found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, ...]
-) -> tuple[tuple[slice, slice], npt.NDArray[np.float32]]:
+def segmented_square(
+    square: Box, views: Views, shape: tuple[int, int], thresholds: Mapping[Region, float], smoothing: Smoothing = "none"
+) -> SegmentedSquare:
+    """Combine the views at native size and draw the label map.
+
+    Args:
+        square: What the networks saw.
+        views: What they said.
+        shape: Height and width of the photograph.
+        thresholds: Of each of the R regions, in their order.
+        smoothing: Of disc and cup.
+    """
+    inside, probabilities = combine(views, square, shape)
+    labels: Image = np.zeros(shape, np.uint8)
+    labels[inside] = label_map(probabilities, tuple(thresholds), thresholds, smoothing)
+    return SegmentedSquare(square, views, thresholds, smoothing, inside, probabilities, labels)
+
+
+def combine(views: Views, square: Box, shape: tuple[int, int]) -> tuple[tuple[slice, slice], npt.NDArray[np.float32]]:
     """Bring a square to native size; of a photograph, which is many times larger, nothing else.
 
     Args:
-        found: V x R x S x S probabilities of each network.
-        box: The square.
+        views: What the networks said of the square.
+        square: The square.
         shape: Height and width of the photograph.
 
     Returns:
@@ -88,25 +106,27 @@ def enlarge(
         rows x columns.
     """
     height, width = shape
-    top, left = min(max(0, box.top), height - 1), min(max(0, box.left), width - 1)
-    bottom, right = max(top + 1, min(height, box.top + box.height)), max(left + 1, min(width, box.left + box.width))
-    moved, inside = Box(box.top - top, box.left - left, box.height, box.width), (slice(top, bottom), slice(left, right))
-    return inside, _mean(found, moved, (bottom - top, right - left))
+    # A square beside the photograph keeps one row and column of it, so that no array is empty.
+    top, left = min(max(0, square.top), height - 1), min(max(0, square.left), width - 1)
+    bottom = max(top + 1, min(height, square.top + square.height))
+    right = max(left + 1, min(width, square.left + square.width))
+    moved = Box(square.top - top, square.left - left, square.height, square.width)
+    return (slice(top, bottom), slice(left, right)), _mean(views, moved, (bottom - top, right - left))
 
 
-def _mean(found: Sequence[npt.NDArray[np.float32]], box: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _mean(views: Views, square: Box, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Mean of all networks and views, R x H x W.
 
     Networks of one size are averaged before they are enlarged, which is the same: a photograph of 60 megapixels takes
     half a gigabyte for each copy.
     """
     sums: dict[int, npt.NDArray[np.float32]] = {}
-    for views in found:
-        share = views.mean(axis=0) / np.float32(len(found))
+    for of_network in views:
+        share = of_network.mean(axis=0) / np.float32(len(views))
         size = share.shape[-1]
         sums[size] = sums[size] + share if size in sums else share
     first, *others = sums.values()
-    mean = restore(first, box, shape)
+    mean = restore(first, square, shape)
     for other in others:
-        mean += restore(other, box, shape)
+        mean += restore(other, square, shape)
     return mean

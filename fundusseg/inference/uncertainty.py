@@ -42,7 +42,7 @@ class Calibration:
         return max(0.0, ratio - half), min(1.0, ratio + half)
 
 
-def least(coverage: float) -> int:
+def least_photographs(coverage: float) -> int:
     """Photographs that a calibration to this coverage takes at least.
 
     Raises:
@@ -72,7 +72,7 @@ def calibrate(errors: Sequence[float], spreads: Sequence[float], views: int, cov
     Raises:
         ConfigurationError: Too few photographs for this coverage, or a coverage out of range.
     """
-    needed = least(coverage)
+    needed = least_photographs(coverage)
     scores = np.abs(np.asarray(errors)) / (np.asarray(spreads) + FLOOR)
     scores = np.sort(scores[np.isfinite(scores)])
     rank = math.ceil((len(scores) + 1) * coverage)
@@ -85,7 +85,7 @@ def calibrate(errors: Sequence[float], spreads: Sequence[float], views: int, cov
     return Calibration(float(scores[rank - 1]), coverage, len(scores), views)
 
 
-def judge(faults: Sequence[str], flaws: Sequence[str]) -> tuple[Verdict, tuple[str, ...]]:
+def triage(faults: Sequence[str], flaws: Sequence[str]) -> tuple[Verdict, tuple[str, ...]]:
     """One word, and why: any fault rejects, any flaw asks for a person."""
     verdict: Verdict = "reject" if faults else "review" if flaws else "accept"
     return verdict, (*faults, *flaws)

@@ -21,7 +21,7 @@ from PIL import Image
 from fundusseg import predict
 from fundusseg.data.preparation import Preparation
 from fundusseg.errors import ConfigurationError, FundusSegError
-from fundusseg.imaging.image_files import read_mask, read_photograph
+from fundusseg.imaging.image_files import read_mask, read_with_light
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.models.checkpoint import KEY, Description
@@ -177,7 +177,7 @@ def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_pat
 def test_what_is_done_is_not_done_again(checkpoint, many, whole, tmp_path, monkeypatch):
     output, asked = tmp_path / "out", []
     shutil.copytree(whole, output)
-    monkeypatch.setattr(predict, "read_photograph", lambda path: asked.append(path.name) or read_photograph(path))
+    monkeypatch.setattr(predict, "read_with_light", lambda path: asked.append(path.name) or read_with_light(path))
     assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
     # What failed is tried again: a disk may be back.
     assert asked == ["03 broken.png", "empty.jpg"]
@@ -219,7 +219,7 @@ def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
 
 def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, many, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "read_photograph", lambda path: asked.append(path.name) or read_photograph(path))
+    monkeypatch.setattr(predict, "read_with_light", lambda path: asked.append(path.name) or read_with_light(path))
     base = ["--checkpoint", checkpoint, str(many / "0*.png"), "--output", str(tmp_path / "out")]
     for index in (1, 2):
         predict.main([*base, "--shard", f"{index}/2"])

@@ -38,7 +38,9 @@ def test_clean_never_uses_the_truth():
     disc = WHERE.mask(whole.shape[:2])
     mine = Predictor(Bundle((BOTH,), LOCALISER))
     one, other = (CLEAN.answer(mine, sample(whole, disc=truth)) for truth in (disc, np.roll(disc, 150, 1)))
-    assert np.array_equal(one.labels, other.labels) and one.box == other.box and one.verdict == other.verdict != ""
+    assert (
+        np.array_equal(one.labels, other.labels) and one.square == other.square and one.verdict == other.verdict != ""
+    )
     assert np.array_equal(one.labels, CLEAN.answer(mine, sample(whole)).labels)
 
 
@@ -47,7 +49,7 @@ def test_seed_looks_where_the_truth_says():
     disc = WHERE.mask(whole.shape[:2])
     mine = Predictor(Bundle((BOTH,), LOCALISER))
     right = SEED.answer(mine, sample(whole, disc=disc))
-    assert right.box == BOTH.description.preparation.box(sample(whole, disc=disc)) and (right.labels > 0).any()
+    assert right.square == BOTH.description.preparation.box(sample(whole, disc=disc)) and (right.labels > 0).any()
     aside = SEED.answer(mine, sample(whole, disc=np.roll(disc, 250, 1)))
     assert not (aside.labels > 0).any() and aside.verdict == ""
     assert SEED.answer(mine, sample(whole)) is None

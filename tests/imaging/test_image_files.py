@@ -6,10 +6,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fundusseg.errors import ImageError
 from fundusseg.imaging.image_files import (
+    as_photograph,
     count_pages,
     encode_jpeg,
     read_mask,
@@ -266,3 +268,61 @@ def test_the_pages_of_a_tiff_file(tmp_path):
         read_mask(tmp_path / "a.tif", 3)
     with pytest.raises(ImageError, match=r"no file at .*b\.tif"):
         count_pages(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Image.fromarray(RGB), RGB),
+        (Image.fromarray(RGB[..., 0]), RGB[..., [0, 0, 0]]),
+        (Image.fromarray(np.dstack([RGB, RGB[..., 0]])), RGB),
+        (Image.fromarray(RGB[..., 0].astype(np.uint16) * 257), RGB[..., [0, 0, 0]]),
+        (RGB, RGB),
+        (RGB[..., 0], RGB[..., [0, 0, 0]]),
+        (RGB[..., :1], RGB[..., [0, 0, 0]]),
+        (np.dstack([RGB, RGB[..., 0]]), RGB),
+        (RGB.astype(np.uint16) * 257, RGB),
+        (np.dstack([(RGB // 16).astype(np.uint16) * 273, np.full((24, 30), 65535, np.uint16)]), RGB // 16 * 17),
+        (RGB[::-1, ::-1], RGB[::-1, ::-1]),
+    ],
+)
+def test_what_is_a_photograph_without_a_doubt_is_taken(given, expected):
+    assert np.array_equal(as_photograph(given)[0], expected)
+
+
+def test_a_photograph_in_memory_reads_as_its_file(tmp_path):
+    deep = np.random.default_rng(1).integers(0, 4096, (24, 30, 3)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
+    (pixels, light), (of_file, light_of_file) = as_photograph(deep), read_with_light(tmp_path / "deep.png")
+    assert np.array_equal(pixels, of_file) and light == light_of_file == pytest.approx(1 / 16, abs=1e-4)
+    with Image.open(tmp_path / "deep.png") as opened, pytest.raises(ImageError, match=r"more than 8 bits.*read_photo"):
+        as_photograph(opened)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        assert np.array_equal(as_photograph(opened)[0], read_photograph(tmp_path / "turned.png"))
+
+
+def test_a_photograph_as_it_should_be_is_not_copied():
+    assert np.shares_memory(as_photograph(RGB)[0], RGB)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (RGB / 255, r"float64 numbers.*255 \* pixels"),
+        (RGB > 0, "bool numbers"),
+        (RGB.astype(np.int64), "int64 numbers"),
+        (RGB.transpose(2, 0, 1), r"shape \(3, 24, 30\).*transpose\(1, 2, 0\)"),
+        (RGB[None], r"shape \(1, 24, 30, 3\).*one photograph at a time"),
+        (RGB[:0], r"shape \(0, 30, 3\)"),
+        ("eye.png", "a str as photograph.*read_photograph"),
+        ([[1, 2]], "a list as photograph"),
+        (torch.from_numpy(RGB), r"a Tensor as photograph.*permute\(1, 2, 0\)"),
+        (Image.fromarray(RGB[..., 0].astype(np.float32)), "float32 numbers"),
+    ],
+)
+def test_what_could_be_meant_otherwise_is_refused(given, words):
+    with pytest.raises(ImageError, match=words):
+        as_photograph(given)

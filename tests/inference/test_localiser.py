@@ -10,7 +10,8 @@ from torch import nn
 from fundusseg.data.preparation import Preparation
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.errors import ConfigurationError
-from fundusseg.inference.localiser import Place, localise
+from fundusseg.imaging.roi import field_of_view
+from fundusseg.inference.localiser import DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import NOT_LOCALISED, Predictor
 from fundusseg.inference.segmenter import Segmenter
@@ -54,8 +55,12 @@ LOCALISER = segmenter((1,), ("disc",), image_size=128, roi="field_of_view")
 BOTH = segmenter((1, 2), ("disc", "cup"), image_size=192, roi="disc")
 
 
+def locate(image: np.ndarray) -> DiscLocation | None:
+    return locate_disc(LOCALISER, image, field_of_view(image))
+
+
 def test_centre_and_diameter_in_pixels_of_the_photograph():
-    (place,) = localise(LOCALISER, [photograph()])
+    place = locate(photograph())
     assert place is not None
     pixel = 560 / 128
     assert (place.row, place.column) == (pytest.approx(DISC.y, abs=pixel), pytest.approx(DISC.x, abs=pixel))
@@ -65,26 +70,25 @@ def test_centre_and_diameter_in_pixels_of_the_photograph():
 
 def test_a_crop_is_recognised():
     whole = photograph()
-    (place,) = localise(LOCALISER, [whole[120:320, 200:400]])
+    place = locate(whole[120:320, 200:400])
     assert place is not None and "a crop already" in place.how
 
 
-def test_whole_photographs_and_crops_give_the_same_ratio_in_one_batch():
-    whole = photograph()
-    found = Predictor(Bundle((BOTH,), LOCALISER)).batch([whole, whole[120:320, 200:400], whole[::2, ::2].copy()])
-    for prediction, size in zip(found, (90, 90, 45), strict=True):
+def test_whole_photographs_and_crops_give_the_same_ratio():
+    whole, mine = photograph(), Predictor(Bundle((BOTH,), LOCALISER))
+    for image, size in ((whole, 90), (whole[120:320, 200:400], 90), (whole[::2, ::2].copy(), 45)):
+        prediction = mine(image)
         assert prediction.measures.vertical_cdr == pytest.approx(25 / 45, abs=2 / size + 0.01)
-        assert prediction.box.height == pytest.approx(2.4 * size, abs=2.4 * 560 / 128)
+        assert prediction.square.height == pytest.approx(2.4 * size, abs=2.4 * 560 / 128)
         assert prediction.label_map.shape == prediction.probabilities.shape[1:]
 
 
-def test_batches_and_single_photographs_agree():
-    pictures = [photograph(), photograph(height=500, width=640)]
+def test_two_networks_that_agree_in_every_view_hardly_spread():
     mine = Predictor(Bundle((BOTH, BOTH), LOCALISER), views=4)
-    for together, image in zip(mine.batch(pictures), pictures, strict=True):
-        alone = mine(image)
-        assert np.array_equal(together.label_map, alone.label_map) and together.measures == alone.measures
-        assert alone.spread == pytest.approx(0, abs=0.03)
+    for image in (photograph(), photograph(height=500, width=640)):
+        found = mine(image)
+        assert [views.shape for views in found.views] == [(4, 2, 192, 192)] * 2
+        assert found.spread == pytest.approx(0, abs=0.03)
 
 
 def test_without_a_disc_the_fallback_is_said():
@@ -111,13 +115,13 @@ def test_the_localisers_square_is_not_moved_and_looked_at_once():
     once = Predictor(Bundle((BOTH,), LOCALISER))
     seen: list[int] = []
     once.bundle.segmenters[0].network.register_forward_hook(lambda *given: seen.append(len(given[1][0])))
-    (place,) = localise(LOCALISER, [photograph()])
-    assert place is not None and once(photograph()).box == place.box(2.4) and seen == [1]
+    place = locate(photograph())
+    assert place is not None and once(photograph()).square == place.square(2.4) and seen == [1]
 
 
 @pytest.mark.parametrize(("shift", "factor", "apart"), [(0, 1.0, 0.0), (9, 1.0, 0.1), (0, 1.5, 0.25), (18, 0.8, 0.3)])
 def test_circles_are_as_far_apart_as_their_outlines(shift, factor, apart):
-    place = Place(row=100.0, column=200.0, diameter=90.0, how="")
+    place = DiscLocation(row=100.0, column=200.0, diameter=90.0, how="")
     assert place.apart(100.0, 200.0 + shift, 90.0 * factor) == pytest.approx(apart)
 
 

@@ -23,7 +23,7 @@ def row(file, **others):
         vertical_cdr_low=float(np.float32(0.25)),
         verdict="review",
         reasons=("dark", "not sharp"),
-        seen=(np.zeros((2, 3, 3), np.float32),),
+        views=(np.zeros((1, 2, 3, 3), np.float32),),
     )
     return {"file": file, "error": "", **others} | _flat(prediction)
 
@@ -36,7 +36,7 @@ def test_every_plain_field_of_a_prediction_is_a_column():
     frame = read(table([row("a")]))
     assert list(frame)[:5] == ["file", "error", "verdict", "reasons", "vertical_cdr"]
     assert frame.reasons[0] == "dark; not sharp" and frame.vertical_cdr_low[0] == 0.25
-    assert frame.reason[0] == "no, cup" and not {"box", "top", "label_map", "seen", "outlines"} & set(frame)
+    assert frame.reason[0] == "no, cup" and not {"square", "top", "label_map", "views", "outlines"} & set(frame)
 
 
 def test_failed_rows_change_no_column():

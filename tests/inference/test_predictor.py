@@ -66,7 +66,7 @@ def test_a_disc_network_looks_twice_and_the_second_time_closer():
     mine = predictor(("disc", "cup"), roi="disc")
     found = mine(photograph())
     assert len(sizes(mine)) == 2
-    assert abs(found.box.height - 2.4 * 180) <= 6 and found.box.height == found.box.width
+    assert abs(found.square.height - 2.4 * 180) <= 6 and found.square.height == found.square.width
 
 
 def test_no_disc_is_said_and_looked_for_once():

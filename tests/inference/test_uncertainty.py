@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.inference.uncertainty import FLOOR, Calibration, calibrate, judge, least
+from fundusseg.inference.uncertainty import FLOOR, Calibration, calibrate, least_photographs, triage
 
 
 def simulated(generator: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +39,7 @@ def test_undefined_pairs_are_left_out_and_too_few_refused():
     assert calibrate(errors, spreads, views=2).count == 9
     with pytest.raises(ConfigurationError, match="8 photographs"):
         calibrate(errors[1:], spreads[1:], views=2)
-    assert [least(coverage) for coverage in (0.5, 0.8, 0.9, 0.95, 0.99)] == [1, 4, 9, 19, 99]
+    assert [least_photographs(coverage) for coverage in (0.5, 0.8, 0.9, 0.95, 0.99)] == [1, 4, 9, 19, 99]
 
 
 @pytest.mark.parametrize("coverage", [-1, 0, 1, 90, math.nan])
@@ -49,6 +49,6 @@ def test_a_coverage_that_is_no_share_is_refused(coverage):
 
 
 def test_one_word():
-    assert judge([], []) == ("accept", ())
-    assert judge([], ["dim"]) == ("review", ("dim",))
-    assert judge(["black"], ["dim"]) == ("reject", ("black", "dim"))
+    assert triage([], []) == ("accept", ())
+    assert triage([], ["dim"]) == ("review", ("dim",))
+    assert triage(["black"], ["dim"]) == ("reject", ("black", "dim"))
