@@ -156,9 +156,7 @@ class Predictor:
         all_of_them = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
         return {region: float(np.mean([t[region] for t in all_of_them])) for region in all_of_them[0]}
 
-    def __call__(
-        self, photograph: Any, eye: Eye | None = None, name: str = "", light: float = 1.0
-    ) -> Prediction:
+    def __call__(self, photograph: Any, eye: Eye | None = None, name: str = "", light: float = 1.0) -> Prediction:
         """Segment and measure one photograph.
 
         Args:
