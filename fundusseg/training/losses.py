@@ -1,4 +1,4 @@
-"""Losses: pure functions, and a thin module for each.
+"""Losses, one module each.
 
 All take ``logits`` (B x R x H x W, any float type), ``target`` (the same shape, 0..1, between them where
 experts are averaged) and ``valid`` (B x R bool: the region is labelled), and give a float32 scalar. They
@@ -24,131 +24,6 @@ Over: TypeAlias = Literal["image", "batch"]
 """Whether pixels are summed in each image, or over all labelled images of the batch on the device."""
 
 
-def bce_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Binary cross entropy, ``-t log p - (1 - t) log(1 - p)``: mean over pixels, then labelled regions."""
-    logits, target, _ = _labelled(logits, target, valid)
-    return _mean(_cross_entropy(logits, target).mean((2, 3)), valid)
-
-
-def weighted_bce_loss(logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor) -> Tensor:
-    """Binary cross entropy, each pixel by its weight: mean over pixels of ``w(x) (-t log p - (1 - t) log(1 - p))``.
-
-    With the border weights it is the loss of Ronneberger, Fischer, Brox, MICCAI 2015, arXiv 1505.04597: the soft-max
-    over their two classes is, for one region, the sigmoid of the difference of the two logits.
-
-    Args:
-        logits: B x R x H x W.
-        target: B x R x H x W in 0..1.
-        valid: B x R bool.
-        pixel_weight: B x R x H x W uint8, in multiples of ``border.STEP``.
-    """
-    logits, target, _ = _labelled(logits, target, valid)
-    loss = pixel_weight.float() * STEP * _cross_entropy(logits, target)
-    return _mean(loss.mean((2, 3)), valid)
-
-
-def focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
-    """Focal loss, ``a |t - p|^gamma (-t log p - (1 - t) log(1 - p))``, ``a = alpha t + (1 - alpha)(1 - t)``.
-
-    Lin et al., ICCV 2017, arXiv 1708.02002; the form for soft targets: Li et al., NeurIPS 2020, arXiv
-    2006.04388.
-
-    Args:
-        logits: B x R x H x W.
-        target: B x R x H x W in 0..1.
-        valid: B x R bool.
-        gamma: How much easy pixels count less; 0 (cross entropy), or 1 and more.
-        alpha: Weight of the region's pixels, 0..1; the background's is ``1 - alpha``.
-    """
-    logits, target, _ = _labelled(logits, target, valid)
-    distance = (target - logits.sigmoid()).abs()
-    weight = alpha * target + (1 - alpha) * (1 - target)
-    loss = weight * distance.pow(gamma) * _cross_entropy(logits, target)
-    return _mean(loss.mean((2, 3)), valid)
-
-
-def dice_loss(
-    logits: Tensor,
-    target: Tensor,
-    valid: Tensor,
-    over: Over = "image",
-    squared: bool = False,
-    smoothing: float = 1.0,
-) -> Tensor:
-    """Soft Dice loss, ``1 - D``; 0 at ``p = t``.
-
-    ``D = (2 sum min(p, t) + s) / (sum p + sum t + s)``, or, squared, ``D = (2 sum p t + s) / (sum p^2 + sum
-    t^2 + s)``. Milletari, Navab, Ahmadi (V-Net, squared), 3DV 2016, doi 10.1109/3DV.2016.79; Sudre et al.,
-    DLMIA 2017, arXiv 1707.03237; ``min`` for soft targets: Wang et al., NeurIPS 2023, arXiv 2303.16296.
-
-    Args:
-        logits: B x R x H x W.
-        target: B x R x H x W in 0..1.
-        valid: B x R bool.
-        over: Sum pixels in each image, or over the batch.
-        squared: Square the denominator's terms.
-        smoothing: ``s``, in pixels. It makes an empty prediction of an empty region a perfect one; above 0.
-    """
-    dice, labelled = _dice(logits, target, valid, over, squared, smoothing)
-    return _mean(1 - dice, labelled)
-
-
-def log_dice_loss(
-    logits: Tensor,
-    target: Tensor,
-    valid: Tensor,
-    over: Over = "image",
-    squared: bool = False,
-    smoothing: float = 1.0,
-) -> Tensor:
-    """Logarithmic Dice loss, ``-log D``, with ``D`` and the arguments of ``dice_loss``.
-
-    For each image and squared: Sevastopolsky 2017, arXiv 1704.00979. Over the batch: Civit-Masot et al., IEEE
-    Access 2019, doi 10.1109/ACCESS.2019.2944692.
-    """
-    dice, labelled = _dice(logits, target, valid, over, squared, smoothing)
-    return _mean(-dice.log(), labelled)
-
-
-def jaccard_loss(logits: Tensor, target: Tensor, valid: Tensor, over: Over = "image", smoothing: float = 1.0) -> Tensor:
-    """Soft Jaccard loss, ``1 - (sum min(p, t) + s) / (sum max(p, t) + s)``; 0 at ``p = t``.
-
-    Rahman and Wang, ISVC 2016, doi 10.1007/978-3-319-50835-1_22; for soft targets: Wang and Blaschko, NeurIPS
-    2023, arXiv 2302.05666. Arguments as in ``dice_loss``.
-    """
-    return tversky_loss(logits, target, valid, over, false_positives=1.0, false_negatives=1.0, smoothing=smoothing)
-
-
-def tversky_loss(
-    logits: Tensor,
-    target: Tensor,
-    valid: Tensor,
-    over: Over = "image",
-    false_positives: float = 0.3,
-    false_negatives: float = 0.7,
-    smoothing: float = 1.0,
-) -> Tensor:
-    """Tversky loss, ``1 - (TP + s) / (TP + a FP + b FN + s)``; 0 at ``p = t``.
-
-    ``TP = sum min(p, t)``, ``FP = sum p - TP``, ``FN = sum t - TP``. Salehi, Erdogmus, Gholipour, MLMI 2017,
-    arXiv 1706.05721.
-
-    Args:
-        logits: B x R x H x W.
-        target: B x R x H x W in 0..1.
-        valid: B x R bool.
-        over: Sum pixels in each image, or over the batch.
-        false_positives: ``a``, the weight of what is predicted and not there.
-        false_negatives: ``b``, the weight of what is there and not predicted.
-        smoothing: ``s``, in pixels; above 0.
-    """
-    probability, target, labelled = _probability(logits, target, valid, over)
-    both = _sum(torch.minimum(probability, target), over)
-    extra, missed = _sum(probability, over) - both, _sum(target, over) - both
-    index = (both + smoothing) / (both + false_positives * extra + false_negatives * missed + smoothing)
-    return _mean(1 - index, labelled)
-
-
 def _labelled(logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Logits and target in float32 with zeros, which carry no gradient, where a region is not labelled.
 
@@ -163,6 +38,7 @@ def _labelled(logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Te
         )
     mask = valid[:, :, None, None]
     zero = torch.zeros((), dtype=torch.float32, device=logits.device)
+    # A product with the mask would not do: 0 times an infinite logit is NaN.
     return torch.where(mask, logits.float(), zero), torch.where(mask, target.float(), zero), mask
 
 
@@ -173,58 +49,54 @@ def _mean(loss: Tensor, labelled: Tensor) -> Tensor:
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross entropy of each pixel."""
+    """Binary cross entropy of each pixel, ``-t log p - (1 - t) log(1 - p)``."""
     return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
-def _probability(logits: Tensor, target: Tensor, valid: Tensor, over: Over) -> tuple[Tensor, Tensor, Tensor]:
-    """Probability and target, 0 where not labelled, and which of the sums ``_sum`` makes are labelled."""
-    logits, target, mask = _labelled(logits, target, valid)
-    return logits.sigmoid() * mask, target, valid.any(dim=0) if over == "batch" else valid
+class _PixelLoss(nn.Module):
+    """A loss of each pixel: its mean over pixels, then over labelled regions."""
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, *pixel_weight: Tensor) -> Tensor:
+        """Average over pixels and labelled regions."""
+        logits, target, _ = _labelled(logits, target, valid)
+        return _mean(self._of_pixels(logits, target, *pixel_weight).mean((2, 3)), valid)
+
+    def _of_pixels(self, logits: Tensor, target: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
-def _sum(pixels: Tensor, over: Over) -> Tensor:
-    """Sum B x R x H x W over pixels: B x R; or over the batch too: R."""
-    return pixels.sum((0, 2, 3) if over == "batch" else (2, 3))
+class BCELoss(_PixelLoss):
+    """Binary cross entropy, ``-t log p - (1 - t) log(1 - p)``: mean over pixels, then labelled regions."""
+
+    def _of_pixels(self, logits: Tensor, target: Tensor) -> Tensor:
+        return _cross_entropy(logits, target)
 
 
-def _dice(
-    logits: Tensor, target: Tensor, valid: Tensor, over: Over, squared: bool, smoothing: float
-) -> tuple[Tensor, Tensor]:
-    """Dice of each image and region, or of each region, and which of them are labelled."""
-    probability, target, labelled = _probability(logits, target, valid, over)
-    if squared:
-        both, all_of_both = probability * target, probability.square() + target.square()
-    else:
-        both, all_of_both = torch.minimum(probability, target), probability + target
-    dice = (2 * _sum(both, over) + smoothing) / (_sum(all_of_both, over) + smoothing)
-    return dice, labelled
+class WeightedBCELoss(_PixelLoss):
+    """Binary cross entropy, each pixel by its weight: mean over pixels of ``w(x) (-t log p - (1 - t) log(1 - p))``.
 
+    With the border weights it is the loss of Ronneberger, Fischer, Brox, MICCAI 2015, arXiv 1505.04597: the soft-max
+    over their two classes is, for one region, the sigmoid of the difference of the two logits.
 
-class BCELoss(nn.Module):
-    """Binary cross entropy; see ``bce_loss``."""
-
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return bce_loss(logits, target, valid)
-
-
-class WeightedBCELoss(nn.Module):
-    """Binary cross entropy by pixel weights; see ``weighted_bce_loss``. Needs ``--data.border_weights``."""
+    Needs ``--data.border_weights``: the weights, B x R x H x W uint8 in multiples of ``border_weights.STEP``, are the
+    fourth argument.
+    """
 
     needs_weights = True
 
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return weighted_bce_loss(logits, target, valid, pixel_weight)
+    def _of_pixels(self, logits: Tensor, target: Tensor, pixel_weight: Tensor) -> Tensor:  # type: ignore[override]
+        return pixel_weight.float() * STEP * _cross_entropy(logits, target)
 
 
-class FocalLoss(nn.Module):
-    """Focal loss; see ``focal_loss``.
+class FocalLoss(_PixelLoss):
+    """Focal loss, ``a |t - p|^gamma (-t log p - (1 - t) log(1 - p))``, ``a = alpha t + (1 - alpha)(1 - t)``.
+
+    Lin et al., ICCV 2017, arXiv 1708.02002; the form for soft targets: Li et al., NeurIPS 2020, arXiv
+    2006.04388.
 
     Args:
         gamma: How much easy pixels count less; 0 (cross entropy), or 1 and more.
-        alpha: Weight of the region's pixels, 0..1.
+        alpha: Weight of the region's pixels, 0..1; the background's is ``1 - alpha``.
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -239,70 +111,94 @@ class FocalLoss(nn.Module):
             raise ConfigurationError(f"alpha {alpha}", "a value in 0..1", "set alpha to 0.25")
         self.gamma, self.alpha = gamma, alpha
 
+    def _of_pixels(self, logits: Tensor, target: Tensor) -> Tensor:
+        distance = (target - logits.sigmoid()).abs()
+        weight = self.alpha * target + (1 - self.alpha) * (1 - target)
+        return weight * distance.pow(self.gamma) * _cross_entropy(logits, target)
+
+
+class _OverlapLoss(nn.Module):
+    """A loss of sums over pixels, in each image or over the batch: its mean over labelled regions."""
+
+    def __init__(self, over: Over, smoothing: float) -> None:
+        super().__init__()
+        if over not in ("image", "batch"):
+            raise ConfigurationError(f"over {over!r}", "'image' or 'batch'", "set over to one of them")
+        if not smoothing > 0:
+            raise ConfigurationError(
+                f"smoothing {smoothing}", "a number of pixels above 0", "set smoothing to 1, or to a small value"
+            )
+        self.over, self.smoothing = over, smoothing
+
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return focal_loss(logits, target, valid, self.gamma, self.alpha)
+        """Average over labelled regions, and over images where pixels are summed in each."""
+        logits, target, mask = _labelled(logits, target, valid)
+        # The sigmoid of a logit that was set to 0 is 0.5: the mask makes it nothing again.
+        loss = self._of_regions(logits.sigmoid() * mask, target)
+        return _mean(loss, valid.any(dim=0) if self.over == "batch" else valid)
+
+    def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
+        """Loss of each sum, B x R or R."""
+        raise NotImplementedError
+
+    def _sum(self, pixels: Tensor) -> Tensor:
+        """Sum B x R x H x W over pixels: B x R; or over the batch too: R."""
+        return pixels.sum((0, 2, 3) if self.over == "batch" else (2, 3))
 
 
-class DiceLoss(nn.Module):
-    """Soft Dice loss; see ``dice_loss``.
+class DiceLoss(_OverlapLoss):
+    """Soft Dice loss, ``1 - D``; 0 at ``p = t``.
+
+    ``D = (2 sum min(p, t) + s) / (sum p + sum t + s)``, or, squared, ``D = (2 sum p t + s) / (sum p^2 + sum
+    t^2 + s)``. Milletari, Navab, Ahmadi (V-Net, squared), 3DV 2016, doi 10.1109/3DV.2016.79; Sudre et al.,
+    DLMIA 2017, arXiv 1707.03237; ``min`` for soft targets: Wang et al., NeurIPS 2023, arXiv 2303.16296.
 
     Args:
         over: Sum pixels in each image, or over the batch.
         squared: Square the denominator's terms, as V-Net does.
-        smoothing: In pixels; above 0.
+        smoothing: ``s``, in pixels. It makes an empty prediction of an empty region a perfect one; above 0.
 
     Raises:
         ConfigurationError: A value is out of its range.
     """
 
     def __init__(self, over: Over = "image", squared: bool = False, smoothing: float = 1.0) -> None:
-        super().__init__()
-        _check(over, smoothing)
-        self.over, self.squared, self.smoothing = over, squared, smoothing
+        super().__init__(over, smoothing)
+        self.squared = squared
 
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return dice_loss(logits, target, valid, self.over, self.squared, self.smoothing)
+    def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
+        return 1 - self._dice(probability, target)
+
+    def _dice(self, probability: Tensor, target: Tensor) -> Tensor:
+        if self.squared:
+            both, all_of_both = probability * target, probability.square() + target.square()
+        else:
+            both, all_of_both = torch.minimum(probability, target), probability + target
+        return (2 * self._sum(both) + self.smoothing) / (self._sum(all_of_both) + self.smoothing)
 
 
 class LogDiceLoss(DiceLoss):
-    """Logarithmic Dice loss; see ``log_dice_loss``. Arguments as in ``DiceLoss``."""
+    """Logarithmic Dice loss, ``-log D``, with ``D`` and the arguments of `DiceLoss`.
 
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return log_dice_loss(logits, target, valid, self.over, self.squared, self.smoothing)
-
-
-class JaccardLoss(nn.Module):
-    """Soft Jaccard loss; see ``jaccard_loss``.
-
-    Args:
-        over: Sum pixels in each image, or over the batch.
-        smoothing: In pixels; above 0.
-
-    Raises:
-        ConfigurationError: A value is out of its range.
+    For each image and squared: Sevastopolsky 2017, arXiv 1704.00979. Over the batch: Civit-Masot et al., IEEE
+    Access 2019, doi 10.1109/ACCESS.2019.2944692.
     """
 
-    def __init__(self, over: Over = "image", smoothing: float = 1.0) -> None:
-        super().__init__()
-        _check(over, smoothing)
-        self.over, self.smoothing = over, smoothing
-
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return jaccard_loss(logits, target, valid, self.over, self.smoothing)
+    def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
+        return -self._dice(probability, target).log()
 
 
-class TverskyLoss(nn.Module):
-    """Tversky loss; see ``tversky_loss``.
+class TverskyLoss(_OverlapLoss):
+    """Tversky loss, ``1 - (TP + s) / (TP + a FP + b FN + s)``; 0 at ``p = t``.
+
+    ``TP = sum min(p, t)``, ``FP = sum p - TP``, ``FN = sum t - TP``. Salehi, Erdogmus, Gholipour, MLMI 2017,
+    arXiv 1706.05721.
 
     Args:
         over: Sum pixels in each image, or over the batch.
-        false_positives: Weight of what is predicted and not there; above 0.
-        false_negatives: Weight of what is there and not predicted; above 0.
-        smoothing: In pixels; above 0.
+        false_positives: ``a``, the weight of what is predicted and not there; above 0.
+        false_negatives: ``b``, the weight of what is there and not predicted; above 0.
+        smoothing: ``s``, in pixels; above 0.
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -315,19 +211,35 @@ class TverskyLoss(nn.Module):
         false_negatives: float = 0.7,
         smoothing: float = 1.0,
     ) -> None:
-        super().__init__()
-        _check(over, smoothing)
+        super().__init__(over, smoothing)
         for name, weight in (("false_positives", false_positives), ("false_negatives", false_negatives)):
             if not weight > 0:
                 raise ConfigurationError(f"{name} {weight}", "a weight above 0", f"set {name} to, say, 0.5")
-        self.over, self.smoothing = over, smoothing
         self.false_positives, self.false_negatives = false_positives, false_negatives
 
-    def forward(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Loss of B x R x H x W logits."""
-        return tversky_loss(
-            logits, target, valid, self.over, self.false_positives, self.false_negatives, self.smoothing
-        )
+    def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
+        both = self._sum(torch.minimum(probability, target))
+        extra, missed = self._sum(probability) - both, self._sum(target) - both
+        whole = both + self.false_positives * extra + self.false_negatives * missed
+        return 1 - (both + self.smoothing) / (whole + self.smoothing)
+
+
+class JaccardLoss(TverskyLoss):
+    """Soft Jaccard loss, ``1 - (sum min(p, t) + s) / (sum max(p, t) + s)``; 0 at ``p = t``.
+
+    It is Tversky's with both weights 1. Rahman and Wang, ISVC 2016, doi 10.1007/978-3-319-50835-1_22; for soft
+    targets: Wang and Blaschko, NeurIPS 2023, arXiv 2302.05666.
+
+    Args:
+        over: Sum pixels in each image, or over the batch.
+        smoothing: ``s``, in pixels; above 0.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    def __init__(self, over: Over = "image", smoothing: float = 1.0) -> None:
+        super().__init__(over, false_positives=1.0, false_negatives=1.0, smoothing=smoothing)
 
 
 class WeightedSum(nn.Module):
@@ -355,7 +267,7 @@ class WeightedSum(nn.Module):
         self.needs_weights = any(needs_weights(loss) for loss in losses)
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor, pixel_weight: Tensor | None = None) -> Tensor:
-        """Loss of B x R x H x W logits."""
+        """Add up the losses, each by its weight."""
         terms = []
         for loss, weight in zip(self.losses, self.weights, strict=True):
             more = (pixel_weight,) if needs_weights(loss) else ()
@@ -366,13 +278,3 @@ class WeightedSum(nn.Module):
 def needs_weights(loss: nn.Module) -> bool:
     """Whether a loss takes the weight of each pixel as its fourth argument."""
     return bool(getattr(loss, "needs_weights", False))
-
-
-def _check(over: str, smoothing: float) -> None:
-    """Check what the overlap losses share."""
-    if over not in ("image", "batch"):
-        raise ConfigurationError(f"over {over!r}", "'image' or 'batch'", "set over to one of them")
-    if not smoothing > 0:
-        raise ConfigurationError(
-            f"smoothing {smoothing}", "a number of pixels above 0", "set smoothing to 1, or to a small value"
-        )
