@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 import yaml
 from torch import nn
 
@@ -88,8 +87,7 @@ def write(network: nn.Module, preparation: Preparation, path: Path) -> None:
     thresholds = dict.fromkeys(preparation.regions, 0.5)
     description = checkpoint.describe(network, preparation, thresholds=thresholds, sources={})
     state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({checkpoint.KEY: description.as_dict(), "state_dict": state}, path)
+    checkpoint.write({checkpoint.KEY: description.as_dict(), "state_dict": state}, path)
     write_text(card(path.name, {"network": description}), card_path(path))
 
 

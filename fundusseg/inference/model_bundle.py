@@ -1,15 +1,11 @@
 """One file with all that leads from a photograph to its numbers: localiser, segmenters, calibration."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fundusseg import __version__
-from fundusseg.atomic_file import write_whole
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
@@ -110,9 +106,7 @@ def save(
         "localiser": None if localiser is None else _part(localiser),
         "calibration": None if calibration is None else asdict(calibration),
     }
-    stream = io.BytesIO()
-    torch.save({KEY: content}, stream)
-    write_whole(Path(path), stream.getvalue())
+    checkpoint.write({KEY: content}, Path(path))
 
 
 def _part(path: str | Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import import_module, metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 from fundusseg import __version__
+from fundusseg.atomic_file import write_whole
 from fundusseg.class_paths import renew
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
@@ -166,6 +168,13 @@ def read(path: str | Path) -> dict[str, Any]:
             "copy it again, or give another",
         ) from error
     return content if isinstance(content, dict) else {}
+
+
+def write(content: Mapping[str, Any], path: Path) -> None:
+    """Write what `read` reads, atomically."""
+    buffer = BytesIO()
+    torch.save(dict(content), buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, dict[str, Tensor]]:

@@ -16,7 +16,7 @@ from fundusseg.models.checkpoint import from_spec, network_spec
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.overlay import enlarge, overlay, panel
 from fundusseg.sample import Image
-from fundusseg.training.scores import ALL, Score, nest
+from fundusseg.training.scores import ALL, Score
 
 PICTURE_SIZE = 256
 """Side that small pictures are enlarged to, so that the contours do not cover them."""
@@ -93,12 +93,8 @@ class PictureScores(Callback):
         """Keep one batch's scores where they are: nothing waits for them."""
         if pl_module.device.type == "xla" or trainer.world_size > 1:
             return
-        found = outputs["logits"].float().sigmoid() > pl_module.thresholds[:, None, None]
-        masks = (nest(plane, pl_module.regions) for plane in (found, outputs["target"] > 0.5))
-        scores = pl_module.scores["test"]
-        values, use = scores.of_pictures(*masks, outputs["valid"], batch["weight"])
-        self.columns = scores.columns
-        self._batches.append((batch["index"], batch["weight"], torch.where(use, values, torch.nan)))
+        self.columns = pl_module.scores["test"].columns
+        self._batches.append((batch["index"], batch["weight"], outputs["scores"]))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Fetch all of them at once."""

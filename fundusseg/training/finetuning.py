@@ -136,7 +136,7 @@ class TwoStage(BaseFinetuning):
             self._enter_stage(self.frozen_epochs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the epoch says which stage it is, and the groups are the optimiser's."""
+        """Leave checkpoints without a state: the epoch says which stage it is, and the groups are the optimiser's."""
         return {}
 
 

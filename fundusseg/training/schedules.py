@@ -27,7 +27,7 @@ class OneCycle(Schedule):
         self.warm_up, self.start_divisor = warm_up, start_divisor
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
-        """Step at each training step; the peaks are the rates that the parameter groups were given."""
+        """Span the cycle over the run; each parameter group peaks at its own rate, the optimiser's or its share."""
         rates = [group["lr"] for group in optimizer.param_groups]
         scheduler = OneCycleLR(
             optimizer, rates, total_steps, pct_start=self.warm_up, div_factor=self.start_divisor, cycle_momentum=False
@@ -46,7 +46,7 @@ class Cosine(Schedule):
         self.warm_up = warm_up
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
-        """Step at each training step."""
+        """Reach the optimiser's rate after the warm-up, and zero with the run's last step."""
         rising = max(1, round(self.warm_up * total_steps))
         rise = LinearLR(optimizer, start_factor=1e-3, total_iters=rising)
         fall = CosineAnnealingLR(optimizer, T_max=max(1, total_steps - rising))
@@ -73,6 +73,6 @@ class Plateau(Schedule):
         self.monitor, self.mode, self.factor, self.patience = monitor, mode, factor, patience
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
-        """Look once an epoch."""
+        """Watch ``monitor`` once an epoch; the run's length does not matter."""
         scheduler = ReduceLROnPlateau(optimizer, self.mode, factor=self.factor, patience=self.patience)
         return {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor}

@@ -136,8 +136,12 @@ class SegmentationScores(Metric):
     Args:
         regions: Names of the channels, parents first.
         sources: Names that the batch's ``source`` counts in.
+
+    Attributes:
+        pictures: The last batch's own scores, float32 (B, columns); NaN where undefined, not labelled or padding.
     """
 
+    pictures: Tensor
     full_state_update = False
     total: Tensor
     count: Tensor
@@ -167,9 +171,10 @@ class SegmentationScores(Metric):
             weight: (B,); samples of weight 0 are left out.
             source: int64 (B,).
         """
-        value, use = self.of_pictures(prediction, target, valid, weight)
+        value, use = self._of_pictures(prediction, target, valid, weight)
+        self.pictures = torch.where(use, value, torch.nan)
         defined = use & ~value.isnan()
-        rows = torch.nn.functional.one_hot(source, len(self.sources)).T[..., None]
+        rows = torch.nn.functional.one_hot(source, len(self.sources)).T[..., None]  # (sources, B, 1)
         # A sum of products, not a matrix product: under autocast that would round the scores to bfloat16.
         self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
         self.count += (rows * defined).sum(1)
@@ -178,18 +183,8 @@ class SegmentationScores(Metric):
         self.least = torch.minimum(self.least, torch.where(labelled, place, torch.inf).amin(0))
         self.most = torch.maximum(self.most, torch.where(labelled, place, -torch.inf).amax(0))
 
-    def of_pictures(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Each picture's own scores.
-
-        Args:
-            prediction: As of `update`.
-            target: As of `update`.
-            valid: As of `update`.
-            weight: As of `update`.
-
-        Returns:
-            float32 (B, columns), NaN where undefined; and bool (B, columns), which are labelled and count.
-        """
+    def _of_pictures(self, prediction: Tensor, target: Tensor, valid: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores, float32 (B, columns), NaN where undefined; and bool (B, columns), which are labelled and count."""
         values = [dice(prediction, target), iou(prediction, target), accuracy(prediction, target)]
         labelled = [valid, valid, valid]
         if self.has_ratio:

@@ -120,7 +120,12 @@ class SegmentationTask(LightningModule):
         return self._score(batch, "train")["loss"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
-        """Loss and scores of one batch; callbacks get ``logits``, ``target`` and ``valid`` as they were scored."""
+        """Loss and scores of one batch.
+
+        Returns:
+            ``loss``; ``logits``, ``target`` and ``valid`` as they were scored; and ``scores``, each picture's own as
+            `SegmentationScores.pictures` has them.
+        """
         return self._score(batch, "val")
 
     def test_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
@@ -134,11 +139,13 @@ class SegmentationTask(LightningModule):
         valid = batch["valid"] & (weight > 0)[:, None]
         loss: Tensor = self.loss(logits, target, valid, *self._pixel_weights(batch, logits))
         self.losses[stage].update(loss.detach(), weight.sum())
+        output = {"loss": loss, "logits": logits, "target": target, "valid": valid}
         if stage != "train":
             prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
             truth = nest(target > 0.5, self.regions)
             self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
-        return {"loss": loss, "logits": logits, "target": target, "valid": valid}
+            output["scores"] = self.scores[stage].pictures
+        return output
 
     def _pixel_weights(self, batch: dict[str, Tensor], logits: Tensor) -> list[Tensor]:
         """What the loss takes beside target and valid."""
@@ -227,23 +234,33 @@ class SegmentationTask(LightningModule):
         """
         thresholds = content.get(checkpoint.KEY, {}).get("thresholds", {})
         if tuple(thresholds) == self.regions:
+            # In place of the averaged ones: Lightning loads the weights after this hook.
             content["state_dict"]["thresholds"] = torch.tensor([*thresholds.values()])
+        # A resumed training does need the weights that were not averaged.
         if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
             content["current_model_state"] = content["state_dict"]
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, sources: Mapping[str, str]) -> "SegmentationTask":
-        """Rebuild the task for evaluation from the file alone.
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = None, **arguments: Any
+    ) -> "SegmentationTask":
+        """Rebuild the task from the file alone: network, preparation, thresholds and sources.
+
+        Lightning's own would call the constructor with the command line's YAML, and import whatever class it names.
+        Only the network's class is imported here, as `checkpoint.from_spec` allows it.
 
         Args:
-            path: What `fit` wrote.
-            sources: Of the data to evaluate on.
+            checkpoint_path: What `fit` wrote.
+            map_location: Device of the task; None is the CPU.
+            arguments: Of the constructor, in place of what the file says: the ``sources`` of other data; or what it
+                does not hold: ``loss``, ``optimizer`` and ``schedule``, which are the defaults otherwise.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
-        description, weights = checkpoint.load(path)
+        description, weights = checkpoint.load(checkpoint_path)
         network = checkpoint.build(description, weights)
-        task = cls(network, preparation=description.preparation, sources=sources)
+        task = cls(network, **{"preparation": description.preparation, "sources": description.sources, **arguments})
         task.thresholds.copy_(torch.tensor([description.thresholds[region] for region in task.regions]))
-        return task
+        task.configuration, task.command = description.configuration, description.command
+        return task if map_location is None else task.to(map_location)

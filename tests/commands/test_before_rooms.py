@@ -18,6 +18,7 @@ from fundusseg.datasets import Phantom
 from fundusseg.imaging.image_files import write_png
 from fundusseg.models import checkpoint
 from fundusseg.training.cli import TrainingParser
+from fundusseg.training.task import SegmentationTask
 
 OLD = Path(__file__).parents[1] / "miniatures" / "before_rooms"
 CALLED = {"old.bundle": "old.bundle", "old.ckpt": "best.ckpt"}
@@ -59,6 +60,8 @@ def test_an_old_checkpoint_describes_itself_by_the_new_paths(old_checkpoint):
     assert description.network["class_path"] == "fundusseg.models.UNet"
     assert "fundusseg.training.WeightedBCELoss" in description.configuration
     assert not [path for path in RENAMED if path in description.configuration]
+    task = SegmentationTask.load_from_checkpoint(old_checkpoint)
+    assert task.configuration == description.configuration and task.regions == ("disc", "cup")
 
 
 @pytest.mark.slow

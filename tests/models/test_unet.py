@@ -177,7 +177,7 @@ def test_wrong_settings(wrong: dict[str, object], sentence: str) -> None:
 STEPS_ON_XLA = """
 import torch, torch_xla
 from torch_xla.debug import metrics
-from fundusseg.losses import *
+from fundusseg.training.losses import *
 from fundusseg.models import UNet
 
 device = torch_xla.device()

@@ -15,7 +15,7 @@ from fundusseg.training.task import SegmentationTask
 def retest(best: str | Path, folder: Path) -> list[dict]:
     """The scores of a checkpoint that `tests.commands.test_cli.TINY` made, as they come out of a JSON file."""
     data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(folder))
-    task = SegmentationTask.from_checkpoint(best, data.sources)
+    task = SegmentationTask.load_from_checkpoint(best, sources=data.sources)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     Trainer(accelerator="cpu", **quiet).test(task, datamodule=data, verbose=False)
     write_json([asdict(score) for score in task.results["test"]], folder / "again.json")

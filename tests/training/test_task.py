@@ -7,6 +7,7 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import UNet, checkpoint
+from fundusseg.training.losses import DiceLoss
 from fundusseg.training.schedules import Cosine, OneCycle, Plateau
 from fundusseg.training.scores import ALL
 from fundusseg.training.task import SegmentationTask
@@ -45,7 +46,8 @@ def test_learns_scores_and_saves(data, tmp_path):
     found, _ = checkpoint.load(tmp_path / "mine.ckpt")
     assert found.preparation == data.preparation and found.split == data.split
     assert found.thresholds == {"disc": 0.5, "cup": 0.5} and found.sources == data.sources
-    again = SegmentationTask.from_checkpoint(tmp_path / "mine.ckpt", data.sources)
+    again = SegmentationTask.load_from_checkpoint(tmp_path / "mine.ckpt")
+    assert again.sources == data.sources and again.preparation == data.preparation
     trainer(tmp_path).test(again, datamodule=data, verbose=False)
     assert again.results["test"] == mine.results["test"]
     assert {s.n + s.undefined for s in again.results["test"] if (s.source, s.region) == (ALL, "disc")} == {
@@ -107,3 +109,21 @@ def test_network_that_does_not_fit_the_data():
         SegmentationTask(UNet(out_channels=1))
     with pytest.raises(ConfigurationError, match="96"):
         SegmentationTask(UNet(depth=4), preparation=Preparation(image_size=90))
+
+
+def test_lightnings_own_way_loads_a_file_of_the_command_line(data, tmp_path, monkeypatch):
+    """Its hyper-parameters are the whole YAML, whose ``model`` is no network; no class that they name is imported."""
+    (tmp_path / "strange.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    first = task(data)
+    first.configuration = "model: {loss: {class_path: strange.Loss}}"
+    first.save_hyperparameters({"model": {"model": {"class_path": "strange.Net"}}, "seed_everything": 1})
+    run = trainer(tmp_path, limit_train_batches=1, limit_val_batches=1)
+    run.fit(first, datamodule=data)
+    first.thresholds.copy_(torch.tensor([0.4, 0.6]))
+    run.save_checkpoint(tmp_path / "cli.ckpt")
+    again = SegmentationTask.load_from_checkpoint(tmp_path / "cli.ckpt", map_location="cpu", loss=DiceLoss())
+    assert again.sources == first.sources and again.configuration == first.configuration
+    assert again.thresholds.tolist() == first.thresholds.tolist() and isinstance(again.loss, DiceLoss)
+    image = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(again.eval()(image), first.eval()(image))
