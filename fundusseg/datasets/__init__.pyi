@@ -1,4 +1,6 @@
 from .base import FundusDataset as FundusDataset
+from .chaksu import Chaksu as Chaksu
+from .dofe_fundus import DofeFundus as DofeFundus
 from .drions_db import DrionsDB as DrionsDB
 from .drishti_gs import DrishtiGS as DrishtiGS
 from .folder import Folder as Folder
@@ -10,7 +12,10 @@ from .origa import Origa as Origa
 from .papila import Papila as Papila
 from .phantom import Phantom as Phantom
 from .refuge import Refuge as Refuge
+from .riga import Riga as Riga
+from .riga_plus import RigaPlus as RigaPlus
 from .rim_one_dl import RimOneDL as RimOneDL
 from .rim_one_r2 import RimOneR2 as RimOneR2
 from .rim_one_r3 import RimOneR3 as RimOneR3
 from .sclera import Sclera as Sclera
+from .smdg import Smdg as Smdg

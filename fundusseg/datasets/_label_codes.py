@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
@@ -30,6 +31,7 @@ def nested(
     values: tuple[int, int, int],
     path: Path,
     regions: Sequence[Region] = (DISC, CUP),
+    expert: str = "expert1",
 ) -> list[Annotation]:
     """Split one mask of disc and cup: the cup belongs to the disc.
 
@@ -38,16 +40,52 @@ def nested(
         values: Background, rim (disc without cup) and cup.
         path: The mask's file, for the message.
         regions: What to take of the two.
+        expert: Who drew them.
 
     Returns:
-        These regions of ``expert1``.
+        These regions of the expert.
 
     Raises:
         DatasetError: The mask holds another value.
     """
     check_codes(codes, values, path)
     areas = {DISC: codes != values[0], CUP: codes == values[2]}
-    return [Annotation(region, "expert1", areas[region]) for region in regions]
+    return [Annotation(region, expert, areas[region]) for region in regions]
+
+
+def check_order(codes: npt.NDArray[np.generic], values: tuple[int, int, int], path: Path) -> None:
+    """Refuse a mask whose codes are turned round: copies of the datasets come so, and hold only known values.
+
+    Background must fill most of the picture's border, and rim most of the border between disc and background.
+
+    Args:
+        codes: H x W of codes.
+        values: Background, rim (disc without cup) and cup.
+        path: The mask's file, for the message.
+
+    Raises:
+        DatasetError: It is otherwise.
+    """
+    background, rim, cup = values
+    border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
+    disc = codes != background
+    edge = codes[disc & ~ndimage.binary_erosion(disc, border_value=1)]
+    if 2 * np.count_nonzero(border == background) < border.size:
+        wrong = f"{_commonest(border)} along the border of {path}"
+    elif np.count_nonzero(edge == cup) > np.count_nonzero(edge == rim):
+        wrong = f"{cup} between background and {rim} in {path}"
+    else:
+        return
+    raise DatasetError(
+        wrong,
+        f"{background} for background, {rim} for the rim around the cup, {cup} for the cup",
+        "restore the mask from the dataset's package: a copy has other codes",
+    )
+
+
+def _commonest(codes: npt.NDArray[np.generic]) -> int:
+    values, counts = np.unique(codes, return_counts=True)
+    return int(values[counts.argmax()])
 
 
 def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Path) -> None:

@@ -1,6 +1,6 @@
 """Tables that come with a dataset: rows by picture, every cell checked against what it may hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from csv import DictReader
 from pathlib import Path
 from typing import TypeVar
@@ -13,16 +13,25 @@ Meaning = TypeVar("Meaning")
 _CORRECT = "correct the table, or restore it from the dataset's package"
 
 
-def read_csv(path: Path, key: str, columns: tuple[str, ...] = ()) -> dict[str, dict[str, str]]:
-    """Read a CSV file's rows by picture.
+def without_ending(name: str) -> str:
+    """A picture's name in a table, without folders and without the ending of a picture's file."""
+    picture = Path(name)
+    return picture.stem if picture.suffix.lower() in SUFFIXES else name
+
+
+def read_csv(
+    path: Path, key: str, columns: tuple[str, ...] = (), fold: Callable[[str], str] = without_ending
+) -> dict[str, dict[str, str]]:
+    """Read a CSV file's rows by picture; a row that names none is passed over.
 
     Args:
         path: The table.
         key: The column that names the pictures, with or without the ending of a picture's file.
         columns: Further columns that must be there.
+        fold: What makes a picture's name of that column's cell.
 
     Returns:
-        Every cell, stripped, by the picture's name without ending and by column.
+        Every cell, stripped, by the picture's name and by column.
 
     Raises:
         DatasetError: A column is missing, or a picture stands on two lines.
@@ -41,8 +50,9 @@ def read_csv(path: Path, key: str, columns: tuple[str, ...] = ()) -> dict[str, d
         for cells in reader:
             # Cells beyond the last column stand in a list under None; a short line's last cells are None.
             row = {column: (cell or "").strip() for column, cell in cells.items() if column is not None}
-            picture = Path(row[key])
-            name = picture.stem if picture.suffix.lower() in SUFFIXES else row[key]
+            if not row[key]:
+                continue
+            name = fold(row[key])
             if name in rows:
                 raise DatasetError(
                     f"{name!r} twice, in line {reader.line_num} of {path}", "each picture on one line", _CORRECT

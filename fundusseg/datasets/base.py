@@ -47,7 +47,7 @@ class FundusDataset(ABC):
     url: ClassVar[str] = ""
     checksum: ClassVar[Mapping[str, str]] = {}
     published: ClassVar[Mapping[str, int]] = {}
-    same_eyes_as: ClassVar[frozenset[str]] = frozenset()
+    same_eyes_as: frozenset[str] = frozenset()
     known: ClassVar[Mapping[str, str]] = {}
     strays: ClassVar[Mapping[str, str]] = STRAYS
     """Kinds of file that belong to no package, and their patterns: see ``_listing``."""

@@ -6,6 +6,8 @@ import pytest
 
 from fundusseg.datasets import (
     G1020,
+    Chaksu,
+    DofeFundus,
     DrionsDB,
     DrishtiGS,
     Folder,
@@ -17,14 +19,19 @@ from fundusseg.datasets import (
     Papila,
     Phantom,
     Refuge,
+    Riga,
+    RigaPlus,
     RimOneDL,
     RimOneR2,
     RimOneR3,
     Sclera,
+    Smdg,
 )
 from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.errors import DatasetError
 from tests.miniatures import (
+    chaksu,
+    dofe_fundus,
     drions_db,
     drishti_gs,
     folder,
@@ -35,10 +42,13 @@ from tests.miniatures import (
     origa,
     papila,
     refuge,
+    riga,
+    riga_plus,
     rim_one_dl,
     rim_one_r2,
     rim_one_r3,
     sclera,
+    smdg,
 )
 
 READERS = {
@@ -56,6 +66,11 @@ READERS = {
     RimOneR2: rim_one_r2,
     RimOneR3: rim_one_r3,
     Sclera: sclera,
+    Chaksu: chaksu,
+    RigaPlus: riga_plus,
+    Riga: riga,
+    Smdg: smdg,
+    DofeFundus: dofe_fundus,
 }
 
 

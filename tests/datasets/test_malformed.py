@@ -8,6 +8,8 @@ import pytest
 
 from fundusseg.datasets import (
     G1020,
+    Chaksu,
+    DofeFundus,
     DrionsDB,
     DrishtiGS,
     FundusDataset,
@@ -17,6 +19,7 @@ from fundusseg.datasets import (
     Origa,
     Papila,
     Refuge,
+    RigaPlus,
     RimOneDL,
     RimOneR2,
     RimOneR3,
@@ -24,6 +27,8 @@ from fundusseg.datasets import (
 )
 from fundusseg.errors import DatasetError, ImageError
 from tests.miniatures import (
+    chaksu,
+    dofe_fundus,
     drions_db,
     drishti_gs,
     g1020,
@@ -33,6 +38,7 @@ from tests.miniatures import (
     origa,
     papila,
     refuge,
+    riga_plus,
     rim_one_dl,
     rim_one_r2,
     rim_one_r3,
@@ -46,7 +52,7 @@ class Case:
     """A reader, its miniature tree, and one picture with one of its annotation files.
 
     ``empty`` is the mask's value where nothing is marked, ``unknown`` one that means nothing; None for contours, and
-    for a dataset where every value means something.
+    for a dataset where every value means something. ``marked`` is the value where the disc is marked.
     """
 
     reader: type[FundusDataset]
@@ -57,6 +63,7 @@ class Case:
     empty: int | None = 0
     unknown: int | None = 7
     width: int = WIDTH
+    marked: int = 1
 
 
 CASES = [
@@ -65,14 +72,17 @@ CASES = [
     Case(OpticDiscSeg, optic_disc_seg, "H0002.jpg", "H0002.png"),
     Case(RimOneR3, rim_one_r3, "N-1-L.jpg", "N-1-L-1-Cup-exp2.png", "cup", width=2 * WIDTH),
     Case(RimOneDL, rim_one_dl, "r1_Im001.png", "r1_Im001-1-Cup-T.png", "cup"),
-    Case(RimOneR2, rim_one_r2, "Im001.jpg", "Im001-gs_mask.bmp", unknown=None),
-    Case(Refuge, refuge, "g0001.jpg", "g0001.bmp", empty=255),
+    Case(RimOneR2, rim_one_r2, "Im001.jpg", "Im001-gs_mask.bmp", unknown=None, marked=255),
+    Case(Refuge, refuge, "g0001.jpg", "g0001.bmp", empty=255, marked=0),
     Case(Origa, origa, "001.jpg", "001.png"),
     Case(G1020, g1020, "image_0.jpg", "image_0.json", empty=None, unknown=None),
     Case(Papila, papila, "RET002OD.jpg", "RET002OD_cup_exp2.txt", empty=None, unknown=None),
-    Case(IDRiD, idrid, "IDRiD_01.jpg", "IDRiD_01_OD.tif", unknown=None),
-    Case(IsbiMembrane, isbi_membrane, "0.png", "0.png", "membrane", empty=255),
+    Case(IDRiD, idrid, "IDRiD_01.jpg", "IDRiD_01_OD.tif", unknown=None, marked=255),
+    Case(IsbiMembrane, isbi_membrane, "0.png", "0.png", "membrane", empty=255, marked=0),
     Case(Sclera, sclera, "1  (11).jpg", "1(11).png", "sclera"),
+    Case(Chaksu, chaksu, "Image101.jpg", "Image101.tif"),
+    Case(RigaPlus, riga_plus, "image7.tif", "image7-1.tif", marked=255),
+    Case(DofeFundus, dofe_fundus, "g0001.png", "g0001.png", empty=255, unknown=None, marked=128),
 ]
 MASKS = [case for case in CASES if case.empty is not None]
 
@@ -165,7 +175,7 @@ def test_a_truncated_label_is_named(tree):
 def test_a_mask_of_another_size_is_named(tree):
     case, root, picture, label = tree
     mask = np.full((HEIGHT - 6, case.width), case.empty, np.uint8)
-    mask[20:30, 20:30] = 255 - case.empty if case.empty or case.unknown is None else 1
+    mask[20:30, 20:30] = case.marked
     save(label, mask)
     dataset = case.reader(root)
     with pytest.raises(DatasetError, match=f"mask of {case.width} x {HEIGHT - 6} pixels for") as caught:
