@@ -25,6 +25,7 @@ from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration, calibrate, least_photographs
 from fundusseg.measures.cup_disc import measure
+from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.models import checkpoint
 from fundusseg.reports.files import write_text
 from fundusseg.reports.model_card import card, card_path
@@ -93,7 +94,7 @@ def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibrati
     for sample in unseen_in_training(data, made):
         prediction = predictor(sample.image)
         truth = {region: fuse(sample.of(region), "majority") > 127 for region in (DISC, CUP)}
-        true = measure(truth[DISC].astype("uint8") + (truth[CUP] & truth[DISC])).vertical_cdr
+        true = measure(label_map_of_masks(truth, (DISC, CUP))).vertical_cdr
         errors.append(prediction.measures.vertical_cdr - true)
         spreads.append(prediction.spread)
     return calibrate(errors, spreads, settings.views, settings.coverage)

@@ -17,7 +17,7 @@ from fundusseg.datasets.drishti_gs import DrishtiGS
 from fundusseg.errors import FundusSegError
 from fundusseg.evaluation.interobserver import NESTED_NOTE, SENTENCE, Row, expert_rows, human_figures, is_nested
 from fundusseg.evaluation.tables import NOTES, brief, full
-from fundusseg.measures.concordance import concordance
+from fundusseg.measures.ratio_agreement import concordance
 
 
 def parse() -> argparse.Namespace:

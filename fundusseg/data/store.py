@@ -32,6 +32,7 @@ from fundusseg.sample import DISC, Image, Record, Sample
 _MAKERS = (
     "datasets/*.py",
     "imaging/image_files.py",
+    "imaging/pixel_codes.py",
     "imaging/roi.py",
     "imaging/equalise.py",
     "data/expert_fusion.py",

@@ -11,10 +11,11 @@ from scipy import special
 
 from fundusseg.data.seen_patients import Seen
 from fundusseg.measures.bootstrap import FEWEST, NOTHING, sums_interval
-from fundusseg.measures.calibration_error import Reliability
+from fundusseg.measures.calibration_error import Reliability, expected_calibration_error
 from fundusseg.measures.picture_scores import HOURS
+from fundusseg.measures.ratio_agreement import ratio_agreement
 from fundusseg.measures.roc import auc
-from fundusseg.measures.sums import Sums, agreement, calibration_error, mean, share_above
+from fundusseg.measures.sufficient_statistics import SufficientStatistics, mean, share_above
 from fundusseg.sample import CUP, DISC, Region
 
 ALL, MACRO = "all", "macro"
@@ -81,7 +82,7 @@ class _Metric:
 
     region: str
     name: str
-    sums: Sums
+    sums: SufficientStatistics
     counted: Bools
 
 
@@ -138,14 +139,14 @@ class _Group:
             ratios, counted = self._column(f"{region}_radii_ratio")
             for least in SHARES:
                 yield _Metric(region, f"radii_ratio_above_{least:.2f}", share_above(ratios, least), counted)
-            error = calibration_error([pixels.get(region) for pixels in self.calibration])
+            error = expected_calibration_error([pixels.get(region) for pixels in self.calibration])
             if error.defined.any():
                 labelled = np.array([region in row["labelled"].split() for row in self.rows], np.bool_)
                 yield _Metric(region, "ece", error, labelled)
         for ratio in ("vertical", "horizontal", "area"):
             found, _ = self._column(f"{ratio}_cdr")
             true, counted = self._column(f"{ratio}_cdr_true")
-            for name, sums in agreement(found, true).items():
+            for name, sums in ratio_agreement(found, true).items():
                 yield _Metric(BOTH, f"{ratio}_cdr_{name}", sums, counted)
         for name in ("rim_error", *HOURS):
             values, counted = self._column(name)
@@ -169,7 +170,7 @@ class _Group:
         else:
             value = metric.sums.of(use)
         who, where = self.patients[use].tolist(), self.sources[use].tolist()
-        low, high = sums_interval(metric.sums.parts[use], metric.sums.figure, who, where, macro=place == MACRO)
+        low, high = sums_interval(metric.sums.parts[use], metric.sums.estimator, who, where, macro=place == MACRO)
         if place == MACRO and any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names):
             low, high = NOTHING
         return self._cell(place, metric.region, metric.name, (value, low, high), chosen, use)

@@ -14,10 +14,10 @@ import numpy as np
 
 from fundusseg.data.expert_fusion import NESTED, fuse
 from fundusseg.evaluation.estimates import HUMAN, Figure, figures
-from fundusseg.measures.label_map import codes
-from fundusseg.measures.paired_tests import Difference, holm, paired
+from fundusseg.measures.label_map import label_map_of_masks
+from fundusseg.measures.paired_tests import Difference, beyond_chance, holm, paired
 from fundusseg.measures.picture_scores import Mask, compare
-from fundusseg.sample import CUP, DISC, PARENT, Annotation, Eye, Image, Region, Sample
+from fundusseg.sample import CUP, DISC, Annotation, Eye, Image, Region, Sample
 
 PROTOCOL = HUMAN
 """Protocol of all rows here."""
@@ -50,7 +50,7 @@ def expert_rows(sample: Sample, regions: Sequence[Region] = (DISC, CUP), eye: Ey
     rows = []
     for expert, own, others in _turns(sample, regions):
         drawn = tuple(region for region in regions if region in own)
-        numbers = compare(_label_map(own, drawn), _majority(others), drawn, sample.record.eye or eye)
+        numbers = compare(label_map_of_masks(own, drawn), _majority(others), drawn, sample.record.eye or eye)
         rows.append({**_known(sample, _method(expert), others, eye), **numbers})
     return rows
 
@@ -126,7 +126,7 @@ class Standing:
         where all of the interval lies within `MARGIN` of none; ``open`` where there are too few pictures to say either.
         """
         found = self.difference
-        if self.p < 0.05 and (found.low > 0 or found.high < 0):
+        if beyond_chance(found, self.p):
             return "above" if found.mean > 0 else "below"
         return "as good" if found.low > -MARGIN and found.high < MARGIN else "open"
 
@@ -235,16 +235,6 @@ def _known(sample: Sample, method: str, others: Drawn, eye: Eye | None) -> Row:
 
 def _majority(others: Drawn) -> dict[Region, Mask]:
     return {region: fuse(drawn, "majority") > 127 for region, drawn in others.items()}
-
-
-def _label_map(masks: Mapping[Region, Mask], regions: Sequence[Region]) -> Image:
-    """One expert's masks as a label map, as a model's would be: a child only where its parent is."""
-    labels: Image = np.zeros(next(iter(masks.values())).shape, np.uint8)
-    numbers = codes(regions)
-    for region in sorted(regions, key=lambda region: region in PARENT):
-        parent = masks.get(PARENT.get(region, ""))
-        labels[masks[region] if parent is None else masks[region] & parent] = numbers[region]
-    return labels
 
 
 def _method(expert: str) -> str:

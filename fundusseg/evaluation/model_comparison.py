@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fundusseg.evaluation.estimates import ALL, BOTH
-from fundusseg.measures.paired_tests import FEWEST_TESTED, Difference, holm, paired
+from fundusseg.measures.paired_tests import FEWEST_TESTED, Difference, beyond_chance, holm, paired
 from fundusseg.sample import Region
 
 Word = Literal["better", "worse", "no difference"]
@@ -53,7 +53,7 @@ class Contrast:
     def word(self) -> Word:
         """What may be said: interval and adjusted probability must agree that there is a difference."""
         found = self.difference
-        if not (self.p < 0.05 and (found.low > 0 or found.high < 0)):
+        if not beyond_chance(found, self.p):
             return "no difference"
         return "better" if (found.mean > 0) != (self.metric in LOWER_IS_BETTER) else "worse"
 

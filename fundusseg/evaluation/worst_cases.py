@@ -12,10 +12,10 @@ import numpy as np
 
 from fundusseg.imaging.image_files import encode_jpeg
 from fundusseg.imaging.roi import Box, disc_box
-from fundusseg.measures.label_map import codes
+from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.measures.picture_scores import Mask
 from fundusseg.reports.overlay import overlay
-from fundusseg.sample import PARENT, Image, Region
+from fundusseg.sample import Image, Region
 
 SIDE = 640
 """Pixels of a picture's longer side."""
@@ -92,7 +92,7 @@ def draw(image: Image, labels: Image, truth: Mapping[Region, Mask], regions: Seq
     Returns:
         H x W x 3 uint8, at most `SIDE` pixels a side.
     """
-    true = _labels(truth, regions)
+    true = label_map_of_masks(truth, regions)
     box = _place((labels > 0) | (true > 0))
     rows = slice(max(0, box.top), min(image.shape[0], box.top + box.height))
     columns = slice(max(0, box.left), min(image.shape[1], box.left + box.width))
@@ -105,15 +105,6 @@ def draw(image: Image, labels: Image, truth: Mapping[Region, Mask], regions: Seq
     )
     shrunk = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return overlay(np.asarray(shrunk, np.uint8), found, true, regions)
-
-
-def _labels(truth: Mapping[Region, Mask], regions: Sequence[Region]) -> Image:
-    """The truth as a label map, children over their parents."""
-    numbers = codes(regions)
-    labels = np.zeros(next(iter(truth.values())).shape, np.uint8)
-    for region in sorted(truth, key=lambda region: region in PARENT):
-        labels[truth[region]] = numbers[region]
-    return labels
 
 
 def _place(marked: Mask) -> Box:

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals over patients.
+"""How sure an estimate is: bootstrap intervals over patients.
 
 Pictures of one patient are alike, so whole patients are drawn, with replacement, and within each source, whose number
 of patients is part of the design. The interval is bias-corrected and accelerated (BCa; Efron 1987, doi
@@ -14,7 +14,7 @@ All is drawn from the seed: the same pictures give the same interval.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-Floats = npt.NDArray[np.float64]
+from fundusseg.measures.sufficient_statistics import Estimator, Floats, mean
+
 Indices = npt.NDArray[np.intp]
 
 FEWEST = 5
@@ -69,39 +70,6 @@ def clusters(groups: Sequence[str], strata: Sequence[str] | None = None) -> Clus
     return Clusters(np.array([number[pair] for pair in pairs], dtype=np.intp), sizes)
 
 
-def bootstrap(
-    statistic: Callable[[Indices], float],
-    groups: Sequence[str],
-    *,
-    strata: Sequence[str] | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Interval of any figure.
-
-    Args:
-        statistic: The figure of the pictures with these indices; one drawn twice is there twice. Where it is NaN (as
-            an area under the curve without both classes), the draw is left out.
-        groups: Each picture's patient.
-        strata: Each picture's source: patients are drawn within it. A source of a single patient stays as it is.
-        resamples: Draws.
-        level: Share of repetitions of the study whose interval should hold the true figure, 0..1.
-        seed: Of the draws.
-
-    Returns:
-        Lower and upper bound; NaN with fewer than `FEWEST` patients, or where the figure is undefined.
-    """
-    design = clusters(groups, strata)
-    pictures = np.arange(len(groups))
-    if design.drawn < FEWEST:
-        return NOTHING
-    draws = _draws(design.sizes, resamples, seed)
-    drawn = np.array([statistic(np.repeat(pictures, draw[design.group].astype(np.intp))) for draw in draws])
-    without = np.array([statistic(pictures[design.group != group]) for group in range(sum(design.sizes))])
-    return _interval(drawn, statistic(pictures), without, design, level)
-
-
 def mean_interval(
     values: npt.ArrayLike,
     groups: Sequence[str],
@@ -112,7 +80,7 @@ def mean_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of the mean over all pictures, or of the sources' means: as `bootstrap` of it, in milliseconds.
+    """Interval of the mean over all pictures, or of the mean of the sources' means.
 
     Args:
         values: (pictures,); NaN is left out, and a patient who has nothing else.
@@ -125,15 +93,26 @@ def mean_interval(
 
     Returns:
         Lower and upper bound; NaN with fewer than `FEWEST` patients.
+
+    Two eyes of a patient are no two patients: the interval of the same numbers is wider.
+
+    >>> dice = [0.91, 0.93, 0.85, 0.86, 0.95, 0.94, 0.78, 0.80, 0.90, 0.89, 0.88, 0.90]
+    >>> low, high = mean_interval(dice, [f"eye {number}" for number in range(12)])
+    >>> round(low, 3), round(high, 3)
+    (0.845, 0.912)
+    >>> low, high = mean_interval(dice, [f"patient {number // 2}" for number in range(12)])
+    >>> round(low, 3), round(high, 3)
+    (0.812, 0.923)
     """
+    sums = mean(values)
     return sums_interval(
-        _counted(values), _mean, groups, strata, macro=macro, resamples=resamples, level=level, seed=seed
+        sums.parts, sums.estimator, groups, strata, macro=macro, resamples=resamples, level=level, seed=seed
     )
 
 
 def sums_interval(
-    sums: npt.ArrayLike,
-    figure: Callable[[Floats], Floats],
+    parts: npt.ArrayLike,
+    estimator: Estimator,
     groups: Sequence[str],
     strata: Sequence[str] | None = None,
     *,
@@ -142,49 +121,40 @@ def sums_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of a figure that follows from sums over pictures, as means do: no draw has to be carried out.
+    """Interval of an estimate that follows from sums over pictures, as means do: no draw has to be carried out.
 
     Args:
-        sums: (pictures, k), what each picture adds; one with a NaN is left out, and a patient who has nothing else.
-        figure: Sums (..., k) to figures (...).
+        parts: (pictures, k), what each picture adds; one with a NaN is left out, and a patient who has nothing else.
+        estimator: Sums (..., k) to estimates (...), see `SufficientStatistics`.
         groups: Each picture's patient.
         strata: Each picture's source.
-        macro: Of the mean of the sources' figures, in place of the figure of all pictures.
+        macro: Of the mean of the sources' estimates, in place of the estimate of all pictures.
         resamples: Draws.
-        level: Share of intervals that should hold the true figure.
+        level: Share of intervals that should hold the true value.
         seed: Of the draws.
 
     Returns:
         Lower and upper bound; NaN with fewer than `FEWEST` patients.
     """
-    numbers = np.asarray(sums, np.float64)
+    numbers = np.asarray(parts, np.float64)
     defined = np.flatnonzero(~np.isnan(numbers).any(axis=1)).tolist()
     design = clusters([groups[i] for i in defined], None if strata is None else [strata[i] for i in defined])
     if design.drawn < FEWEST:
         return NOTHING
+    # (patients, k): what all pictures of a patient add.
     totals = np.zeros((sum(design.sizes), numbers.shape[1]))
     np.add.at(totals, design.group, numbers[defined])
-    parts = [design.stratum == stratum for stratum in range(len(design.sizes))]
-    parts = parts if macro else [np.ones(len(totals), np.bool_)]
+    strata_of = [design.stratum == stratum for stratum in range(len(design.sizes))]
+    shares = strata_of if macro else [np.ones(len(totals), np.bool_)]
     draws = _draws(design.sizes, resamples, seed)
     without = np.zeros(len(totals))
     with np.errstate(invalid="ignore", divide="ignore"):
         # Not a matrix product: how that is summed depends on the number of threads.
-        drawn = np.mean([figure(np.einsum("rg,gk->rk", draws[:, p], totals[p])) for p in parts], axis=0)
-        whole = [float(figure(totals[part].sum(axis=0))) for part in parts]
-        for part, own in zip(parts, whole, strict=True):
-            without[part] = sum(whole) - own + figure(totals[part].sum(axis=0) - totals[part])
-    return _interval(drawn, float(np.mean(whole)), without / len(parts), design, level)
-
-
-def _counted(values: npt.ArrayLike) -> Floats:
-    """Each value, and the 1 that it counts."""
-    numbers = np.asarray(values, np.float64)
-    return np.stack([numbers, np.ones_like(numbers)], axis=1)
-
-
-def _mean(sums: Floats) -> Floats:
-    return np.asarray(sums[..., 0] / sums[..., 1], np.float64)
+        drawn = np.mean([estimator(np.einsum("rg,gk->rk", draws[:, p], totals[p])) for p in shares], axis=0)
+        whole = [float(estimator(totals[part].sum(axis=0))) for part in shares]
+        for part, own in zip(shares, whole, strict=True):
+            without[part] = sum(whole) - own + estimator(totals[part].sum(axis=0) - totals[part])
+    return _interval(drawn, float(np.mean(whole)), without / len(shares), design, level)
 
 
 @lru_cache(maxsize=4)
@@ -193,6 +163,7 @@ def _draws(sizes: tuple[int, ...], resamples: int, seed: int) -> Floats:
     generator = np.random.default_rng(seed)
     blocks = []
     for size in sizes:
+        # Each row of a stratum gets numbers of its own, size * row and up, so that one count serves all draws.
         drawn = generator.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
         blocks.append(np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size))
     draws = np.concatenate(blocks, axis=1).astype(np.float64)
@@ -201,12 +172,18 @@ def _draws(sizes: tuple[int, ...], resamples: int, seed: int) -> Floats:
 
 
 def _interval(drawn: Floats, observed: float, without: Floats, design: Clusters, level: float) -> tuple[float, float]:
-    """From the figures of all draws, of all pictures, and of all but one group's."""
+    """From the estimates of all draws, (resamples,), of all pictures, and of all but one group's, (groups,).
+
+    The normal quantile z of the BCa interval is replaced by sqrt(n / (n - s)) t(n - s), for n groups in s strata, as in
+    Hesterberg's expanded percentile interval (2015, doi
+    10.1080/00031305.2015.1089789): draws of n have
+    a variance that is (n - 1) / n too small, and few groups do not know their own spread.
+    """
     drawn = drawn[~np.isnan(drawn)]
     if drawn.size == 0 or math.isnan(observed):
         return NOTHING
     several = [size for size in design.sizes if size > 1]
-    freedom = sum(several) - len(several)
+    freedom = sum(several) - len(several)  # each stratum's own mean takes one
     z = math.sqrt(sum(several) / freedom) * float(stats.t.ppf((1 + level) / 2, freedom))
     shares = _bca_shares(drawn, observed, _acceleration(without, design), z)
     low, high = np.percentile(drawn, [100 * share for share in shares])
@@ -216,7 +193,7 @@ def _interval(drawn: Floats, observed: float, without: Floats, design: Clusters,
 def _bca_shares(drawn: Floats, observed: float, acceleration: float, z: float) -> tuple[float, float]:
     """Which quantiles of the draws bound the interval: Phi(z0 + (z0 +- z) / (1 - a (z0 +- z)))."""
     below = ((drawn < observed).mean() + (drawn <= observed).mean()) / 2
-    # A figure that no draw falls below would push both bounds to infinity.
+    # An estimate that no draw falls below would push both bounds to infinity.
     below = min(max(below, 0.5 / drawn.size), 1 - 0.5 / drawn.size)
     bias = float(special.ndtri(below))
     low, high = (float(special.ndtr(bias + (bias + side) / (1 - acceleration * (bias + side)))) for side in (-z, z))
@@ -224,12 +201,12 @@ def _bca_shares(drawn: Floats, observed: float, acceleration: float, z: float) -
 
 
 def _acceleration(without: Floats, design: Clusters) -> float:
-    """Sixth of the skewness of the figure's influence values, over all strata; 0 where a group cannot be left out."""
+    """Sixth of the skewness of the estimate's influence values, over all strata; 0 where a group cannot be left out."""
     cubes = squares = 0.0
     for stratum, size in enumerate(design.sizes):
-        figures = without[design.stratum == stratum]
-        if size > 1 and not np.isnan(figures).any():
-            influence = (size - 1) * (figures.mean() - figures) / size
+        estimates = without[design.stratum == stratum]
+        if size > 1 and not np.isnan(estimates).any():
+            influence = (size - 1) * (estimates.mean() - estimates) / size
             cubes += float((influence**3).sum())
             squares += float((influence**2).sum())
     return cubes / (6 * squares**1.5) if squares > 0 else 0.0

@@ -34,7 +34,7 @@ def contours(
     the map. A cup's value is never above its disc's, so its outline never leaves the disc's.
 
     Args:
-        label_map: H x W uint8 as ``masks.label_map`` makes it of these probabilities.
+        label_map: H x W uint8 as ``label_map.label_map`` makes it of these probabilities.
         probabilities: R x H x W, 0..1; without them the map's own pixel borders are traced, as fits a smoothed map.
         regions: The R regions' names in channel order.
         thresholds: Those that the map was made with.
@@ -45,6 +45,13 @@ def contours(
     Raises:
         ImageError: Map and probabilities differ in size.
         ConfigurationError: A region has no threshold.
+
+    Two pixels beside each other; the border runs half a pixel around them, its corners cut:
+
+    >>> label_map = np.zeros((4, 5), np.uint8)
+    >>> label_map[1, 1:3] = 1
+    >>> as_json(contours(label_map, regions=("disc",)))
+    {'disc': [[2.0, 1.5], [1.0, 1.5], [0.5, 1.0], [1.0, 0.5], [2.0, 0.5], [2.5, 1.0]]}
     """
     if probabilities is not None and probabilities.shape != (len(regions), *label_map.shape):
         raise ImageError(

@@ -131,6 +131,19 @@ def measure(
 
     Raises:
         ConfigurationError: The eye is neither OD nor OS, or the scale is not above 0.
+
+    A disc of 100 rows and 80 columns with a cup of 60 x 40 that sits low:
+
+    >>> label_map = np.zeros((120, 120), np.uint8)
+    >>> label_map[10:110, 20:100] = 1
+    >>> label_map[40:100, 40:80] = 2
+    >>> found = measure(label_map, eye="OD")
+    >>> found.vertical_cdr, found.horizontal_cdr, found.area_cdr
+    (0.6, 0.5, 0.3)
+    >>> found.rim_min_clock_hour, found.isnt_reason
+    (6.0, 'inferior < superior')
+    >>> measure(np.zeros((120, 120), np.uint8)).reason
+    'no disc found'
     """
     _check(eye)
     check_scale(millimetres_per_pixel)

@@ -62,6 +62,15 @@ def label_map(
 
     Raises:
         ConfigurationError: Regions, channels and thresholds do not fit each other, or the smoothing is unknown.
+
+    The hole in the disc is filled, and the cup ends where its disc does:
+
+    >>> probabilities = np.zeros((2, 5, 7), np.float32)
+    >>> probabilities[0, 1:4, 1:6] = 0.9
+    >>> probabilities[0, 2, 3] = 0.1
+    >>> probabilities[1, 2, 2:7] = 0.8
+    >>> label_map(probabilities, ("disc", "cup"))[1:4].tolist()
+    [[0, 1, 1, 1, 1, 1, 0], [0, 1, 2, 2, 2, 2, 0], [0, 1, 1, 1, 1, 1, 0]]
     """
     if smoothing not in get_args(Smoothing):
         choices = get_args(Smoothing)
@@ -85,6 +94,31 @@ def label_map(
                 area = _smooth(area, parent, smoothing)
         areas[region] = area
         labels[area] = numbers[region]
+    return labels
+
+
+def label_map_of_masks(
+    masks: Mapping[Region, npt.NDArray[np.bool_]], regions: Sequence[Region]
+) -> npt.NDArray[np.uint8]:
+    """Label map of given masks, as a model's would be: a child only where its parent is, and drawn over it.
+
+    Args:
+        masks: H x W bool of some of the regions, at least one.
+        regions: The R regions' names in channel order, which decide the codes.
+
+    Returns:
+        H x W uint8: 0 background, otherwise ``codes(regions)``. A child whose parent is not given is drawn whole.
+
+    >>> disc = np.array([[False, True, True, True, False]])
+    >>> cup = np.array([[False, False, True, True, True]])
+    >>> label_map_of_masks({"disc": disc, "cup": cup}, ("disc", "cup")).tolist()
+    [[0, 1, 2, 2, 0]]
+    """
+    labels = np.zeros(next(iter(masks.values())).shape, np.uint8)
+    numbers = codes(regions)
+    for region in sorted(set(regions) & set(masks), key=lambda region: (region in PARENT, regions.index(region))):
+        parent = masks.get(PARENT.get(region, ""))
+        labels[masks[region] if parent is None else masks[region] & parent] = numbers[region]
     return labels
 
 
@@ -141,32 +175,21 @@ def _smooth(
     """A smoother area instead of one area, still one inside its parent; empty stays empty."""
     if not mask.any():
         return mask
-    smooth = _convex(mask) if smoothing == "convex" else moments(mask).ellipse(mask.shape)
+    smooth = _convex_hull(mask) if smoothing == "convex" else moments(mask).ellipse(mask.shape)
     # What is cut off at the parent's border may be a part of its own.
     return _one_area(smooth if parent is None else smooth & parent)
 
 
-def _convex(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _convex_hull(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Pixels whose centre lies in the convex hull of an area's pixel centres; the area is one part."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.arange(mask.shape[1])
-    around = mask[rows[0] : rows[-1] + 1]
-    last = _concave(mask.shape[1] - 1 - around[:, ::-1].argmax(axis=1))
-    first = -_concave(-around.argmax(axis=1))
-    hull = np.zeros_like(mask)
-    hull[rows[0] : rows[-1] + 1] = (columns >= first[:, None] - 1e-9) & (columns <= last[:, None] + 1e-9)
-    return hull
+    from skimage.morphology import convex_hull_image  # scikit-image's morphology takes long to load, and few smooth
 
-
-def _concave(heights: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    """The lowest concave line nowhere below the heights (Andrew 1979, doi 10.1016/0020-0190(79)90072-3)."""
-    chain: list[int] = []
-    for i, height in enumerate(heights):
-        while len(chain) > 1 and (heights[chain[-1]] - heights[chain[-2]]) * (i - chain[-2]) <= (
-            height - heights[chain[-2]]
-        ) * (chain[-1] - chain[-2]):
-            chain.pop()
-        chain.append(i)
-    return np.interp(np.arange(len(heights)), chain, heights[chain])
+    points = np.argwhere(mask)
+    # Of a straight line of pixels scikit-image gives none; it is its own hull.
+    if np.linalg.matrix_rank(points - points[0]) < 2:
+        return mask
+    hull = convex_hull_image(mask, offset_coordinates=False)  # type: ignore[no-untyped-call]
+    return np.asarray(hull, np.bool_)
 
 
 def _one_area(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,9 @@ from fundusseg.measures.bootstrap import clusters, mean_interval
 
 _NAN = float("nan")
 
+LEVEL = 0.05
+"""Probability below which a difference is beyond chance."""
+
 FEWEST_TESTED = 6
 """Patients below whom the signed-rank test cannot pass 0.05, whatever the difference: 2 / 2**5 is 0.06."""
 
@@ -39,10 +42,15 @@ class Difference:
     p: float = _NAN
     patients: int = 0
 
-    @property
-    def beyond_chance(self) -> bool:
-        """Interval and test agree that the difference is not 0. Of several, ask `holm` for the probabilities first."""
-        return (self.low > 0 or self.high < 0) and self.p < 0.05
+
+def beyond_chance(difference: Difference, p: float) -> bool:
+    """Whether interval and test agree that a difference is not 0.
+
+    Args:
+        difference: Its interval must leave out 0.
+        p: Its probability, below `LEVEL`; of several differences the one that `holm` has adjusted.
+    """
+    return (difference.low > 0 or difference.high < 0) and p < LEVEL
 
 
 def paired(
@@ -89,6 +97,9 @@ def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.
 
     Returns:
         The adjusted ones, in the same order.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
     """
     values = np.asarray(p_values, np.float64)
     adjusted = values.copy()

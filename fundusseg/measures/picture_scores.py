@@ -6,19 +6,15 @@ from dataclasses import asdict
 from functools import reduce
 
 import numpy as np
-import numpy.typing as npt
 
 from fundusseg.errors import ImageError
 from fundusseg.imaging.roi import Box, bounds, disc_box
-from fundusseg.measures.agreement import agreement
 from fundusseg.measures.cup_disc import measure
-from fundusseg.measures.label_map import region_mask
-from fundusseg.measures.overlap import overlap
+from fundusseg.measures.label_map import label_map_of_masks, region_mask
+from fundusseg.measures.region_metrics import Mask as Mask
+from fundusseg.measures.region_metrics import overlap, size_and_place, surface_distance
 from fundusseg.measures.rim import clock_hours, rim_profile
-from fundusseg.measures.surfaces import surface_distance
 from fundusseg.sample import CUP, DISC, Eye, Image, Region
-
-Mask = npt.NDArray[np.bool_]
 
 LENGTHS = ("hd95", "assd", "centre_distance")
 """Metrics of a region in pixels; with ``_dd`` behind them, in diameters of the true disc."""
@@ -49,6 +45,16 @@ def compare(
 
     Raises:
         ImageError: A truth has another size than the label map.
+
+    The disc is found to the pixel, the cup half as high as it is:
+
+    >>> found = np.full((100, 100), 1, np.uint8)
+    >>> found[40:60, 30:70] = 2
+    >>> disc, cup = np.ones((100, 100), bool), np.zeros((100, 100), bool)
+    >>> cup[30:70, 30:70] = True
+    >>> row = compare(found, {"disc": disc, "cup": cup})
+    >>> row["disc_dice"], round(row["cup_dice"], 3), row["vertical_cdr"], row["vertical_cdr_true"]
+    (1.0, 0.667, 0.2, 0.4)
     """
     labels, truth = _around(labels, truth)
     diameter = _diameter(truth[DISC]) if DISC in truth else None
@@ -60,15 +66,8 @@ def compare(
     if DISC in regions and CUP in regions:
         row |= _ratios(labels, eye)
         if DISC in truth and CUP in truth:
-            row |= _against(labels, nested(truth[DISC], truth[CUP]), eye)
+            row |= _against(labels, label_map_of_masks(truth, (DISC, CUP)), eye)
     return row
-
-
-def nested(disc: Mask, cup: Mask) -> Image:
-    """Label map of a disc and the part of a cup that lies in it: 0 background, 1 rim, 2 cup."""
-    labels = disc.astype(np.uint8)
-    labels[disc & cup] = 2
-    return labels
 
 
 def _around(labels: Image, truth: Mapping[Region, Mask]) -> tuple[Image, dict[Region, Mask]]:
@@ -94,7 +93,7 @@ def _region(found: Mask, truth: Mask, diameter: float | None) -> dict[str, float
     values = {
         **asdict(overlap(found, truth)),
         **asdict(surface_distance(found, truth)),
-        **asdict(agreement(found, truth)),
+        **asdict(size_and_place(found, truth)),
     }
     if diameter is not None:
         values |= {f"{name}_dd": values[name] / diameter for name in LENGTHS}

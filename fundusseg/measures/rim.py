@@ -96,6 +96,18 @@ def rim_profile(label_map: npt.NDArray[np.uint8], eye: Eye | None = None) -> Rim
 
     Returns:
         The profile; without a disc everything is NaN.
+
+    A disc of radius 50 with a cup of radius 30 that is shifted 10 pixels down: 10 pixels are left below, 30 above.
+
+    >>> rows, columns = np.mgrid[:121, :121]
+    >>> disc = np.hypot(rows - 60, columns - 60) <= 50
+    >>> cup = np.hypot(rows - 70, columns - 60) <= 30
+    >>> rim = rim_profile(disc.astype(np.uint8) + cup)
+    >>> rim.width[[0, 180]].round().tolist()
+    [30.0, 10.0]
+    >>> ratio, angle = rim.narrowest
+    >>> round(ratio, 2), angle
+    (0.1, 180.0)
     """
     disc = region_mask(label_map, DISC)
     box = bounds(disc)

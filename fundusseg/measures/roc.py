@@ -22,16 +22,12 @@ class Auc:
             both classes.
         low: Lower bound of the interval; NaN where a class has a single picture or patient.
         high: Upper bound. A perfect separation has no spread: its interval is 1 to 1, whatever n.
-        positives: Pictures of each class that have a score.
-        negatives: As above.
         deviation: Standard error of the area; NaN where the interval is.
     """
 
     value: float
     low: float
     high: float
-    positives: int
-    negatives: int
     deviation: float = _NAN
 
 
@@ -58,21 +54,26 @@ def auc(
 
     Returns:
         The area and its interval, cut to 0..1.
+
+    Of three patients and four healthy people, one pair of twelve stands the wrong way round:
+
+    >>> area = auc([0.8, 0.7, 0.5, 0.6, 0.4, 0.3, 0.3], [True] * 3 + [False] * 4)
+    >>> round(area.value, 3), round(area.low, 3), area.high
+    (0.917, 0.686, 1.0)
     """
     numbers, truth = np.asarray(scores, np.float64), np.asarray(positive, np.bool_)
     defined = ~np.isnan(numbers)
     patient = np.unique(np.arange(len(numbers)) if groups is None else np.asarray(groups), return_inverse=True)[1]
     numbers, truth, patient = numbers[defined], truth[defined], patient[defined]
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if not (positives and negatives):
-        return Auc(_NAN, _NAN, _NAN, positives, negatives)
+    if truth.all() or not truth.any():
+        return Auc(_NAN, _NAN, _NAN)
     outdone, outdoing = _placements(numbers[truth], numbers[~truth])
     value = float(outdone.mean())
     deviation = math.sqrt(_variance(outdone - value, outdoing - value, patient[truth], patient[~truth]))
     z = float(special.ndtri((1 + level) / 2))
     low, high = value - z * deviation, value + z * deviation
     # max and min would lose a NaN.
-    return Auc(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), positives, negatives, deviation)
+    return Auc(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), deviation)
 
 
 def _placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fundusseg.measures.concordance import concordance
+from fundusseg.measures.ratio_agreement import concordance
 
 FOUND, TRUE = "vertical_cdr", "vertical_cdr_true"
 

@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 
 from fundusseg.measures.bootstrap import mean_interval
-from fundusseg.measures.paired_tests import holm, paired
+from fundusseg.measures.paired_tests import beyond_chance, holm, paired
 
 MACRO = "mean of sources"
 """Column in which every source counts once."""
 
 RATIO_ERROR = "vertical_cdr_error"
-
-LEVEL = 0.05
-"""Probability, after Holm's correction, below which a difference is beyond chance."""
 
 _PICTURE = ["source", "name", "patient"]
 
@@ -94,7 +91,7 @@ class Comparison:
         high: Upper bound.
         p: Wilcoxon's signed-rank test over patients.
         p_holm: The same, corrected (Holm) for all pairs of this protocol, metric and source.
-        beyond_chance: The interval leaves out 0, and ``p_holm`` is below `LEVEL`.
+        beyond_chance: The interval leaves out 0, and ``p_holm`` is below `paired_tests.LEVEL`.
     """
 
     protocol: str
@@ -200,13 +197,12 @@ def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Compa
         differences = [paired(wide[one].to_numpy(), wide[other].to_numpy(), patients) for one, other in pairs]
         adjusted = holm([difference.p for difference in differences])
         for (one, other), difference, p_holm in zip(pairs, differences, adjusted.tolist(), strict=True):
-            beyond = (difference.low > 0 or difference.high < 0) and p_holm < LEVEL
             found.append(
                 Comparison(
                     *(protocol, metric.name, source, one, other),
                     *(difference.n, difference.undefined, difference.patients),
                     *(difference.mean, difference.low, difference.high, difference.p, p_holm),
-                    beyond_chance=bool(beyond),
+                    beyond_chance=beyond_chance(difference, p_holm),
                 )
             )
     return found

@@ -14,9 +14,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from fundusseg.atomic_file import write_whole
+from fundusseg.measures.paired_tests import LEVEL
 from fundusseg.reports.files import write_csv, write_json
 from fundusseg.studies.bland_altman_plot import bland_altman
-from fundusseg.studies.cross_table import LEVEL, MACRO, Cell, Comparison, Metric, cells, compare_all, metrics, rank
+from fundusseg.studies.cross_table import MACRO, Cell, Comparison, Metric, cells, compare_all, metrics, rank
 from fundusseg.studies.heatmap import heatmap
 from fundusseg.studies.vectors import svg
 

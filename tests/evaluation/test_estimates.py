@@ -5,8 +5,8 @@ import pytest
 
 from fundusseg.evaluation.estimates import ALL, BOTH, MACRO, figures, most_seen
 from fundusseg.measures.bootstrap import mean_interval
-from fundusseg.measures.calibration_error import Reliability
-from fundusseg.measures.concordance import concordance
+from fundusseg.measures.calibration_error import Reliability, expected_calibration_error
+from fundusseg.measures.ratio_agreement import concordance
 from fundusseg.measures.roc import auc
 
 
@@ -192,7 +192,7 @@ def test_calibration_of_a_source_is_that_of_its_pixels():
     rows = [row("a", str(i), disc_dice=1.0) for i in range(6)] + [row("a", "bare", labelled="")]
     # The sixth picture was rejected before a network saw its square.
     figure = table(rows, [*({"disc": one} for one in counted), {}, {}])["clean", "model", "a", "disc", "ece"]
-    assert figure.value == pytest.approx(sum(counted, Reliability.empty()).error)
+    assert figure.value == pytest.approx(expected_calibration_error(counted).of(np.ones(5, bool)))
     assert (figure.n, figure.undefined) == (5, 1) and figure.low < figure.value < figure.high
 
 

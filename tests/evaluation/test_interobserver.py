@@ -9,6 +9,7 @@ import pytest
 from fundusseg.data.expert_fusion import fuse
 from fundusseg.datasets import DrionsDB, DrishtiGS
 from fundusseg.evaluation.interobserver import MARGIN, expert_rows, human_figures, is_nested, model_rows, standings
+from fundusseg.measures.paired_tests import beyond_chance
 from fundusseg.measures.picture_scores import compare
 from fundusseg.sample import Annotation, Record, Sample
 from tests.miniatures import drions_db, drishti_gs
@@ -177,7 +178,8 @@ def test_many_sentences_are_tested_together():
         mine += table("m", model, source=f"s{number}")
         theirs += table("expert1", HUMAN[:12], source=f"s{number}")
     seventh = standings(mine, theirs)[7]
-    assert seventh.difference.beyond_chance and seventh.p == pytest.approx(20 * seventh.difference.p)
+    assert beyond_chance(seventh.difference, seventh.difference.p)
+    assert seventh.p == pytest.approx(20 * seventh.difference.p)
     assert seventh.word == "as good" and standings(mine[84:96], theirs[84:96])[0].word == "above"
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fundusseg.measures.bootstrap import _bca_shares, bootstrap, clusters, mean_interval
+from fundusseg.measures.bootstrap import _bca_shares, clusters, mean_interval
+from tests.support.any_bootstrap import bootstrap
 
 STUDIES = 1000
 

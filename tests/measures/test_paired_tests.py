@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fundusseg.measures.bootstrap import mean_interval
-from fundusseg.measures.paired_tests import Difference, holm, paired
+from fundusseg.measures.paired_tests import Difference, beyond_chance, holm, paired
 
 
 def names(numbers):
@@ -49,11 +49,11 @@ def test_a_difference_that_is_there_is_seen_and_one_that_is_not_is_not():
     generator = np.random.default_rng(2)
     dice = generator.beta(9, 1, 60)
     better = paired(dice + generator.normal(0.02, 0.02, 60), dice, names(range(60)))
-    assert better.beyond_chance and better.low > 0
+    assert beyond_chance(better, better.p) and better.low > 0
     worse = paired(dice, dice + generator.normal(0.02, 0.02, 60), names(range(60)))
-    assert worse.beyond_chance and worse.high < 0
+    assert beyond_chance(worse, worse.p) and worse.high < 0
     same = paired(dice, dice, names(range(60)))
-    assert not same.beyond_chance and (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+    assert not beyond_chance(same, same.p) and (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
 def test_chance_alone_is_seldom_called_a_difference():
@@ -62,7 +62,8 @@ def test_chance_alone_is_seldom_called_a_difference():
         generator = np.random.default_rng(number)
         patients = np.repeat(np.arange(30), 2)
         noise = generator.normal(0, 0.02, 30)[patients] + generator.normal(0, 0.005, 60)
-        seen += paired(noise, np.zeros(60), names(patients)).beyond_chance
+        found = paired(noise, np.zeros(60), names(patients))
+        seen += beyond_chance(found, found.p)
     print(f"called a difference: {seen / studies:.1%}")
     assert 0.01 <= seen / studies <= 0.07
 
@@ -70,18 +71,18 @@ def test_chance_alone_is_seldom_called_a_difference():
 def test_what_is_undefined():
     nothing = paired([np.nan], [1.0], ["a"])
     assert (nothing.n, nothing.undefined, nothing.patients) == (0, 1, 0)
-    assert np.isnan([nothing.mean, nothing.low, nothing.p]).all() and not nothing.beyond_chance
+    assert np.isnan([nothing.mean, nothing.low, nothing.p]).all() and not beyond_chance(nothing, nothing.p)
     single = paired([0.9, 0.8], [0.5, 0.5], ["a", "a"])
     assert single.mean == pytest.approx(0.35) and math.isnan(single.low) and single.p == 1
-    assert not single.beyond_chance
+    assert not beyond_chance(single, single.p)
     assert paired([], [], []).n == 0
 
 
 def test_both_must_say_so():
-    assert Difference(9, 0, 0.1, 0.05, 0.2, 0.01).beyond_chance
-    assert not Difference(9, 0, 0.1, 0.05, 0.2, 0.06).beyond_chance
-    assert not Difference(9, 0, 0.1, -0.01, 0.2, 0.01).beyond_chance
-    assert Difference(9, 0, -0.1, -0.2, -0.05, 0.01).beyond_chance
+    assert beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.01), 0.01)
+    assert not beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.06), 0.06)
+    assert not beyond_chance(Difference(9, 0, 0.1, -0.01, 0.2, 0.01), 0.01)
+    assert beyond_chance(Difference(9, 0, -0.1, -0.2, -0.05, 0.01), 0.01)
 
 
 def test_what_is_equal_but_for_rounding_is_no_difference():

@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fundusseg.errors import ImageError
-from fundusseg.measures.picture_scores import HOURS, LENGTHS, RATIOS, compare, nested
+from fundusseg.measures.label_map import label_map_of_masks
+from fundusseg.measures.picture_scores import HOURS, LENGTHS, RATIOS, compare
 from tests.support.painted import CUP, DISC, mask
 
 TRUTH = {"disc": mask(DISC), "cup": mask(CUP)}
 
 
 def labels(disc: np.ndarray, cup: np.ndarray) -> np.ndarray:
-    return nested(disc, cup)
+    return label_map_of_masks({DISC: disc, CUP: cup}, (DISC, CUP))
 
 
 def test_the_truth_itself_has_no_error():

@@ -1,4 +1,6 @@
+import math
 import warnings
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fundusseg.measures.concordance import concordance
+from fundusseg.measures.ratio_agreement import Concordance, concordance, ratio_agreement
 
 ratios = st.lists(st.tuples(*[st.floats(0, 1).map(lambda x: round(x, 3))] * 2), min_size=2, max_size=30)
 
@@ -25,6 +27,44 @@ def icc_by_pingouin(found, true):
         warnings.simplefilter("ignore")  # of its F test, where there is no error
         icc = pingouin.intraclass_corr(table, "picture", "rater", "ratio").set_index("Type")["ICC"]
     return icc["ICC(A,1)"]
+
+
+FIELDS = {"mae": "mae", "bias": "bias", "limit_low": "low", "limit_high": "high", "icc": "icc", "pearson": "pearson"}
+
+
+def two_passes(found, true):
+    """The textbook's way: means first, then squares of what lies off them."""
+    one, other = np.asarray(found, float), np.asarray(true, float)
+    defined = ~(np.isnan(one) | np.isnan(other))
+    one, other = one[defined], other[defined]
+    if one.size == 0:
+        return Concordance(0)
+    difference = one - other
+    mae, bias = float(np.abs(difference).mean()), float(difference.mean())
+    if one.size == 1:
+        return Concordance(1, mae, bias)
+    sd = float(difference.std(ddof=1))
+    limits = bias - 1.96 * sd, bias + 1.96 * sd
+    return Concordance(one.size, mae, bias, sd, *limits, icc_of(np.stack([one, other])), pearson_of(one, other))
+
+
+def icc_of(pairs):
+    """(MSR - MSE) / (MSR + MSE + 2 (MSC - MSE) / n), mean squares of pictures, residuals and the two columns."""
+    n = pairs.shape[1]
+    if np.ptp(pairs) == 0:
+        return math.nan
+    mean, columns, pictures = pairs.mean(), pairs.mean(1, keepdims=True), pairs.mean(0)
+    between = 2 * float(np.square(pictures - mean).sum()) / (n - 1)
+    column = n * float(np.square(columns - mean).sum())
+    residual = float(np.square(pairs - columns - pictures + mean).sum()) / (n - 1)
+    whole = between + residual + 2 * (column - residual) / n
+    return (between - residual) / whole if whole else math.nan
+
+
+def pearson_of(one, other):
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return math.nan
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def columns(count, generator):
@@ -96,3 +136,25 @@ def test_bounds(pairs):
     assert (got.icc, got.bias) == pytest.approx((back.icc, -back.bias), nan_ok=True, abs=1e-9)
     assert np.isnan(got.icc) or got.icc <= 1 + 1e-9
     assert np.isnan(got.pearson) or abs(got.pearson) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_give_what_two_passes_give(seed):
+    rng = np.random.default_rng(seed)
+    true = rng.uniform(0.2, 0.9, 3 + 5 * seed)
+    found = true + rng.normal(0.02, 0.05, true.size)
+    found[::4] = np.nan
+    everyone = np.ones(true.size, bool)
+    expected = two_passes(found, true)
+    for name, sums in ratio_agreement(found, true).items():
+        assert sums.of(everyone) == pytest.approx(getattr(expected, FIELDS[name]), abs=1e-9), name
+    assert astuple(concordance(found, true)) == pytest.approx(astuple(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("pairs", [[], [(0.5, 0.6)], [(0.3, 0.3)] * 5, [(0.1, 0.3), (0.1, 0.4)], [(math.nan, 0.1)] * 2])
+def test_what_has_no_spread(pairs):
+    found, true = np.array(pairs, float).reshape(-1, 2).T
+    expected = two_passes(found, true)
+    for name, sums in ratio_agreement(found, true).items():
+        value = getattr(expected, FIELDS[name])
+        assert sums.of(np.ones(found.size, bool)) == pytest.approx(value, nan_ok=True, abs=1e-12), name
