@@ -252,7 +252,7 @@ def test_predict_uses_them(run_folder):
 SCORES_ON_XLA = """
 import torch, torch_xla
 from torch_xla.debug import metrics
-from fundusseg.thresholds import ThresholdScores
+from fundusseg.training.thresholds import ThresholdScores
 
 device = torch_xla.device()
 scores = ThresholdScores(2).to(device)
