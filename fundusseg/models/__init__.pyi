@@ -1,6 +1,6 @@
+from .base import Network as Network
+from .base import count_parameters as count_parameters
 from .checkpoint import Description as Description
-from .layers import Network as Network
-from .layers import count_parameters as count_parameters
 from .mobile_unet import MobileUNet as MobileUNet
 from .smp import SMPModel as SMPModel
 from .unet import IsbiUNet as IsbiUNet

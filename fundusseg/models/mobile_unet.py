@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.models.base import Network, require_choice
 from fundusseg.models.encoder_weights import load_encoder
-from fundusseg.models.layers import NearestUpsample, Network, initialise_like_keras, require_choice
+from fundusseg.models.layers import NearestUpsample, initialise_like_keras
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 """Expansion, width, repeats and stride of MobileNetV2's stages down to stride 16 (its table 2)."""
@@ -106,15 +107,16 @@ class MobileEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The picture, and the expansions of blocks 1, 3, 6 and 13."""
-        features = [x]
+        features = [x]  # B x 3 x S x S
         for layer in self.features:
             if isinstance(layer, InvertedResidual):
                 expanded, x = layer(x)
+                # The expansion before the depthwise convolution halves it: the last and widest map of its size.
                 if layer.stride == 2:
-                    features.append(expanded)
+                    features.append(expanded)  # at S/2, S/4 and S/8
             else:
                 x = layer(x)
-        return [*features, x]
+        return [*features, x]  # the last at S/16
 
 
 class InvertedResidual(nn.Module):
@@ -136,8 +138,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The expansion, which the decoder takes, and the block's output."""
-        expanded: Tensor = self.conv[0](x) if self.expanded else x
-        out: Tensor = self.conv[1 if self.expanded else 0 :](expanded)
+        expanded: Tensor = self.conv[0](x) if self.expanded else x  # B x C x h x w -> B x 6C x h x w
+        out: Tensor = self.conv[1 if self.expanded else 0 :](expanded)  # -> B x out x h/stride x w/stride
         return expanded, x + out if self.added else out
 
 
@@ -173,7 +175,7 @@ class MobileDecoder(nn.Module):
         """Rise from the smallest feature map to the picture's size."""
         *skips, x = features
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
-            x = block(torch.cat([self.up(x), skip], dim=1))
+            x = block(torch.cat([self.up(x), skip], dim=1))  # B x (C + skip) x 2h x 2w -> B x width x 2h x 2w
         return x
 
 

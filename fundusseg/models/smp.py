@@ -19,8 +19,8 @@ from timm.data.constants import (
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError, nearest
+from fundusseg.models.base import Network
 from fundusseg.models.encoder_weights import SUFFIXES, load_encoder
-from fundusseg.models.layers import Network
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()
@@ -81,10 +81,10 @@ class SMPModel(Network):
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict the logits (B x R x H x W) of B x C x H x W pixels, uint8, or float in 0..255."""
-        features = self.encoder(self.normalise(image))
+        features = self.encoder(self.normalise(image))  # a list, B x C_l x H/2^l x W/2^l, from the picture down
         # The vision transformers of DPT give a tuple: feature maps and prefix tokens.
         decoded = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
-        logits: Tensor = self.segmentation_head(decoded)
+        logits: Tensor = self.segmentation_head(decoded)  # upsampled where the decoder ends below the picture's size
         return logits
 
 

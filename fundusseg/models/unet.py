@@ -1,18 +1,12 @@
 """The generalized U-Net: depth, width and every kind of layer are parameters; and three published ones."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.models.layers import (
-    Network,
-    initialise_by_he,
-    initialise_like_keras,
-    require_at_least_one,
-    require_choice,
-)
+from fundusseg.models.base import Network, require_at_least_one, require_choice
+from fundusseg.models.layers import initialise_by_he, initialise_like_keras
 from fundusseg.models.unet_blocks import BlockMaker, Padding, UNetDecoder, UNetEncoder, Up, UpFirstDecoder
 
 
@@ -80,29 +74,15 @@ class UNet(Network):
                 "pooling and up-convolutions, which need no padding",
                 "set max_pool and up_conv to true, or padding to same",
             )
-        widths = level_widths(start_channels, depth, growth_rate)
+        widths = level_widths(start_channels, depth, growth_rate)  # depth + 1, e.g. 16, 32, 64, 128
         blocks = BlockMaker(activation, batch_norm, residual, padding)
         self.divisor, self.padding = 2**depth, padding
+        # B x 3 x S x S -> maps of B x widths[l] x S/2^l x S/2^l -> B x widths[0] x S x S -> B x R x S x S
         self.encoder = UNetEncoder(in_channels, widths, blocks, max_pool, [*[0.0] * depth, dropout])
         up: Up = "unpadded" if padding == "valid" else "up_conv" if up_conv else "transposed"
         self.decoder = UNetDecoder(self.encoder.out_channels, widths[:-1], blocks, up)
         self.segmentation_head = nn.Conv2d(self.decoder.out_channels, out_channels, kernel_size=1)
         initialise_like_keras(self)
-
-    @staticmethod
-    def original(**arguments: Any) -> "OriginalUNet":
-        """The network of 2015; see ``OriginalUNet`` for the arguments."""
-        return OriginalUNet(**arguments)
-
-    @staticmethod
-    def isbi(**arguments: Any) -> "IsbiUNet":
-        """The Keras network for membranes; see ``IsbiUNet`` for the arguments."""
-        return IsbiUNet(**arguments)
-
-    @staticmethod
-    def light(**arguments: Any) -> "LightUNet":
-        """The small network for optic disc and cup; see ``LightUNet`` for the arguments."""
-        return LightUNet(**arguments)
 
     @property
     def lost(self) -> int:
@@ -212,6 +192,7 @@ class IsbiUNet(UNet):
         require_probability(dropout)
         super().__init__(in_channels, out_channels, start_channels, depth, batch_norm=False, mean=mean, std=std)
         self.encoder.append_dropout(dropout, levels=2)
+        # B x 64 x S x S -> B x 2 x S x S -> B x R x S x S
         narrow = nn.Conv2d(self.decoder.out_channels, 2, kernel_size=3, padding=1)
         self.segmentation_head = nn.Sequential(narrow, nn.ReLU(), nn.Conv2d(2, out_channels, kernel_size=1))
         initialise_by_he(self)
@@ -247,6 +228,7 @@ class LightUNet(Network):
         require_probability(dropout)
         widths, blocks = [32, 64, 64, 64, 64], BlockMaker()
         self.divisor = 16
+        # B x 3 x S x S -> 32 at S, 64 at S/2, S/4, S/8 and S/16 -> B x 32 x S x S -> B x R x S x S
         self.encoder = UNetEncoder(in_channels, widths, blocks, dropouts=[dropout] * len(widths))
         self.decoder = UpFirstDecoder(self.encoder.out_channels, widths[:-1], blocks, "nearest", dropout)
         self.segmentation_head = nn.Conv2d(self.decoder.out_channels, out_channels, kernel_size=1)

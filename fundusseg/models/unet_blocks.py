@@ -54,8 +54,8 @@ class UNetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep height and width; without padding, lose two pixels on every side."""
-        out: Tensor = self.layers(x)
-        return torch.cat([crop_centre(x, out), out], dim=1) if self.residual else out
+        out: Tensor = self.layers(x)  # B x C x H x W -> B x width x H x W, or H - 4 x W - 4 without padding
+        return torch.cat([crop_centre(x, out), out], dim=1) if self.residual else out  # B x (C + width) x ...
 
 
 class UNetEncoder(nn.Module):
@@ -87,7 +87,7 @@ class UNetEncoder(nn.Module):
             block = blocks.block(in_channels, width, dropout)
             self.blocks.append(block)
             self.out_channels.append(block.out_channels)
-            in_channels = block.out_channels if max_pool else width
+            in_channels = block.out_channels if max_pool else width  # of the next level: a pooling keeps them
             if level < len(widths) - 1:
                 self.downs.append(nn.MaxPool2d(2) if max_pool else _strided(block.out_channels, width))
 
@@ -98,9 +98,9 @@ class UNetEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Feature maps of all levels, each half as large as the one before."""
-        features = [self.blocks[0](x)]
+        features = [self.blocks[0](x)]  # B x C_0 x H x W
         for down, block in zip(self.downs, self.blocks[1:], strict=True):
-            features.append(block(down(features[-1])))
+            features.append(block(down(features[-1])))  # B x C_l x H/2^l x W/2^l
         return features
 
 
@@ -128,9 +128,10 @@ class UNetDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.ups, self.blocks = nn.ModuleList(), nn.ModuleList()
-        *skips, channels = encoder_channels
+        *skips, channels = encoder_channels  # the smallest map is no skip: the way up begins with it
         for skip, width in zip(reversed(skips), reversed(widths), strict=True):
             self.ups.append(make_up(channels, width, up, blocks.activation))
+            # Nearest upsampling alone keeps the channels of the map below.
             block = blocks.block(skip + (channels if up == "nearest" else width), width, dropout)
             self.blocks.append(block)
             channels = block.out_channels
@@ -140,8 +141,8 @@ class UNetDecoder(nn.Module):
         """Rise from the smallest feature map to the picture's size."""
         *skips, x = features
         for up, block, skip in zip(self.ups, self.blocks, reversed(skips), strict=True):
-            x = up(x)
-            x = block(self.join(crop_centre(skip, x), x))
+            x = up(x)  # B x C_l+1 x h x w -> B x width x 2h x 2w
+            x = block(self.join(crop_centre(skip, x), x))  # B x (skip + width) x 2h x 2w -> B x C x 2h x 2w
         return x
 
     def join(self, skip: Tensor, up: Tensor) -> Tensor:
@@ -159,6 +160,7 @@ class UpFirstDecoder(UNetDecoder):
 
 def _strided(in_channels: int, width: int) -> nn.Module:
     """Halve height and width by a 3 x 3 convolution without activation."""
+    # B x C x h x w -> B x C x (h + 1) x (w + 1) -> B x width x h/2 x w/2
     return nn.Sequential(PadBottomRight(), nn.Conv2d(in_channels, width, kernel_size=3, stride=2))
 
 
@@ -173,9 +175,9 @@ def make_up(in_channels: int, width: int, up: Up, activation: str) -> nn.Module:
         return NearestUpsample()
     layers: list[nn.Module]
     if up == "up_conv":
-        layers = [NearestUpsample(), PadBottomRight(), nn.Conv2d(in_channels, width, kernel_size=2)]
+        layers = [NearestUpsample(), PadBottomRight(), nn.Conv2d(in_channels, width, kernel_size=2)]  # 2h + 1 - 1
     elif up == "transposed":
-        layers = [nn.ConvTranspose2d(in_channels, width, kernel_size=3, stride=2), CropBottomRight()]
+        layers = [nn.ConvTranspose2d(in_channels, width, kernel_size=3, stride=2), CropBottomRight()]  # 2h + 1 - 1
     else:
         layers = [nn.ConvTranspose2d(in_channels, width, kernel_size=2, stride=2)]
     return nn.Sequential(*layers, make_activation(activation))

@@ -30,7 +30,7 @@ class SegmentationTask(LightningModule):
 
     Args:
         model: uint8 (B, 3, S, S) to logits (B, R, S, S). A network that is not derived from
-            `fundusseg.models.layers.Network` needs ``spec``: its class_path and init_args.
+            `fundusseg.models.Network` needs ``spec``: its class_path and init_args.
         loss: Of logits, targets 0..1 and valid (B, R), and pixel weights where it needs them; None takes Dice + binary
             cross entropy.
         optimizer: Made for the network's parameters.

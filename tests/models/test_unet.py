@@ -178,7 +178,7 @@ STEPS_ON_XLA = """
 import torch, torch_xla
 from torch_xla.debug import metrics
 from fundusseg.training.losses import *
-from fundusseg.models import UNet
+from fundusseg.models import IsbiUNet, UNet
 
 device = torch_xla.device()
 dices = [DiceLoss(), DiceLoss(squared=True), LogDiceLoss("batch")]
@@ -186,7 +186,7 @@ loss = WeightedSum([BCELoss(), FocalLoss(), JaccardLoss(), TverskyLoss(), *dices
 networks = (
     UNet(start_channels=2, depth=1),
     UNet(start_channels=2, depth=1, max_pool=False, up_conv=False, residual=True, dropout=0.2),
-    UNet.isbi(start_channels=2, depth=1, out_channels=2),
+    IsbiUNet(start_channels=2, depth=1, out_channels=2),
 )
 for network in networks:
     network = network.to(device)
