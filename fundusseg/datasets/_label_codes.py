@@ -26,6 +26,33 @@ def read_binary(path: Path) -> npt.NDArray[np.bool_]:
     return mask
 
 
+CODES: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 128, 255), (255, 128, 0))
+"""Values of background, rim and cup in the forms that copies of a public set take."""
+
+
+def code_of(codes: npt.NDArray[np.generic], path: Path) -> tuple[int, int, int]:
+    """Which of ``CODES`` a mask has: the one that holds its values and has its border for background.
+
+    A mask turned round (0/128/255 for 255/128/0) has the same values; what lies along the border tells them apart, for
+    no disc fills a photograph.
+
+    Raises:
+        DatasetError: The border is not of one value, is no background, or the mask holds a value of no code.
+    """
+    border = np.unique(np.concatenate([codes[[0, -1]].ravel(), codes[:, [0, -1]].ravel()]))
+    if len(border) > 1 or int(border[0]) not in (0, 255):
+        raise DatasetError(
+            f"the values {', '.join(map(str, border[:4]))} along the border of {path}",
+            "background alone, 0 or 255: the disc lies inside the photograph",
+            "restore the mask from the dataset's package",
+        )
+    fitting = [code for code in CODES if code[0] == border[0]]
+    values = set(np.unique(codes).tolist())
+    code = next((code for code in fitting if values <= set(code)), fitting[0])
+    check_codes(codes, code, path)
+    return code
+
+
 def nested(
     codes: npt.NDArray[np.generic],
     values: tuple[int, int, int],

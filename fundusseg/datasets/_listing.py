@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
+from unicodedata import normalize
+from urllib.parse import unquote
 
 from fundusseg.imaging.image_files import SUFFIXES
 from fundusseg.imaging.photograph_files import UNREADABLE, walk
@@ -63,6 +66,16 @@ def sort_out(root: Path, strays: Mapping[str, str], copies: bool) -> dict[str, l
                 path
             )
     return kinds
+
+
+def plain_name(path: Path, root: Path) -> str:
+    """A file's path below the root, copies' accidents mended: ``X/X/a.jpg`` is ``X/a.jpg``, ``A.%20B`` is ``A. B``.
+
+    Names are in the composed form of Unicode (NFC), with ``/`` between them.
+    """
+    parts = [normalize("NFC", unquote(part)) for part in path.relative_to(root).parts]
+    kept = [part for part, after in pairwise([*parts, ""]) if part.lower() != after.lower()]
+    return "/".join(kept)
 
 
 def some(files: Iterable[Path], root: Path, shown: int = 2) -> str:

@@ -1,6 +1,7 @@
 """Tables that come with a dataset: rows by picture, every cell checked against what it may hold."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from csv import DictReader
 from pathlib import Path
 from typing import TypeVar
@@ -59,6 +60,43 @@ def read_csv(
                 )
             rows[name] = row
     return rows
+
+
+def read_sheet(path: Path) -> list[list[str]]:
+    """Read the first sheet of an Excel file: every row, cells as stripped text, empty where there is nothing.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    # pandas takes long to import and little else on the data side needs it.
+    import pandas as pd
+
+    try:
+        sheet = pd.read_excel(path, header=None, dtype=str).fillna("")
+    except Exception as error:  # zip, XML and openpyxl errors of a dozen kinds for a broken file
+        raise DatasetError(
+            f"a table that cannot be read ({type(error).__name__}): {path}",
+            "the dataset's Excel sheet",
+            "copy the file again from its source, or remove it to go without what it tells",
+        ) from error
+    return [[str(cell).strip() for cell in row] for row in sheet.to_numpy().tolist()]
+
+
+def column(rows: Iterable[Sequence[str]], heading: str, path: Path) -> int:
+    """Number of the column that one of the rows heads with these letters; case, blanks and marks do not count.
+
+    Raises:
+        DatasetError: No row does.
+    """
+    for row in rows:
+        for position, cell in enumerate(row):
+            if re.sub(r"[\W_]", "", cell).lower().startswith(heading.lower()):
+                return position
+    raise DatasetError(
+        f"no column {heading} in {path}",
+        "the dataset's Excel sheet",
+        "restore the table from the dataset's package, or remove it to go without what it tells",
+    )
 
 
 def meaning(value: str, meanings: Mapping[str, Meaning], what: str, path: Path) -> Meaning:

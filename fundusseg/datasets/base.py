@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
-from fundusseg.datasets._listing import STRAYS, is_picture, some, sort_out
+from fundusseg.datasets._listing import STRAYS, is_picture, plain_name, some, sort_out
 from fundusseg.datasets._pairing import pair
 from fundusseg.errors import DatasetError, EmptyMaskError
 from fundusseg.imaging.image_files import read_photograph
@@ -87,14 +87,19 @@ class FundusDataset(ABC):
         """
         return tuple(self._listing[""])
 
+    @cached_property
+    def _names(self) -> dict[Path, str]:
+        """Every file's path below the root, with a doubled folder once."""
+        return {path: plain_name(path, self.root) for path in self.files}
+
     def match(self, pattern: str) -> dict[Path, re.Match[str]]:
         """Files whose path below the root ends in ``pattern`` (a regular expression, letter case ignored).
 
         The pattern starts at a folder's or file's name and ends at the path's end, so a parent folder serves
-        as root.
+        as root. A folder that a copy doubled (``X/X``) counts once.
         """
         regex = re.compile(rf"(?:^|/)(?:{pattern})$", re.IGNORECASE)
-        hits = ((path, regex.search(path.relative_to(self.root).as_posix())) for path in self.files)
+        hits = ((path, regex.search(name)) for path, name in self._names.items())
         return {path: hit for path, hit in hits if hit}
 
     def find(self, pattern: str, fold: Callable[[str], str] = str) -> list[tuple[str, Path]]:
@@ -180,6 +185,10 @@ class FundusDataset(ABC):
     @abstractmethod
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Decode one picture's annotations, each of ``shape`` (height, width)."""
+
+    def form(self) -> str:
+        """Which of the set's forms lies there, where there are several; empty otherwise."""
+        return ""
 
     def remark(self) -> str:
         """What a user should know of how the files were read; empty where the class says it all."""
@@ -286,3 +295,8 @@ def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
         f"a mask in which the {region} is marked",
         "restore the mask, or remove the picture",
     )
+
+
+def base(hit: re.Match[str]) -> str:
+    """The folder above what a pattern of `FundusDataset.match` found: files of one package share it."""
+    return hit.string[: hit.start()]

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from fundusseg.datasets._contour_files import rasterise, read_contour
 from fundusseg.datasets._pairing import keyed
-from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.base import FundusDataset, base
 from fundusseg.sample import DISC, Annotation, Record
 
 
@@ -38,7 +38,11 @@ class DrionsDB(FundusDataset):
 
     def index(self) -> list[Record]:
         """Pair photographs and contours by number."""
-        pictures = keyed("photograph", self.find(r"images/image_(\d+)\.jpe?g"))
+        # G1020 names its photographs alike: where several packages lie together, ours has contours beside.
+        bases = {base(hit) for hit in self.match(r"experts_ann?otation/anotExpert[12]_\d+\.txt").values()}
+        images = self.match(r"images/image_(\d+)\.jpe?g")
+        beside = {path: hit for path, hit in images.items() if base(hit) in bases}
+        pictures = keyed("photograph", ((hit[1], path) for path, hit in (beside or images).items()))
         contours = {
             f"expert{expert}": (
                 f"contour of expert {expert}",

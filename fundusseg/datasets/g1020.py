@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fundusseg.datasets._contour_files import rasterise
-from fundusseg.datasets._label_codes import nested
+from fundusseg.datasets._label_codes import code_of, nested
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import line_of, meaning, read_csv
-from fundusseg.datasets.base import FundusDataset, mask_size_error
+from fundusseg.datasets.base import FundusDataset, base, mask_size_error
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Region
 
 _DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma"}
-_CODES = (0, 1, 2)
 
 
 class G1020(FundusDataset):
@@ -38,17 +37,22 @@ class G1020(FundusDataset):
     source = "g1020"
     regions = (DISC, CUP)
     url = "https://www.dfki.uni-kl.de/g1020"
+    same_eyes_as = frozenset({"smdg"})
     published: ClassVar = {"all": 1020}
     licence = "research use; cite the paper"
     citation = (
         "Bajwa and others: G1020: a benchmark retinal fundus image dataset for computer-aided glaucoma detection, "
         "International Joint Conference on Neural Networks 2020, arXiv 2006.09158"
     )
+    known: ClassVar = {"masks of the polygons": r"masks/image_\d+\.png"}
     layout = "Images/image_N.jpg, image_N.json or Masks/image_N.png, and G1020.csv"
 
     def index(self) -> list[Record]:
         """Pair photographs and polygons or masks by number; the table says the diagnosis."""
-        pictures = keyed("photograph", self.find(r"images/image_(\d+)\.jpe?g"))
+        # DRIONS-DB names its photographs alike: where both lie together, contours tell it.
+        drions = {base(hit) for hit in self.match(r"experts_ann?otation/[^/]+\.txt").values()}
+        images = self.match(r"images/image_(\d+)\.jpe?g").items()
+        pictures = keyed("photograph", ((hit[1], path) for path, hit in images if base(hit) not in drions))
         if not pictures:
             return []
         polygons, masks = self.find(r"image_(\d+)\.json"), self.find(r"masks/image_(\d+)\.png")
@@ -60,17 +64,23 @@ class G1020(FundusDataset):
             name = f"image_{number}"
             diagnosis = None
             if tables:
-                label = line_of(name, rows, picture, tables[0])["binaryLabels"]
+                # A copy of the table has a cell "0[imageindex]".
+                label = line_of(name, rows, picture, tables[0])["binaryLabels"].partition("[")[0]
                 diagnosis = meaning(label, _DIAGNOSES, f"binaryLabels of {name}", tables[0])
             regions = _labelled(files[number]["labels"])
             records.append(Record(self.source, name, picture, name, regions, diagnosis=diagnosis, files=files[number]))
         return records
 
+    def form(self) -> str:
+        """Polygons or masks."""
+        return "masks" if self.records[0].files["labels"].suffix.lower() == ".png" else "LabelMe polygons"
+
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Fill the polygons, or read the mask."""
         path = record.files["labels"]
         if path.suffix.lower() == ".png":
-            return nested(read_mask(path), _CODES, path, record.regions)
+            codes = read_mask(path)
+            return nested(codes, code_of(codes, path), path, record.regions)
         content, polygons = _read_polygons(path)
         drawn_on = (content.get("imageHeight"), content.get("imageWidth"))
         if None not in drawn_on and drawn_on != shape:
@@ -84,7 +94,8 @@ class G1020(FundusDataset):
 def _labelled(path: Path) -> tuple[Region, ...]:
     """Regions that one photograph's file labels; the disc always is."""
     if path.suffix.lower() == ".png":
-        return (DISC, CUP) if (read_mask(path) == _CODES[2]).any() else (DISC,)
+        codes = read_mask(path)
+        return (DISC, CUP) if (codes == code_of(codes, path)[2]).any() else (DISC,)
     return (DISC, CUP) if CUP in _read_polygons(path)[1] else (DISC,)
 
 

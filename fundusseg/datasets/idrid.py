@@ -16,6 +16,8 @@ class IDRiD(FundusDataset):
     - Masks: the disc only, TIFF; every value above 0 is the disc. The lesions' masks are not read.
     - Experts: 1.
     - Diagnosis of glaucoma, eye and patient: not told, so each photograph counts as a patient of its own.
+    - Beside it may lie the parts B (disease grading) and C (localisation): their photographs have three digits and no
+      disc mask, and are passed over.
     - Split: 54 training, 27 test, by the folder.
 
     Raises:
@@ -32,7 +34,8 @@ class IDRiD(FundusDataset):
         "Dataset (IDRiD), Data 3(3), 2018, doi 10.3390/data3030025"
     )
     known: ClassVar = {
-        "masks of lesions": r"[^/]*all segmentation groundtruths/[^/]+/(?![^/]*optic disc)[^/]+/[^/]+\.tiff?"
+        "photographs of parts B and C, which have no disc mask": r"[^/]*original images/[^/]+/IDRiD_\d{3}\.jpe?g",
+        "masks of lesions": r"[^/]*all segmentation groundtruths/[^/]+/(?![^/]*optic disc)[^/]+/[^/]+\.tiff?",
     }
     layout = (
         "1. Original Images/{a. Training Set,b. Testing Set}/IDRiD_NN.jpg and "
@@ -42,9 +45,9 @@ class IDRiD(FundusDataset):
     def index(self) -> list[Record]:
         """Pair photographs and masks by number."""
         part = r"(?:[ab]\. ?)?(training|testing) set"
-        images = self.match(rf"(?:\d\. ?)?original images/{part}/IDRiD_(\d+)\.jpe?g")
+        images = self.match(rf"(?:\d\. ?)?original images/{part}/IDRiD_(\d\d)\.jpe?g")
         masks = self.match(
-            rf"(?:\d\. ?)?all segmentation groundtruths/{part}/(?:\d\. ?)?optic disc/IDRiD_(\d+)_OD\.tiff?"
+            rf"(?:\d\. ?)?all segmentation groundtruths/{part}/(?:\d\. ?)?optic disc/IDRiD_(\d\d)_OD\.tiff?"
         )
         pictures = keyed("photograph", ((hit[2], path) for path, hit in images.items()))
         subsets: dict[str, Subset] = {

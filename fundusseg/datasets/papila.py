@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from fundusseg.datasets._contour_files import rasterise, read_contour
 from fundusseg.datasets._pairing import keyed
-from fundusseg.datasets._tables import line_of, meaning
+from fundusseg.datasets._tables import column, line_of, meaning, read_sheet
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.errors import DatasetError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 
 _DIAGNOSES: dict[str, Diagnosis] = {"0": "healthy", "1": "glaucoma", "2": "suspect"}
@@ -33,6 +32,7 @@ class Papila(FundusDataset):
     source = "papila"
     regions = (DISC, CUP)
     url = "https://doi.org/10.6084/m9.figshare.14798004"
+    same_eyes_as = frozenset({"smdg"})
     published: ClassVar = {"all": 488}
     licence = "CC BY 4.0"
     citation = (
@@ -81,29 +81,12 @@ class Papila(FundusDataset):
 
 def _read_diagnoses(path: Path) -> dict[str, Diagnosis]:
     """Diagnosis by patient number: the sheet has two lines of headings and a line "ID" above the patients "#002"."""
-    # pandas takes long to import and nothing else on the data side needs it.
-    import pandas as pd
-
-    try:
-        sheet = pd.read_excel(path, header=None, dtype=str, engine="openpyxl").fillna("")
-    except Exception as error:  # zip, XML and openpyxl errors of a dozen kinds for a broken file
-        raise DatasetError(
-            f"a table that cannot be read ({type(error).__name__}): {path}",
-            "the dataset's Excel sheet",
-            "copy the file again from its source, or remove it to go without diagnoses",
-        ) from error
-    rows = [[cell.strip() for cell in row] for row in sheet.to_numpy().tolist()]
-    columns = [position for row in rows for position, cell in enumerate(row) if cell.lower() == "diagnosis"]
-    if not columns:
-        raise DatasetError(
-            f"no column Diagnosis in {path}",
-            "the dataset's Excel sheet",
-            "restore the table from the dataset's package, or remove it to go without diagnoses",
-        )
+    rows = read_sheet(path)
+    diagnosis = column(rows, "Diagnosis", path)
     diagnoses: dict[str, Diagnosis] = {}
     for row in rows:
         patient = re.fullmatch(r"#?(\d+)", row[0])
         if patient:
-            value = re.sub(r"\.0$", "", row[columns[0]])
+            value = re.sub(r"\.0$", "", row[diagnosis])
             diagnoses[str(int(patient[1]))] = meaning(value, _DIAGNOSES, f"Diagnosis of {row[0]}", path)
     return diagnoses

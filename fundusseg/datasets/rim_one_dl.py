@@ -1,5 +1,6 @@
 """RIM-ONE DL: 485 crops around the disc, with the disc and cup of one expert."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -8,12 +9,15 @@ from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError
-from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record
+from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 
 PUBLISHED = {"randomly": {"train": 339, "test": 146}, "by_hospital": {"train": 311, "test": 174}}
 """Pictures of each part, by partition."""
 
 _DIAGNOSES: dict[str, Diagnosis] = {"normal": "healthy", "glaucoma": "glaucoma"}
+
+
+_NAME = r"r\d+_(?:Im\d+|[NGS]-\d+-[LR](?:_left_half)?)"
 
 
 class RimOneDL(FundusDataset):
@@ -23,9 +27,10 @@ class RimOneDL(FundusDataset):
       and Madrid.
     - Masks: binary PNG, 0 and 255, one file for each region. The TXT files beside them are not read.
     - Experts: 1.
-    - Names: ``rN_ImNNN``, N is the release that the image comes from.
-    - Diagnosis: 313 healthy, 172 glaucoma, from the folder. Eye and patient: not told, so each image counts as a
-      patient of its own.
+    - Names: ``rN_ImNNN``, N is the release that the image comes from; those of r3 mostly keep their name there,
+      ``r3_N-12-L_left_half``, which tells patient (r3_N-12) and eye (L left, R right).
+    - Diagnosis: 313 healthy, 172 glaucoma, from the folder. Eye and patient: told by the names of r3 alone; each other
+      image counts as a patient of its own.
     - Split: two, of which ``partition`` takes one: ``randomly`` 339 training and 146 test, ``by_hospital`` 311 training
       (Tenerife) and 174 test (the other two).
     - Provenance: 250 of the images are from RIM-ONE r2 and 137 from r3. Never train on one and test on the other. The
@@ -43,6 +48,7 @@ class RimOneDL(FundusDataset):
     source = "rim_one_dl"
     regions = (DISC, CUP)
     url = "https://github.com/miag-ull/rim-one-dl"
+    same_eyes_as = frozenset({"rim_one_r2", "rim_one_r3"})
     published: ClassVar = {"all": 485}
     licence = "research and education, no redistribution; cite the paper"
     citation = (
@@ -50,8 +56,9 @@ class RimOneDL(FundusDataset):
         "assessing glaucoma using deep learning, Image Analysis and Stereology 39, 2020, doi 10.5566/ias.2346"
     )
     layout = (
-        "RIM-ONE_DL_images/partitioned_{randomly,by_hospital}/{training_set,test_set}/{normal,glaucoma}/rN_ImNNN.png "
-        "and RIM-ONE_DL_reference_segmentations/{normal,glaucoma}/rN_ImNNN-1-{Disc,Cup}-T.png"
+        "RIM-ONE_DL_images/partitioned_{randomly,by_hospital}/{training_set,test_set}/{normal,glaucoma}/"
+        "{rN_ImNNN,r3_N-NN-L_left_half}.png "
+        "and RIM-ONE_DL_reference_segmentations/{normal,glaucoma}/NAME-1-{Disc,Cup}-T.png"
     )
 
     def __init__(self, root: str | Path, partition: str = "randomly") -> None:
@@ -69,21 +76,23 @@ class RimOneDL(FundusDataset):
     def index(self) -> list[Record]:
         """Pair images and masks by name."""
         images = self.match(
-            r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?(r\d+_Im\d+)\.png"
+            r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?"
+            rf"({_NAME})\.png"
         )
         other = [path for path, hit in images.items() if hit[1] not in (None, self.partition)]
         self.leave_out("pictures of the other partition", other)
         images = {path: hit for path, hit in images.items() if path not in other}
         pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))
-        masks = {region: (f"{region} mask", self.find(rf"(r\d+_Im\d+)-1-{region}-T\.png")) for region in self.regions}
+        masks = {region: (f"{region} mask", self.find(rf"({_NAME})-1-{region}-T\.png")) for region in self.regions}
         files = self.pair(pictures, masks)
         return [
             Record(
                 self.source,
                 hit[4],
                 path,
-                hit[4],
+                _patient(hit[4])[0],
                 self.regions,
+                eye=_patient(hit[4])[1],
                 diagnosis=_DIAGNOSES.get((hit[3] or files[hit[4]][DISC].parent.name).lower()),
                 subset="train" if hit[2].lower() == "train" else "test",
                 files=files[hit[4]],
@@ -94,3 +103,11 @@ class RimOneDL(FundusDataset):
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the two masks."""
         return [Annotation(region, "expert1", read_binary(record.files[region])) for region in self.regions]
+
+
+def _patient(name: str) -> tuple[str, Eye | None]:
+    """Patient and eye that a name of r3 tells: ``r3_N-12-L_left_half``."""
+    told = re.match(r"(r\d+_[NGS]-\d+)-([LR])", name, re.IGNORECASE)
+    if not told:
+        return name, None
+    return told[1], "OS" if told[2].upper() == "L" else "OD"

@@ -16,12 +16,15 @@ BETWEEN = 0.05
 """Share of a mask's pixels that may lie between black and white: JPEG blurs the outline, a grey picture is no mask."""
 
 
+_SEGMENTATION = "(?:normal|glaucoma and glaucoma suspicious) segmentation"
+
+
 class RimOneR2(FundusDataset):
     """RIM-ONE release 2.
 
     - Images: 455 crops around the disc, JPEG.
-    - Masks: the disc only, black and white, BMP or JPEG; the outline is cut at half grey. The TXT files beside the
-      images hold the outline's points and an ellipse for the authors' own tool and are not read.
+    - Masks: the disc only, black and white, BMP, or JPEG where there is no BMP; the outline is cut at half grey. The
+      TXT files beside the images hold the outline's points and an ellipse for the authors' own tool and are not read.
     - Experts: 1.
     - Diagnosis: healthy in the folder Normal; the other folder mixes glaucoma and suspects and does not tell which.
       Eye and patient: not told, so each image counts as a patient of its own.
@@ -36,12 +39,14 @@ class RimOneR2(FundusDataset):
     source = "rim_one_r2"
     regions = (DISC,)
     url = "http://medimrg.webs.ull.es/research/downloads/"
+    same_eyes_as = frozenset({"rim_one_dl"})
     published: ClassVar = {"all": 455}
     licence = "research use, no redistribution; cite the paper"
     citation = (
         "Fumero, Alayon, Sanchez, Sigut, Gonzalez-Hernandez: RIM-ONE: an open retinal image database for optic nerve "
         "evaluation, 24th International Symposium on Computer-Based Medical Systems, 2011"
     )
+    known: ClassVar = {"masks as JPEG too": rf"{_SEGMENTATION}/Im\d+-gs_mask\.jpe?g"}
     layout = (
         "{Normal,Glaucoma and glaucoma suspicious}/ImNNN.jpg and "
         "{Normal segmentation,Glaucoma and glaucoma suspicious segmentation}/ImNNN-gs_mask.{bmp,jpg}"
@@ -50,9 +55,11 @@ class RimOneR2(FundusDataset):
     def index(self) -> list[Record]:
         """Pair images and masks by number."""
         images = self.match(r"(normal|glaucoma and glaucoma suspicious)/Im(\d+)\.jpe?g")
-        masks = self.find(r"(?:normal|glaucoma and glaucoma suspicious) segmentation/Im(\d+)-gs_mask\.(?:bmp|jpe?g)")
+        # The published package has every mask in both formats: the BMP is exact, the JPEG's outline is grey.
+        masks = dict(self.find(rf"{_SEGMENTATION}/Im(\d+)-gs_mask\.jpe?g"))
+        masks |= keyed("disc mask", self.find(rf"{_SEGMENTATION}/Im(\d+)-gs_mask\.bmp"))
         pictures = keyed("image", ((hit[2], path) for path, hit in images.items()))
-        files = self.pair(pictures, {DISC: ("disc mask", masks)})
+        files = self.pair(pictures, {DISC: ("disc mask", masks.items())})
         healthy = {path for path, hit in images.items() if hit[1].lower() == "normal"}
         return [
             Record(

@@ -32,7 +32,7 @@ class RimOneR3(FundusDataset):
     - Experts: 2, ``expert1`` and ``expert2``. ``Average_masks`` is computed from these two, so it is no third opinion:
       it is read only with ``masks="average"``, as the single expert ``average``, and never fused with the two.
     - Names: N healthy, G glaucoma, S suspect; a number, with gaps; the last L or R is the eye.
-    - Patients: not told, so each photograph counts as a patient of its own.
+    - Patients: letter and number, N-12, so that two eyes of one would stay together.
     - Split: none.
     - Provenance: 137 of its images stand, cropped, in RIM-ONE DL too. Never train on one and test on the other.
 
@@ -49,6 +49,7 @@ class RimOneR3(FundusDataset):
     source = "rim_one_r3"
     regions = (DISC, CUP)
     url = "http://medimrg.webs.ull.es/research/downloads/"
+    same_eyes_as = frozenset({"rim_one_dl", "dofe_fundus"})
     published: ClassVar = {"all": 159}
     licence = "research use, no redistribution; cite the paper"
     citation = (
@@ -86,7 +87,7 @@ class RimOneR3(FundusDataset):
                 self.source,
                 name,
                 picture,
-                name,
+                name[:-2],
                 self.regions,
                 eye="OS" if name.endswith("L") else "OD",
                 diagnosis=_DIAGNOSES[name[0]],
