@@ -54,7 +54,6 @@ class DrishtiGS(FundusDataset):
     nested_experts = True
     regions = (DISC, CUP)
     url = "http://cvit.iiit.ac.in/projects/mip/drishti-gs/mip-dataset2/Home.php"
-    same_eyes_as = frozenset({"smdg", "dofe_fundus"})
     published: ClassVar = {"train": 50, "test": 51}
     licence = "research use; cite the paper"
     citation = (

@@ -37,7 +37,6 @@ class G1020(FundusDataset):
     source = "g1020"
     regions = (DISC, CUP)
     url = "https://www.dfki.uni-kl.de/g1020"
-    same_eyes_as = frozenset({"smdg"})
     published: ClassVar = {"all": 1020}
     licence = "research use; cite the paper"
     citation = (

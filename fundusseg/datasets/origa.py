@@ -52,7 +52,6 @@ class Origa(FundusDataset):
     source = "origa"
     regions = (DISC, CUP)
     url = "https://doi.org/10.1109/IEMBS.2010.5626137"
-    same_eyes_as = frozenset({"smdg"})
     published: ClassVar = {"train": 325, "test": 325}
     licence = "research use; cite the paper"
     citation = (

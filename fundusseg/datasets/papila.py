@@ -32,7 +32,6 @@ class Papila(FundusDataset):
     source = "papila"
     regions = (DISC, CUP)
     url = "https://doi.org/10.6084/m9.figshare.14798004"
-    same_eyes_as = frozenset({"smdg"})
     published: ClassVar = {"all": 488}
     licence = "CC BY 4.0"
     citation = (

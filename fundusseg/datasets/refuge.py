@@ -54,7 +54,6 @@ class Refuge(FundusDataset):
     source = "refuge"
     regions = (DISC, CUP)
     url = "https://refuge.grand-challenge.org"
-    same_eyes_as = frozenset({"smdg", "dofe_fundus"})
     published: ClassVar = {"train": 400, "val": 400, "test": 400}
     licence = "challenge terms: research and education; cite the paper"
     citation = (

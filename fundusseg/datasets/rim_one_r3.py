@@ -49,7 +49,7 @@ class RimOneR3(FundusDataset):
     source = "rim_one_r3"
     regions = (DISC, CUP)
     url = "http://medimrg.webs.ull.es/research/downloads/"
-    same_eyes_as = frozenset({"rim_one_dl", "dofe_fundus"})
+    same_eyes_as = frozenset({"rim_one_dl"})
     published: ClassVar = {"all": 159}
     licence = "research use, no redistribution; cite the paper"
     citation = (
