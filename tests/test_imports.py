@@ -1,6 +1,7 @@
 """The arrows between the rooms point one way, and every heavy library has one owner; transitive imports included."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -206,3 +207,14 @@ def test_modules_stay_small():
 def test_few_files_stand_beside_the_rooms():
     beside = {path.name for path in PACKAGE.iterdir()} - {*ROOMS, "__pycache__"}
     assert len(beside) <= 20, sorted(beside)
+
+
+@pytest.mark.parametrize("tool", sorted((PACKAGE.parent / "tools").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_tool_imports_is_there(tool):
+    for node in ast.walk(ast.parse(tool.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("fundusseg"):
+            for alias in node.names:
+                module = importlib.import_module(node.module)
+                assert (
+                    hasattr(module, alias.name) or f"{node.module}.{alias.name}".removeprefix("fundusseg.") in MODULES
+                )

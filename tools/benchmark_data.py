@@ -50,7 +50,7 @@ from torch.utils.data import DataLoader, Dataset
 from fundusseg.data.augmentation import Affine, Augmentation
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.sampling import Draw, SourceSampler
-from fundusseg.data.torch_datasets import Batch, PreparedDataset, Store
+from fundusseg.data.torch_datasets import Batch, MergedStore, PreparedDataset
 from fundusseg.datasets import DrishtiGS, Folder, FundusDataset, Phantom
 from fundusseg.imaging.image_files import as_pillow, write_png
 from fundusseg.sample import CUP, DISC, Annotation, Record
@@ -294,8 +294,8 @@ def profile(module: FundusDataModule, seconds: float) -> None:
     watch, loader = Stopwatch(), module.train_dataloader()
     epochs = map(seeded(loader), itertools.count())
     parts: list[tuple[Any, str, str | None]] = [
-        (Store, "image", "store read: picture"),
-        (Store, "target", "store read: target"),
+        (MergedStore, "image", "store read: picture"),
+        (MergedStore, "target", "store read: target"),
         (PreparedDataset, "__getitem__", "labels"),
         (Augmentation, "__call__", "to tensors"),
         (albumentations.BaseCompose, "set_random_seed", "random state"),
