@@ -94,25 +94,31 @@ def check_order(codes: npt.NDArray[np.generic], values: tuple[int, int, int], pa
         DatasetError: It is otherwise.
     """
     background, rim, cup = values
-    border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
+    check_border(codes, background, path)
     disc = codes != background
     edge = codes[disc & ~ndimage.binary_erosion(disc, border_value=1)]
+    if np.count_nonzero(edge == cup) > np.count_nonzero(edge == rim):
+        raise DatasetError(
+            f"{cup} between background and {rim} in {path}",
+            f"{background} for background, {rim} for the rim around the cup, {cup} for the cup",
+            "restore the mask from the dataset's package: a copy has other codes",
+        )
+
+
+def check_border(codes: npt.NDArray[np.generic], background: int, path: Path) -> None:
+    """Refuse a mask most of whose border is no background: its codes are turned round.
+
+    Raises:
+        DatasetError: It is so.
+    """
+    border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
     if 2 * np.count_nonzero(border == background) < border.size:
-        wrong = f"{_commonest(border)} along the border of {path}"
-    elif np.count_nonzero(edge == cup) > np.count_nonzero(edge == rim):
-        wrong = f"{cup} between background and {rim} in {path}"
-    else:
-        return
-    raise DatasetError(
-        wrong,
-        f"{background} for background, {rim} for the rim around the cup, {cup} for the cup",
-        "restore the mask from the dataset's package: a copy has other codes",
-    )
-
-
-def _commonest(codes: npt.NDArray[np.generic]) -> int:
-    values, counts = np.unique(codes, return_counts=True)
-    return int(values[counts.argmax()])
+        values, counts = np.unique(border, return_counts=True)
+        raise DatasetError(
+            f"{values[counts.argmax()]} along the border of {path}",
+            f"{background} there, the background",
+            "restore the mask from the dataset's package: a copy has other codes",
+        )
 
 
 def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Path) -> None:

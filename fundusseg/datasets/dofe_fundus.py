@@ -34,7 +34,8 @@ class DofeFundus(FundusDataset):
     """Fundus, the benchmark of DoFE for domain generalization.
 
     - Images: 1060 crops around the disc, PNG; their size is not stated. Domain 1 is DRISHTI-GS1 (101), 2 RIM-ONE r3
-      (159), 3 REFUGE's training set (400, Zeiss Visucam 500), 4 REFUGE's validation set (400, Canon CR-2).
+      (159), 3 REFUGE's training set (400, Zeiss Visucam 500), 4 REFUGE's validation set (400, Canon CR-2). The whole
+      photographs, where they lie beside the folders ``ROIs``, are not read.
     - Masks: one for both regions in REFUGE's code, **255 background, 128 rim, 0 cup**. Resizing left values between:
       above 200 counts as background, 51 to 200 as rim, up to 50 as cup, as in the authors' own code.
     - Experts: 1; how the experts of the original sets were fused is not stated.
@@ -64,6 +65,7 @@ class DofeFundus(FundusDataset):
         "Wang, Yu, Li, Yang, Fu, Heng: DoFE: domain-oriented feature embedding for generalizable fundus image "
         "segmentation on unseen datasets, IEEE Transactions on Medical Imaging 39, 2020, doi 10.1109/TMI.2020.3015224"
     )
+    known: ClassVar = {"whole photographs and their masks": r"domain[1-4]/(?:train|test)/(?:image|mask)/[^/]+"}
     layout = "Domain{1..4}/{train,test}/ROIs/{image,mask}/NAME.png, the same name in both"
 
     def __init__(self, root: str | Path, domain: str | int | None = None) -> None:
@@ -95,7 +97,9 @@ class DofeFundus(FundusDataset):
 
     def _find(self, folder: str) -> list[tuple[str, Path]]:
         """Key ``domain/part/name`` in lower case, and file, of the domain that was asked for."""
-        hits = self.match(rf"domain([1-4])/(train|test)/(?:ROIs/)?{folder}/([^/]+)\.(?:png|jpe?g|bmp)")
+        name = rf"{folder}/([^/]+)\.(?:png|jpe?g|bmp)"
+        crops = self.match(rf"domain([1-4])/(train|test)/ROIs/{name}")
+        hits = crops or self.match(rf"domain([1-4])/(train|test)/{name}")
         others = {path for path, hit in hits.items() if self.domain not in (None, hit[1])}
         self.leave_out("files of other domains", others)
         return [("/".join(hit.groups()).lower(), path) for path, hit in hits.items() if path not in others]

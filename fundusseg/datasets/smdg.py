@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from fundusseg.datasets._label_codes import check_border
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets._tables import meaning, read_csv
@@ -63,6 +64,9 @@ class Smdg(FundusDataset):
         "Kiefer, Abid, Ardali, Steen, Amjadian: A catalog of public glaucoma datasets for machine learning "
         "applications, ICISDM 2023, doi 10.1145/3603765.3603779; the set: doi 10.34740/KAGGLE/DS/2329670"
     )
+    known: ClassVar = {
+        "maps of vessels and of OCT": r"(?:blood-vessel|vessel-\w+|artery|vein|spectral-oct[\w-]*)/[^/]+",
+    }
     layout = (
         "metadata - standardized.csv and [full-fundus/]full-fundus/NAME.png, [optic-disc/]optic-disc/NAME.png, "
         "[optic-cup/]optic-cup/NAME.png"
@@ -89,8 +93,12 @@ class Smdg(FundusDataset):
             region: keyed(f"{region} mask", self.find(rf"{folder}/([^/]+)\.png")) for region, folder in _FOLDERS.items()
         }
         taken = {name: row for name, row in rows.items() if self._wanted(name, row)}
-        aside = [path for name, path in photographs.items() if name in rows and name not in taken]
-        self.leave_out("photographs without a mask" + (" or of other origins" if self.origins else ""), aside)
+        aside = {name: row for name, row in rows.items() if name not in taken}
+        without = [photographs[name] for name, row in aside.items() if not _labelled(row) and name in photographs]
+        self.leave_out("photographs without a mask", without)
+        others = [name for name, row in aside.items() if _labelled(row)]
+        files = (found[name] for found in (photographs, *masks.values()) for name in others if name in found)
+        self.leave_out("files of other origins", files)
         return [
             self._record(name, row, _files(name, row, photographs, masks, table), table) for name, row in taken.items()
         ]
@@ -98,12 +106,16 @@ class Smdg(FundusDataset):
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Cut each soft map midway between its levels."""
         experts = _EXPERTS.get(self.origin(record), 1)
-        return [
-            Annotation(region, f"agree{least}", 2 * experts * read_mask(record.files[region]).astype(int) >= level)
-            for region in record.regions
-            for least in range(1, experts + 1)
-            for level in [(2 * least - 1) * 255]
-        ]
+        annotations = []
+        for region in record.regions:
+            path = record.files[region]
+            # 0 where none of the experts marked the pixel, 2 * experts where all did; levels lie at even numbers.
+            agreeing = read_mask(path) * (2 * experts / 255)
+            check_border(agreeing >= 1, False, path)
+            annotations += [
+                Annotation(region, f"agree{least}", agreeing >= 2 * least - 1) for least in range(1, experts + 1)
+            ]
+        return annotations
 
     def remark(self) -> str:
         """How many photographs come from which set."""

@@ -1,5 +1,7 @@
 """DoFE's Fundus in miniature."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,21 @@ def test_turned_codes_are_refused(tree):
     save(path, 255 - read_mask(path))
     with pytest.raises(DatasetError, match=r"0 along the border of .*g0001\.png"):
         _ = DofeFundus(tree, domain=3)[0]
+
+
+def test_whole_photographs_beside_the_crops_are_not_read(tree):
+    for crops in [path for path in tree.rglob("ROIs") if path.is_dir()]:
+        shutil.copytree(crops, crops.parent, dirs_exist_ok=True)
+    dataset = DofeFundus(tree)
+    assert len(dataset) == 10 and all("ROIs" in record.image.parts for record in dataset.records)
+    assert "20 whole photographs and their masks" in "; ".join(dataset.remarks())
+    assert dataset.passed_over == ()
+
+
+def test_crops_without_a_folder_of_their_own_are_taken(tree):
+    for crops in [path for path in tree.rglob("ROIs") if path.is_dir()]:
+        shutil.copytree(crops, crops.parent, dirs_exist_ok=True)
+        shutil.rmtree(crops)
+    dataset = DofeFundus(tree)
+    assert len(dataset) == 10
+    assert "whole photographs" not in "; ".join(dataset.remarks())

@@ -4,11 +4,12 @@ import io
 from dataclasses import replace
 from itertools import product
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from fundusseg.datasets import Phantom
+from fundusseg.datasets import DrishtiGS, Phantom
 from fundusseg.datasets._drawn_outlines import disc_and_cup
 from fundusseg.errors import DatasetError
 from tests.miniatures.riga import draw
@@ -115,3 +116,25 @@ def test_a_copy_of_another_size_is_refused():
     plain, copy, _ = drawn(PHANTOM.records[0])
     with pytest.raises(DatasetError, match="a copy of 380 x 384 pixels"):
         disc_and_cup(plain, copy[:, :380])
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("quality", [None, 75])
+def test_on_real_photographs_the_area_is_within_one_per_cent(realdata, quality):
+    dataset = DrishtiGS(realdata / "Drishti-GS1_files")
+    for record in dataset.records[::10]:
+        sample = dataset.load(record)
+        disc = sample.of("disc")[1].mask
+        outlines = [trace(mask) for mask in (disc, disc & sample.of("cup")[1].mask)]
+        for pen, width in (("green", 1), ("black", 2), ("blue", 3)):
+            copy = sample.image.copy()
+            cv2.polylines(copy, outlines, True, PENS[pen], width, cv2.LINE_AA)
+            found = disc_and_cup(compressed(sample.image, quality), compressed(copy, quality))
+            for mask, outline in zip(found, outlines, strict=True):
+                assert mask.sum() == pytest.approx(cv2.contourArea(outline), rel=0.01)
+
+
+def trace(mask):
+    """The outline of a mask's largest part through the middle of its border pixels."""
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return max(found, key=cv2.contourArea)

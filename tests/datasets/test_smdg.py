@@ -6,6 +6,7 @@ import pytest
 from fundusseg.data.expert_fusion import fuse
 from fundusseg.datasets import Smdg
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.imaging.image_files import read_mask
 from tests.miniatures import smdg
 from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
 
@@ -87,3 +88,10 @@ def test_another_table_is_named(tree):
     next(tree.rglob(smdg.TABLE)).write_text("image,label\n")
     with pytest.raises(DatasetError, match=r"no column names \(but image, label\)"):
         _ = Smdg(tree).records
+
+
+def test_a_turned_mask_is_refused(tree):
+    path = next(tree.rglob("optic-disc/G1020-137.png"))
+    save(path, 255 - read_mask(path))
+    with pytest.raises(DatasetError, match=r"True along the border of .*G1020-137\.png"):
+        _ = Smdg(tree)[1]

@@ -42,6 +42,7 @@ def build(root: Path, doubled: bool = True) -> None:
         lines.append(
             f"{name},{kind},,1,{original},{patient},/full-fundus/{name}.png,{cells['disc']},{cells['cup']},,{eye}"
         )
+    save(_place(root, "blood-vessel", "OIA-ODIR-TRAIN-1", doubled), photograph(1))
     (root / "SMDG" / TABLE).write_text("\n".join(lines) + "\n")
 
 
