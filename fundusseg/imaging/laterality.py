@@ -53,9 +53,11 @@ def eye_from_name(name: str) -> Eye | None:
     Returns:
         The eye; None where nothing is said, or both.
     """
+    # Windows paths too, on any system; a folder named "left" says nothing of a file in it.
     last = re.split(r"[\\/]", name)[-1]
     found = {_WORDS[word.lower()] for word in _WORD.findall(last)}
     found |= {"OD" if letter == "R" else "OS" for letter in _LETTER.findall(last)}
+    # "left_right_pair.jpg" says both, which is nothing.
     return found.pop() if len(found) == 1 else None
 
 

@@ -79,6 +79,7 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
             file that holds little is either underexposed or of a camera of fewer bits, and a person should look.
     """
     box = field_of_view or roi.field_of_view(image)
+    # Floor, so that no field is looked at coarser than `_SIDE`.
     step = max(1, min(box.height, box.width) // _SIDE)
     # Every n-th pixel is enough for means, and cheap on a photograph of 60 megapixels.
     field = image[box.slices][::step, ::step].reshape(-1, 3)
@@ -87,6 +88,7 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
         return Quality(np.nan, np.nan, float(field.max(axis=1).mean()), 0.0, (), ("nothing is lit",))
     red, _, blue = (float(value) for value in lit.mean(axis=0) / lit.mean(axis=0).sum())
     brightness, white = float(lit.max(axis=1).mean()), float((lit.min(axis=1) > 240).mean())
+    # Colour before light: a picture that is no fundus photograph need not be told that it is dark.
     flaws: list[str] = []
     faults: list[str] = []
     if np.ptp(lit.mean(axis=0)) < _GREY:
@@ -113,6 +115,7 @@ def framed(image: Image) -> bool:
         image: H x W x 3 uint8 RGB.
     """
     small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA).max(axis=2)
+    # The third darkest of four: one corner may show the camera's notch or text.
     corners = (small[:6, :6], small[:6, -6:], small[-6:, :6], small[-6:, -6:])
     return bool(sorted(float(np.median(corner)) for corner in corners)[2] <= _FRAME)
 
@@ -130,6 +133,7 @@ def sharpness(image: Image, row: float, column: float, diameter: float) -> float
         diameter: The disc's, in pixels.
     """
     side = max(1, round(2.4 * diameter))
+    # A side of 2.4 diameters at 192 pixels makes every disc 80 pixels wide, so that the blurs mean the same anywhere.
     around = crop(image, Box(round(row - side / 2), round(column - side / 2), side, side), 192)
     green = around[..., 1].astype(np.float32)
     # The field's own edge is sharp in any picture: what the wider blur brings in from there does not count.

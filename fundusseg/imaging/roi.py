@@ -101,6 +101,7 @@ def field_of_view(image: Image) -> Box:
     field = (small > frame + max(_CONTRAST, 4 * noise)).astype(np.uint8)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))
     field = np.asarray(cv2.morphologyEx(field, cv2.MORPH_OPEN, brush), np.uint8)
+    # Largest of what is left: text and reflections of the frame are smaller than any field.
     labels, count = ndimage.label(field)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     if count == 0 or sizes.max() < _SMALLEST_FIELD * field.size:
@@ -206,6 +207,7 @@ def _frame_level(bright: npt.NDArray[np.uint8]) -> tuple[float, float]:
     side = max(1, min(bright.shape) // 40)
     corners = (bright[:side, :side], bright[:side, -side:], bright[-side:, :side], bright[-side:, -side:])
     levels = [float(np.median(corner)) for corner in corners]
+    # 1.4826 medians of the deviations are a standard deviation, of normal noise.
     level = max(other for other in levels if other <= 3 * min(levels))
     corner = corners[levels.index(level)]
     return level, 1.4826 * float(np.median(np.abs(corner - level)))
@@ -213,4 +215,5 @@ def _frame_level(bright: npt.NDArray[np.uint8]) -> tuple[float, float]:
 
 def _grow(found: slice, native: int, small: int) -> tuple[int, int]:
     """First and one-past-last native pixel under a run of the reduced picture's pixels."""
+    # Rounded outwards, so that no lit pixel is cut off.
     return found.start * native // small, -(-found.stop * native // small)

@@ -1,4 +1,10 @@
 from .cup_disc import Measures as Measures
 from .cup_disc import measure as measure
+from .label_map import label_map_of_masks as label_map_of_masks
 from .label_map import region_mask as region_mask
+from .ratio_agreement import concordance as concordance
+from .region_metrics import overlap as overlap
+from .region_metrics import size_and_place as size_and_place
+from .region_metrics import surface_distance as surface_distance
 from .rim import rim_profile as rim_profile
+from .roc import auc as auc

@@ -63,6 +63,7 @@ def clusters(groups: Sequence[str], strata: Sequence[str] | None = None) -> Clus
         groups: Each picture's patient; one name in two strata is two patients.
         strata: Each picture's source; without, all are one.
     """
+    # Sorted, so that the groups of a stratum stand together and the order of the pictures decides nothing.
     pairs = list(zip([""] * len(groups) if strata is None else strata, groups, strict=True))
     number = {pair: position for position, pair in enumerate(sorted(set(pairs)))}
     names = [stratum for stratum, _ in number]

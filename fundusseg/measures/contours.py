@@ -85,6 +85,7 @@ def as_json(outlines: Mapping[Region, Points]) -> dict[str, list[list[float]]]:
 
 def _field(excess: _Plane, mask: npt.NDArray[np.bool_], parent: _Plane | None) -> _Plane:
     """A plane above 0 inside the mask and below 0 outside, nowhere above the parent's."""
+    # Where the cup's probability is above the disc's, its outline would leave the disc's: the lower one rules.
     field = excess if parent is None else np.minimum(excess, parent)
     field = np.where(mask & (field <= 0), _SURE, np.where(~mask & (field >= 0), -_SURE, field))
     return field if parent is None else np.minimum(field, parent)

@@ -65,6 +65,19 @@ class Measures:
         disc_area_mm2: Square millimetres; NaN, without a reason, where no scale is given.
         cup_area_mm2: As of the disc.
         reason: Why ratios are undefined or 0; empty when all is well.
+
+    A disc of 100 rows and 80 columns with a cup of 60 x 40 that sits low:
+
+    >>> label_map = np.zeros((120, 120), np.uint8)
+    >>> label_map[10:110, 20:100] = 1
+    >>> label_map[40:100, 40:80] = 2
+    >>> found = measure(label_map, eye="OD")
+    >>> found.vertical_cdr, found.horizontal_cdr, found.area_cdr
+    (0.6, 0.5, 0.3)
+    >>> found.rim_min_clock_hour, found.isnt_reason
+    (6.0, 'inferior < superior')
+    >>> measure(np.zeros((120, 120), np.uint8)).reason
+    'no disc found'
     """
 
     vertical_cdr: float = _NAN
@@ -131,19 +144,6 @@ def measure(
 
     Raises:
         ConfigurationError: The eye is neither OD nor OS, or the scale is not above 0.
-
-    A disc of 100 rows and 80 columns with a cup of 60 x 40 that sits low:
-
-    >>> label_map = np.zeros((120, 120), np.uint8)
-    >>> label_map[10:110, 20:100] = 1
-    >>> label_map[40:100, 40:80] = 2
-    >>> found = measure(label_map, eye="OD")
-    >>> found.vertical_cdr, found.horizontal_cdr, found.area_cdr
-    (0.6, 0.5, 0.3)
-    >>> found.rim_min_clock_hour, found.isnt_reason
-    (6.0, 'inferior < superior')
-    >>> measure(np.zeros((120, 120), np.uint8)).reason
-    'no disc found'
     """
     _check(eye)
     check_scale(millimetres_per_pixel)
@@ -158,6 +158,7 @@ def measure(
     found = _disc(disc[around], eye)
     if CUP not in regions:
         return _in_millimetres(replace(found, reason=NOT_SOUGHT[CUP]), millimetres_per_pixel)
+    # Disc, cup, rim, in this order: each takes its share from what was measured before it.
     found = _rim(_cup(found, region_mask(label_map[around], CUP), eye), label_map[around], eye)
     return _in_millimetres(found, millimetres_per_pixel)
 
@@ -244,6 +245,7 @@ def _rim(found: Measures, label_map: npt.NDArray[np.uint8], eye: Eye | None) -> 
 def _isnt(widths: dict[str, float]) -> tuple[float, str]:
     """Whether inferior >= superior >= nasal >= temporal, and what breaks it."""
     order = ("inferior", "superior", "nasal", "temporal")
+    # Neighbours in the order alone, as the rule is read; a tie keeps it.
     broken = [f"{a} < {b}" for a, b in pairwise(order) if widths[a] < widths[b] - _TIE]
     return float(not broken), ", ".join(broken)
 

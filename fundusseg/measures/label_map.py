@@ -33,6 +33,7 @@ def codes(regions: Sequence[Region]) -> dict[Region, int]:
     first = len(_ANATOMY) + 1 if set(regions) & set(_ANATOMY) else 1
     others = [region for region in regions if region not in _ANATOMY]
     numbered = {region: first + position for position, region in enumerate(others)}
+    # In the order of the channels, whatever the numbers: writers of files list the regions by it.
     return {region: _ANATOMY[region] if region in _ANATOMY else numbered[region] for region in regions}
 
 

@@ -53,6 +53,7 @@ class Moments:
             Degrees in (-90, 90]: 0 upright, positive where the upper end leans clockwise, which is to the nasal side.
             NaN where no axis is longer than the other.
         """
+        # A left eye is mirrored, which turns the covariance's sign; rows run downwards, which turns it once more.
         across, along = (2.0 if eye == "OS" else -2.0) * self.xy, self.yy - self.xx
         if math.hypot(across, along) <= 1e-9 * (self.xx + self.yy):
             return math.nan
@@ -69,10 +70,12 @@ class Moments:
             H x W bool.
         """
         mask = np.zeros(shape, dtype=bool)
+        # Only the box that the ellipse fills is looked at: its half sides are two standard deviations.
         columns = _run(self.x, 2 * math.sqrt(self.xx), shape[1])
         rows = _run(self.y, 2 * math.sqrt(self.yy), shape[0])
         x = np.arange(shape[1])[None, columns] - self.x
         y = np.arange(shape[0])[rows, None] - self.y
+        # Mahalanobis distance of at most 2, multiplied by the determinant.
         spread = self.xx * self.yy - self.xy**2
         mask[rows, columns] = self.yy * x**2 - 2 * self.xy * x * y + self.xx * y**2 <= 4 * spread
         return mask

@@ -80,6 +80,7 @@ def paired(
         return Difference(0, undefined)
     design = clusters([groups[i] for i in defined], None if strata is None else [strata[i] for i in defined])
     values = difference[defined]
+    # One number a patient: the test takes its numbers for independent, and two eyes of one patient are not.
     means = np.round(np.bincount(design.group, values) / np.bincount(design.group), 12)
     p = float(stats.wilcoxon(means).pvalue) if means.any() else 1.0
     low, high = mean_interval(difference, groups, strata, seed=seed)
@@ -104,6 +105,7 @@ def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.
     values = np.asarray(p_values, np.float64)
     adjusted = values.copy()
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]  # NaN sorts last
+    # The smallest of m is multiplied by m, the next by m - 1, ...; none may become smaller than the one before it.
     factors = np.arange(order.size, 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
     return adjusted

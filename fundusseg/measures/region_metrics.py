@@ -145,6 +145,7 @@ def size_and_place(found: Mask, truth: Mask) -> SizeAndPlace:
     SizeAndPlace(radii_ratio=0.5, centre_distance=3.0)
     """
     one, other = moments(found), moments(truth)
+    # Finding nothing of something is as wrong as can be, 0; nothing of nothing is neither right nor wrong, NaN.
     if one.area == 0 == other.area:
         return SizeAndPlace(_NAN, _NAN)
     if 0 in (one.area, other.area):
@@ -171,6 +172,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _outline(mask: Mask) -> Mask:
+    # Eroded by the four neighbours; beyond the picture counts as background, so a mask has an outline at its edge.
     return mask & ~ndimage.binary_erosion(mask)
 
 

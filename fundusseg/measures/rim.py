@@ -117,6 +117,7 @@ def rim_profile(label_map: npt.NDArray[np.uint8], eye: Eye | None = None) -> Rim
     disc, cup = disc[box.slices], region_mask(label_map[box.slices], CUP)
     middle = moments(disc)
     disc_radius = _radius(disc, middle.x, middle.y, eye)
+    # Both radii from the disc's centre, not the cup's: the rim is what lies between them on one ray.
     width = disc_radius - (_radius(cup, middle.x, middle.y, eye) if cup.any() else 0.0)
     disc_radius, width = _smooth(disc_radius), np.where(width < _ABSENT, width, _smooth(width))
     diameter = disc_radius + np.roll(disc_radius, 180)
@@ -163,6 +164,7 @@ def place(angle: float, eye: Eye | None) -> str:
 def ray(eye: Eye | None) -> tuple[Profile, Profile]:
     """Unit steps along each angle's ray on the photograph: columns and rows, (360,) each."""
     angle = np.deg2rad(np.arange(360))
+    # Rows run downwards, so that 0 degrees, straight up, is a step of -1.
     return (-np.sin(angle) if eye == "OS" else np.sin(angle)), -np.cos(angle)
 
 
@@ -174,13 +176,16 @@ def _radius(mask: npt.NDArray[np.bool_], x: float, y: float, eye: Eye | None) ->
     # As far as the corner that lies farthest, so that every ray ends outside the mask.
     high, wide = max(y, mask.shape[0] - 1 - y), max(x, mask.shape[1] - 1 - x)
     steps = np.arange(0, math.hypot(high, wide) + 2, _STEP)
+    # (2, 360, steps): row and column of every sample, moved by the ring.
     places = np.stack([y + 1 + dy[:, None] * steps, x + 1 + dx[:, None] * steps])
     values = ndimage.map_coordinates(plane, places, order=1, prefilter=False)
     inside = values >= 0.5
+    # The last sample inside, not the first one outside: a ray may leave a kidney-shaped cup and enter it again.
     last = len(steps) - 1 - inside[:, ::-1].argmax(axis=1)
     every = np.arange(360)
     at, beyond = values[every, last].astype(np.float64), values[every, np.minimum(last + 1, len(steps) - 1)]
-    met = inside.any(axis=1)
+    met = inside.any(axis=1)  # argmax of a row of False is 0, as of a row that begins with True
+    # Between the last sample inside and the next one the interpolated mask falls through a half on a straight line.
     part = np.divide(at - 0.5, at - beyond, out=np.zeros(360), where=met & (at > beyond))
     return np.where(met, steps[last] + _STEP * part, 0.0)
 
@@ -200,6 +205,7 @@ def _middle(chosen: npt.NDArray[np.bool_]) -> float:
     """Angle in the middle of the longest run on the circle, the first of equals; NaN where all is chosen."""
     if chosen.all():
         return math.nan
+    # Cut the circle open where nothing is chosen, so that no run goes over the seam from 359 to 0.
     start = int(np.flatnonzero(~chosen)[0])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.roll(chosen, -start), [False]]).astype(np.int8)))
     firsts, ends = edges[::2], edges[1::2]

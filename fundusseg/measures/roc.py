@@ -72,12 +72,14 @@ def auc(
     deviation = math.sqrt(_variance(outdone - value, outdoing - value, patient[truth], patient[~truth]))
     z = float(special.ndtri((1 + level) / 2))
     low, high = value - z * deviation, value + z * deviation
-    # max and min would lose a NaN.
+    # clip keeps a NaN, which max and min would lose.
     return Auc(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), deviation)
 
 
 def _placements(positive: Floats, negative: Floats) -> tuple[Floats, Floats]:
     """Share of negatives below each positive, and of positives above each negative; ties count half."""
+    # A number's midrank among all, less its midrank in its own class, counts those of the other class below it, and
+    # half of its equals: n log n instead of a comparison of every pair.
     ranks = stats.rankdata(np.concatenate([positive, negative]))
     below = (ranks[: positive.size] - stats.rankdata(positive)) / negative.size
     above = 1 - (ranks[positive.size :] - stats.rankdata(negative)) / positive.size
@@ -89,6 +91,7 @@ def _variance(
 ) -> float:
     """Of the area, from centred placements; NaN where the patients of one class are fewer than two."""
     patients = int(max(positive_patient.max(), negative_patient.max())) + 1
+    # (patients,): a patient's pictures are no independent ones, so their placements are summed first.
     one = np.bincount(positive_patient, positive, patients)
     other = np.bincount(negative_patient, negative, patients)
     m, n = len(set(positive_patient.tolist())), len(set(negative_patient.tolist()))
@@ -96,5 +99,6 @@ def _variance(
     if min(m, n) < 2:
         return _NAN
     spread = m / (m - 1) * (one @ one) / positive.size**2 + n / (n - 1) * (other @ other) / negative.size**2
+    # A patient with one ill and one healthy eye stands in both sums, which are correlated then; 0 where nobody does.
     shared = everyone / (everyone - 1) * (one @ other) / (positive.size * negative.size)
     return max(0.0, float(spread + 2 * shared))

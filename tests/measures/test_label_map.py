@@ -8,7 +8,7 @@ from skimage import measure, morphology
 
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.errors import ConfigurationError
-from fundusseg.measures.label_map import codes, label_map, region_mask
+from fundusseg.measures.label_map import codes, label_map, label_map_of_masks, region_mask
 
 BOTH = ("disc", "cup")
 probabilities = st.integers(1, 14).flatmap(
@@ -190,3 +190,16 @@ def test_other_regions_keep_their_parts_and_holes():
     wall[0, ::8] = wall[0, :, ::8] = 0.9
     wall[0, 39, 20] = 0.9
     assert np.array_equal(label_map(wall, ["membrane"]) == 1, wall[0] > 0.5)
+
+
+def test_masks_become_the_map_that_a_model_of_them_would_make():
+    rng = np.random.default_rng(0)
+    disc, cup, vessel = rng.random((3, 20, 30)) > 0.5
+    both = label_map_of_masks({"cup": cup, "disc": disc}, BOTH)
+    assert np.array_equal(region_mask(both, "disc"), disc) and np.array_equal(region_mask(both, "cup"), cup & disc)
+    assert np.array_equal(label_map_of_masks({"disc": disc}, BOTH), disc)
+    assert np.array_equal(label_map_of_masks({"cup": cup}, BOTH), 2 * cup), (
+        "a cup without a labelled disc is drawn whole"
+    )
+    mixed = label_map_of_masks({"disc": disc, "vessel": vessel}, ("disc", "vessel"))
+    assert np.array_equal(mixed, np.where(vessel, 3, disc))
