@@ -62,6 +62,7 @@ def test_sharpness_does_not_depend_on_the_camera_but_on_the_focus():
     assert sharpness(cv2.GaussianBlur(sample.image, (0, 0), around.height / 8), *circle) < 0.5 * sharp
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("reader", "root", "more"),

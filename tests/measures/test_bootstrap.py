@@ -49,6 +49,7 @@ def sources(generator):
     return values, names(patients), names(source, "source")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "truth", "macro"),
     [
@@ -71,6 +72,7 @@ def test_without_its_patients_an_interval_covers_too_seldom():
     assert coverage(eyes, 0.9, alone, studies=200) < 0.85
 
 
+@pytest.mark.slow
 def test_any_statistic_covers():
     """The slow way, in fewer studies: the median of clustered values."""
     held, studies = 0, 200
@@ -109,6 +111,7 @@ def test_the_bounds_are_scipys():
     assert got == pytest.approx(list(reference.confidence_interval), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_many_patients_are_scipys_interval_too():
     one, other = np.random.default_rng(3).normal(0.8, 0.1, 400), np.random.default_rng(4).beta(5, 1, 300)
     reference = stats.bootstrap(

@@ -15,6 +15,7 @@ def names(numbers):
     return [f"patient {number}" for number in numbers]
 
 
+@pytest.mark.slow
 def test_probability_is_scipys_on_a_thousand_studies():
     generator = np.random.default_rng(0)
     for _ in range(1000):

@@ -72,6 +72,7 @@ def columns(count, generator):
     return true * generator.uniform(0.6, 1.2) + generator.normal(generator.normal(0, 0.1), 0.1, count), true
 
 
+@pytest.mark.slow
 def test_icc_is_pingouins():
     generator = np.random.default_rng(0)
     for _ in range(100):
@@ -89,6 +90,7 @@ def test_icc_by_hand():
     assert concordance(one, other).icc == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_rest_is_scipys_and_numpys_on_a_thousand_columns():
     generator = np.random.default_rng(1)
     for _ in range(1000):

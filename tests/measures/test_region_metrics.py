@@ -133,6 +133,7 @@ def distances_of(found, truth):
     return result.hd95, result.assd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", [by_medpy, by_simpleitk])
 def test_surface_distance_is_as_in_the_reference(reference):
     pairs = [*random_pairs(1000), *degenerate_pairs().values()]

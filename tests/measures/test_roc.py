@@ -25,6 +25,7 @@ def delong_by_hand(scores, positive):
     return wins.mean(), math.sqrt(ten.var(ddof=1) / len(ten) + one.var(ddof=1) / len(one))
 
 
+@pytest.mark.slow
 def test_area_is_sklearns_on_a_thousand_studies():
     generator = np.random.default_rng(0)
     for _ in range(1000):

@@ -31,6 +31,7 @@ def test_shares_and_means_leave_undefined_out():
     assert math.isnan(mean(values).of(np.array([False, True, False, False])))
 
 
+@pytest.mark.slow
 def test_the_interval_of_sums_is_that_of_the_figure():
     """The quick way and the long one draw the same patients."""
     rng = np.random.default_rng(1)
