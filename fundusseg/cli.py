@@ -35,6 +35,7 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     try:
         code = main([argument for argument in arguments if argument != "--debug"])
     except KeyboardInterrupt:
+        print("fundusseg: stopped by Ctrl-C", file=sys.stderr)
         code = 130
     except Exception as error:
         if debug:

@@ -5,10 +5,11 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
 
-Without arguments it needs no data: it trains on synthetic photographs. SIGTERM stops it with a checkpoint from which
-the same command continues.
+Without arguments it needs no data: it trains on synthetic photographs. SIGTERM or Ctrl-C stops it with a checkpoint from
+which the same command continues.
 """
 
+import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fundusseg.reports.model_card import card, card_path
 from fundusseg.reports.tables import score_table
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.cli import FundusCLI
-from fundusseg.training.preemption import EXIT_CODE, Preemption
+from fundusseg.training.preemption import Preemption
 from fundusseg.xla.process import prepare_process
 
 EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size."
@@ -47,20 +48,34 @@ def main(arguments: list[str]) -> int:
     try:
         code = _fit_and_test(cli, saved or cli.config.resume)
     except SIGTERMException:
-        where = f" and saved in {preemption.saved}: the same command continues from there" if preemption else ""
-        if cli.trainer.is_global_zero:
-            console.print(f"Stopped by SIGTERM{where}.", soft_wrap=True)
-        return EXIT_CODE
+        return _stopped(cli, preemption.signal if preemption else signal.SIGTERM)
+    except SystemExit:  # what Lightning makes of Ctrl-C, where it is not ours to save
+        if not cli.trainer.interrupted:
+            raise
+        return _stopped(cli, signal.SIGINT)
     if preemption and code == 0:
         preemption.forget(cli.trainer)
     return code
 
 
+def _stopped(cli: FundusCLI, number: signal.Signals) -> int:
+    """Say by what the run was stopped and how to go on; the exit code of a process that the signal ended."""
+    preemption = Preemption.of(cli.trainer)
+    last = Path(getattr(cli.trainer.checkpoint_callback, "dirpath", None) or "") / "last.ckpt"
+    how = "; nothing was saved"
+    if preemption and preemption.saved:
+        how = f" and saved in {preemption.saved}: the same command continues from there"
+    elif last.is_file():
+        how = f"; what has been trained since the last epoch is lost: --resume {last} continues from there"
+    if cli.trainer.is_global_zero:
+        name = "Ctrl-C" if number == signal.SIGINT else number.name
+        console.print(f"Stopped by {name}{how}.", soft_wrap=True)
+    return 128 + number
+
+
 def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     """Train, from a checkpoint where one is given, and test once; returns the exit code."""
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
-    if cli.trainer.interrupted:
-        return 130
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0

@@ -360,8 +360,9 @@ def _weights(sources: Mapping[str, str], weights: Mapping[str, float] | None) ->
 
 
 def _start_worker(worker: int) -> None:
-    """A worker's arithmetic stays on its own core; SIGTERM to all processes of a job is the main one's to act on."""
+    """A worker's arithmetic stays on its own core; signals to all processes of a job are the main one's to act on."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_heed_parent, daemon=True).start()

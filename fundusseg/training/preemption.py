@@ -21,7 +21,7 @@ from fundusseg.models.checkpoint import KEY
 from fundusseg.xla import backend
 
 EXIT_CODE = 128 + signal.SIGTERM
-"""What a stopped run exits with: 143, which a shell reports for any process that SIGTERM ended.
+"""What a run stopped by SIGTERM exits with: 143, which a shell reports for any process that it ended; by Ctrl-C 130.
 
 Schedulers know it for "told to stop", not "failed": Kubernetes restarts it under every policy but ``Never``, AWS Batch
 and Google Batch retry it by an ``onExitCode`` rule, Slurm requeues by itself. 0 would say that the run is done, and 2
@@ -35,7 +35,7 @@ _KEY = "preemption"
 
 
 class Preemption(Callback):
-    """Stops a training on SIGTERM with a checkpoint that holds all that decides how it goes on.
+    """Stops a training on SIGTERM or Ctrl-C with a checkpoint that holds all that decides how it goes on.
 
     It stops after the next step that leaves no gradient half accumulated and that no validation follows, or after the
     epoch; all processes at the same place. The checkpoint lies in the run's folder and carries the digest of the
@@ -45,12 +45,16 @@ class Preemption(Callback):
     Beside what Lightning restores (weights, optimiser, schedule, callbacks, counters) and the data module's position,
     every checkpoint holds the random state, the metrics that were being filled, and the figures that callbacks watch.
 
+    A second Ctrl-C ends the process without a checkpoint.
+
     Attributes:
         saved: The last checkpoint that was written or found.
+        signal: What the process was told to stop by.
     """
 
     def __init__(self) -> None:
         self.saved: Path | None = None
+        self.signal = signal.SIGTERM
         self._asked = False
         self._saving = False
         self._restored: dict[str, Any] = {}
@@ -93,10 +97,13 @@ class Preemption(Callback):
         self._asked = trainer.received_sigterm
         _tell(trainer, False)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._listen)  # in place of Lightning's, which would cut validations short
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._listen)  # in place of Lightning's, which would cut validations short
 
     def _listen(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        self._asked, self.signal = True, signal.Signals(number)
+        if number == signal.SIGINT:
+            _heed_interrupts()
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop here?"""
@@ -124,12 +131,14 @@ class Preemption(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save: Lightning stops now, all counters are those of a whole step or epoch."""
+        _heed_interrupts()
         if isinstance(exception, SIGTERMException) and trainer.state.fn == TrainerFn.FITTING:
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save, so that a run that is stopped in its test is only tested again."""
+        """Save, so that a run that is stopped in its test is only tested again; there, Ctrl-C is heard at once."""
         self._save(trainer, pl_module)
+        _heed_interrupts()
 
     def _save(self, trainer: Trainer, task: Any) -> None:
         """Write the checkpoint beside its place and rename it: the time to do so is short, and half of it is none."""
@@ -185,6 +194,12 @@ def _name(task: Any) -> str:
 def _tell(trainer: Trainer, stop: bool) -> None:
     """Set what Lightning's loops look at where they can be left."""
     trainer._signal_connector.received_sigterm = stop
+
+
+def _heed_interrupts() -> None:
+    """Let Ctrl-C end the process again, as Python's own handler does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:

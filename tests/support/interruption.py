@@ -1,4 +1,4 @@
-"""Sends this process, or its whole group, SIGTERM at a chosen moment of a training, as a scheduler would."""
+"""Sends this process, or its whole group, a signal at a chosen moment of a training, as a scheduler or Ctrl-C would."""
 
 import os
 import signal
@@ -13,10 +13,14 @@ MOMENT = "FUNDUSSEG_TEST_SIGTERM"
 The moment is no argument, so that the stopped and the continuing command are the same.
 """
 
+SIGNALS = "FUNDUSSEG_TEST_SIGNALS"
+"""Environment variable: what is sent then, such as ``SIGINT SIGINT``; unset: ``SIGTERM``."""
+
 
 def _deaf() -> None:
     """Who sends the signal belongs to the group too."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Interruption(Callback):
@@ -28,10 +32,11 @@ class Interruption(Callback):
     def _count(self, stage: str) -> None:
         self.seen[stage] += 1
         if os.environ.get(MOMENT) == f"{stage}:{self.seen[stage]}":
-            if self.group:
-                subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], check=False, preexec_fn=_deaf)
-            else:
-                os.kill(os.getpid(), signal.SIGTERM)
+            for name in os.environ.get(SIGNALS, "SIGTERM").split():
+                if self.group:
+                    subprocess.run(["kill", f"-{name}", "--", f"-{os.getpgid(0)}"], check=False, preexec_fn=_deaf)
+                else:
+                    os.kill(os.getpid(), signal.Signals[name])
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._count("train")

@@ -19,7 +19,7 @@ from fundusseg import fit
 from fundusseg.data.sampling import SourceSampler
 from fundusseg.errors import ConfigurationError
 from fundusseg.training.preemption import AGREE_EVERY, EXIT_CODE, Preemption, _set_metrics, _sums
-from tests.support.interruption import MOMENT
+from tests.support.interruption import MOMENT, SIGNALS
 from tests.support.virtual import on_devices
 
 EMA = "{class_path: lightning.pytorch.callbacks.EMAWeightAveraging, init_args: {decay: 0.8}}"
@@ -50,20 +50,22 @@ def command(cache: Path, *arguments: str, group: bool = False) -> list[str]:
     ]
 
 
-def run_here(folder: Path, arguments: Sequence[str], moment: str = "") -> int:
+def run_here(folder: Path, arguments: Sequence[str], moment: str = "", signals: str = "SIGTERM") -> int:
     """Run in this process; the exit code."""
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv(MOMENT, moment)
+        patch.setenv(SIGNALS, signals)
         return fit.main(list(arguments))
 
 
-def run_alone(folder: Path, arguments: Sequence[str], moment: str = "") -> Any:
+def run_alone(folder: Path, arguments: Sequence[str], moment: str = "", signals: str = "SIGTERM") -> Any:
     """Run in a process of its own."""
     # Sums over other numbers of threads are rounded in another order.
     threads = str(torch.get_num_threads())
-    return start(folder, "-m", "fundusseg.fit", *arguments, **{MOMENT: moment, "OMP_NUM_THREADS": threads})
+    environment = {MOMENT: moment, SIGNALS: signals, "OMP_NUM_THREADS": threads}
+    return start(folder, "-m", "fundusseg.fit", *arguments, **environment)
 
 
 def start(folder: Path, *command: str, **environment: str) -> Any:
@@ -153,12 +155,30 @@ def test_stopped_anywhere_the_same_command_continues_to_the_same_weights(whole, 
     assert_same_run(whole, tmp_path)
 
 
-def test_a_stopped_process_with_workers_and_the_same_command_again(whole, cache, tmp_path):
+def test_stopped_by_the_keyboard_the_same_command_continues(whole, cache, tmp_path, capsys):
+    for moment in ("train:2", "val:1", "test:1"):
+        assert run_here(tmp_path, command(cache), moment, "SIGINT") == 130, moment
+        said = capsys.readouterr().out
+        saved = next((tmp_path / "runs" / "version_0").glob("preempted-*.ckpt"))
+        assert f"Stopped by Ctrl-C and saved in runs/version_0/{saved.name}: the same command continues" in said
+    assert run_here(tmp_path, command(cache)) == 0
+    assert_same_run(whole, tmp_path)
+
+
+def test_a_second_time_the_keyboard_ends_it_at_once(cache, tmp_path, capsys):
+    assert run_here(tmp_path, command(cache), "train:2", "SIGINT SIGINT") == 130
+    assert "Stopped by Ctrl-C; nothing was saved." in capsys.readouterr().out
+    assert run_here(tmp_path, command(cache), "train:7", "SIGINT SIGINT") == 130
+    assert re.search(r"since the last epoch is lost: --resume \S+last\.ckpt continues", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("signals", "code", "name"), [("SIGTERM", EXIT_CODE, "SIGTERM"), ("SIGINT", 130, "Ctrl-C")])
+def test_a_stopped_process_with_workers_and_the_same_command_again(signals, code, name, whole, cache, tmp_path):
     # The signal goes to the whole group, worker processes included.
     arguments = command(cache, "--data.num_workers=2", group=True)
-    stopped = run_alone(tmp_path, arguments, "train:8")
-    assert (stopped.returncode, stopped.stderr.count("Traceback")) == (EXIT_CODE, 0), stopped.stderr
-    assert stopped.stdout.splitlines()[-1].startswith("Stopped by SIGTERM and saved in runs/version_0/preempted-")
+    stopped = run_alone(tmp_path, arguments, "train:8", signals)
+    assert (stopped.returncode, stopped.stderr.count("Traceback")) == (code, 0), stopped.stderr
+    assert stopped.stdout.splitlines()[-1].startswith(f"Stopped by {name} and saved in runs/version_0/preempted-")
     continued = run_alone(tmp_path, arguments)
     assert continued.returncode == 0, continued.stderr
     for name in ("best.ckpt", "last.ckpt"):
