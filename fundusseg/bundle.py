@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.expert_fusion import fuse
@@ -29,6 +27,7 @@ from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.models import checkpoint
 from fundusseg.reports.files import write_text
 from fundusseg.reports.model_card import card, card_path
+from fundusseg.reports.progress import progress
 from fundusseg.sample import CUP, DISC, Record, Sample
 from fundusseg.xla.process import prepare_process
 
@@ -116,9 +115,11 @@ def unseen_in_training(data: FundusDataModule, made: Bundle) -> Iterator[Sample]
     wanted = {key for key in first.val if first.patients.get(key, key) not in trained}
     for dataset in data.datasets:
         records = [r for r in dataset.records if r.key in wanted and {DISC, CUP} <= set(r.regions)]
-        for record in track(records, dataset.source, console=console, transient=True):
-            if sample := _load(dataset, record):
-                yield sample
+        with progress(len(records), 0, console, f"photographs of {dataset.source}") as advance:
+            for record in records:
+                if sample := _load(dataset, record):
+                    yield sample
+                advance()
 
 
 def _load(dataset: Any, record: Record) -> Sample | None:

@@ -5,8 +5,8 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
 
-Without arguments it needs no data: it trains on synthetic photographs. SIGTERM or Ctrl-C stops it with a checkpoint from
-which the same command continues.
+Without arguments it needs no data: it trains on synthetic photographs. SIGTERM or Ctrl-C stops it with a checkpoint
+from which the same command continues.
 """
 
 import signal

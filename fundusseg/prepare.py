@@ -12,7 +12,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +31,7 @@ from fundusseg.imaging.image_files import write_png
 from fundusseg.measures.label_map import label_map
 from fundusseg.reports.files import write_json
 from fundusseg.reports.overlay import enlarge, overlay, panel
+from fundusseg.reports.progress import progress
 from fundusseg.sample import Record, Sample
 from fundusseg.xla.process import prepare_process
 
@@ -92,22 +92,20 @@ def check(
 ) -> tuple[Inspection, PreparedStore | None]:
     """Decode everything once, look at it and store it; no store where something cannot be used."""
     inspection = Inspection(dataset.source)
-    columns = (*Progress.get_default_columns()[:1], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        try:
-            bar = progress.add_task(dataset.source, total=len(dataset))
+    try:
+        inspection.remarks = dataset.remarks()
+        with progress(len(dataset), 0, console, f"photographs of {dataset.source}") as advance:
 
             def visit(record: Record, outcome: Sample | FundusSegError) -> None:
                 inspection(record, outcome)
-                progress.advance(bar)
+                advance()
 
-            inspection.remarks = dataset.remarks()
             return inspection, PreparedStore.build(dataset, preparation, folder, variants, visit, borders)
-        except FundusSegError as error:
-            files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
-            if not files:  # no single file's fault: the folder, an orphan, a setting
-                inspection.fail(error)
-            return inspection, None
+    except FundusSegError as error:
+        files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
+        if not files:  # no single file's fault: the folder, an orphan, a setting
+            inspection.fail(error)
+        return inspection, None
 
 
 def write_sheets(store: PreparedStore, preparation: Preparation, name: Path) -> None:

@@ -7,8 +7,9 @@ the output folder helps. Patients are divided into folds once, the same for all 
 """
 
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -116,12 +117,18 @@ class _Progress:
 
     def __init__(self, queue: Queue, logs: Path) -> None:
         self.queue, self.logs = queue, logs
+        self.begun, self.before = time.monotonic(), _ended(queue.states())
 
     def __call__(self, name: str, code: int, seconds: float) -> None:
         states = self.queue.states()
-        ended = sum(state in ("done", "failed") for state in states.values())
+        ended = _ended(states)
+        each = (time.monotonic() - self.begun) / max(1, ended - self.before)
         word = "done" if code == 0 else f"failed with exit code {code}, see {self.logs / name}.log"
-        _say(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s")
+        _say(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s, {each * (len(states) - ended):.0f} s left")
+
+
+def _ended(states: Mapping[str, str]) -> int:
+    return sum(state in ("done", "failed") for state in states.values())
 
 
 def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:

@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class _Rate(ProgressColumn):
-    """Photographs per second."""
+    """How many per second."""
 
     def render(self, task: Task) -> Text:
         """For example ``3.1 per second``."""
@@ -20,27 +20,34 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(total: int, done: int, console: Console) -> Iterator[Callable[[], None]]:
+def progress(total: int, done: int, console: Console, what: str = "photographs") -> Iterator[Callable[[], None]]:
     """Show the progress of a run.
 
     Args:
-        total: Photographs, those of an earlier run included.
+        total: How many, those of an earlier run included.
         done: By an earlier run.
         console: Where to print.
+        what: What they are.
 
     Yields:
-        What to call after each photograph.
+        What to call after each.
     """
     if not console.is_terminal:
-        yield _lines(total, done, console)
+        yield _lines(total, done, console, what)
         return
-    columns = (TextColumn("Photographs"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (
+        TextColumn(what.capitalize(), markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total, completed=done)
         yield lambda: bar.advance(task)
 
 
-def _lines(total: int, done: int, console: Console) -> Callable[[], None]:
+def _lines(total: int, done: int, console: Console, what: str) -> Callable[[], None]:
     begun = said = time.monotonic()
     now = done
 
@@ -51,7 +58,7 @@ def _lines(total: int, done: int, console: Console) -> Callable[[], None]:
         if clock - said >= _SECONDS_BETWEEN_LINES:
             said = clock
             rate = (now - done) / (clock - begun)
-            left = (total - now) / rate / 60
-            console.print(f"{now} of {total} photographs, {rate:.1f} per second, {left:.0f} minutes left")
+            left = f"{rate:.1f} per second, {(total - now) / rate:.0f} s left"
+            console.print(f"{now} of {total} {what}, {left}", soft_wrap=True, markup=False, highlight=False)
 
     return advance

@@ -17,11 +17,12 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
 
-from fundusseg.cli import ErrorMixin
+from fundusseg.cli import ErrorMixin, console
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
 from fundusseg.training.callbacks import ContourPanel
+from fundusseg.training.epoch_lines import EpochLines
 from fundusseg.training.finetuning import TwoStage
 from fundusseg.training.losses import needs_weights
 from fundusseg.training.preemption import Preemption
@@ -172,7 +173,7 @@ class FundusCLI(LightningCLI):
             )
             callbacks.append(Preemption())
         if settings.enable_progress_bar is not False:
-            callbacks.append(RichProgressBar(leave=False))
+            callbacks.append(RichProgressBar(leave=False) if console.is_terminal else EpochLines())
         where = hardware(
             settings.accelerator,
             settings.devices,

@@ -27,7 +27,7 @@ class TerminateOnNaN(Callback):
         """Send this step's loss to the host, and look at the one before."""
         if pl_module.device.type == "xla" or trainer.world_size > 1:
             return
-        when = f"in step {trainer.global_step}, batch {batch_index + 1} of epoch {trainer.current_epoch}"
+        when = f"in step {trainer.global_step}, batch {batch_index + 1} of epoch {trainer.current_epoch + 1}"
         event = torch.cuda.Event() if pl_module.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         loss = outputs["loss"].detach().to("cpu", non_blocking=event is not None)
         if event is not None:

@@ -174,7 +174,9 @@ class SegmentationTask(LightningModule):
     def _log_loss(self, stage: Stage) -> None:
         with self._read(self.losses[stage]):
             loss = self.losses[stage].compute().cpu()
-        require_finite(float(loss), f"over the {stage} set in epoch {self.current_epoch}, by step {self.global_step}")
+        require_finite(
+            float(loss), f"over the {stage} set in epoch {self.current_epoch + 1}, by step {self.global_step}"
+        )
         self.log(f"{stage}/loss", loss, prog_bar=stage != "test")
 
     def _log_scores(self, stage: Stage) -> None:

@@ -14,8 +14,8 @@ def test_a_log_file_has_lines_with_rate_and_time_left(monkeypatch):
         for _ in range(4):
             advance()
     assert console.file.getvalue().splitlines() == [
-        "602 of 1000 photographs, 0.0 per second, 202 minutes left",
-        "604 of 1000 photographs, 0.0 per second, 330 minutes left",
+        "602 of 1000 photographs, 0.0 per second, 12139 s left",
+        "604 of 1000 photographs, 0.0 per second, 19800 s left",
     ]
 
 

@@ -39,7 +39,7 @@ def run(folder, monkeypatch, *arguments: str) -> int:
 
 def test_a_loss_that_is_no_number_stops_the_step_it_comes_up_in(tmp_path, monkeypatch):
     rate = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=1e30", "--model.schedule=null"]
-    with pytest.raises(TrainingError, match=r"loss of (nan|inf) in step \d, batch \d of epoch 0; .*learning rate"):
+    with pytest.raises(TrainingError, match=r"loss of (nan|inf) in step \d, batch \d of epoch 1; .*learning rate"):
         run(tmp_path, monkeypatch, *rate, "--trainer.max_epochs=3")
     assert not [*tmp_path.rglob("*.md"), *tmp_path.rglob("*.ckpt")]
 
@@ -49,7 +49,7 @@ def test_where_no_step_is_looked_at_the_validation_stops_it(tmp_path):
     task = SegmentationTask(UNet(start_channels=4, depth=2), preparation=data.preparation, sources=data.sources)
     nn.init.constant_(task.model.segmentation_head.weight, torch.nan)
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    with pytest.raises(TrainingError, match="loss of nan over the val set in epoch 0"):
+    with pytest.raises(TrainingError, match="loss of nan over the val set in epoch 1"):
         trainer.validate(task, datamodule=data, verbose=False)
 
 
