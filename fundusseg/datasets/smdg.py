@@ -92,16 +92,18 @@ class Smdg(FundusDataset):
         masks = {
             region: keyed(f"{region} mask", self.find(rf"{folder}/([^/]+)\.png")) for region, folder in _FOLDERS.items()
         }
-        taken = {name: row for name, row in rows.items() if self._wanted(name, row)}
-        aside = {name: row for name, row in rows.items() if name not in taken}
-        without = [photographs[name] for name, row in aside.items() if not _labelled(row) and name in photographs]
-        self.leave_out("photographs without a mask", without)
-        others = [name for name, row in aside.items() if _labelled(row)]
+        records, without, others = [], [], []
+        for name, row in rows.items():
+            if not _labelled(row):
+                without.append(name)
+            elif self.origins and _origin(name) not in self.origins:
+                others.append(name)
+            else:
+                records.append(self._record(name, row, _files(name, row, photographs, masks, table), table))
+        self.leave_out("photographs without a mask", (photographs[name] for name in without if name in photographs))
         files = (found[name] for found in (photographs, *masks.values()) for name in others if name in found)
         self.leave_out("files of other origins", files)
-        return [
-            self._record(name, row, _files(name, row, photographs, masks, table), table) for name, row in taken.items()
-        ]
+        return records
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Cut each soft map midway between its levels."""
@@ -129,9 +131,6 @@ class Smdg(FundusDataset):
     def origin(self, record: Record) -> str:
         """The set that a photograph comes from: one of ``ORIGINS``, or the name without its number."""
         return _origin(record.name)
-
-    def _wanted(self, name: str, row: dict[str, str]) -> bool:
-        return bool(_labelled(row)) and (not self.origins or _origin(name) in self.origins)
 
     def _record(self, name: str, row: dict[str, str], files: dict[str, Path], table: Path) -> Record:
         image = files.pop("photograph")

@@ -33,6 +33,7 @@ def test_the_table_decides(tmp_path, doubled):
     said = "; ".join(dataset.remarks())
     assert "photographs of DRISHTI 1, G1020 2, ORIGA 1, PAPILA 2, REFUGE 1" in said
     assert "left out 1 photographs without a mask: " in said and "OIA-ODIR-TRAIN-1.png" in said
+    assert "1 maps of vessels and of OCT" in said
     assert dataset.passed_over == ()
 
 
@@ -52,6 +53,8 @@ def test_soft_maps_become_levels_of_agreement_with_the_drawn_ratio(tree):
 def test_origins_may_be_chosen(tree):
     dataset = Smdg(tree, origins=["G1020", "PAPILA"])
     assert [record.name for record in dataset.records] == ["G1020-137", "G1020-949", "PAPILA-217", "PAPILA-461"]
+    assert dataset.passed_over == ()
+    assert "left out 9 files of other origins: " in "; ".join(dataset.remarks())
     assert {"g1020", "papila"} <= dataset.same_eyes_as
     assert not {"origa", "refuge", "drishti_gs"} & dataset.same_eyes_as
     assert {"g1020", "origa", "refuge", "papila", "drishti_gs"} <= Smdg(tree).same_eyes_as
