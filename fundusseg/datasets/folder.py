@@ -12,6 +12,7 @@ import numpy as np
 from fundusseg.datasets._label_codes import nested, read_binary
 from fundusseg.datasets._listing import LEFTOVERS
 from fundusseg.datasets._pairing import keyed, pair
+from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets._tables import line_of, meaning, read_csv
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
@@ -91,9 +92,7 @@ class Folder(FundusDataset):
         csv: str | Path | None = None,
     ) -> None:
         super().__init__(root)
-        known = ["auto", *CODES, BINARY]
-        if code not in known:
-            raise ConfigurationError(f"code={code!r} for Folder", f"one of {', '.join(known)}", "choose one of these")
+        check_choice("Folder", "code", code, ("auto", *CODES, BINARY))
         if not regions or len(set(regions)) < len(regions) or (code in CODES and not set(regions) <= {DISC, CUP}):
             raise ConfigurationError(
                 f"regions={list(regions)} for Folder with code={code!r}",

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.errors import ConfigurationError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 
 PUBLISHED = {"randomly": {"train": 339, "test": 146}, "by_hospital": {"train": 311, "test": 174}}
@@ -63,10 +63,7 @@ class RimOneDL(FundusDataset):
 
     def __init__(self, root: str | Path, partition: str = "randomly") -> None:
         super().__init__(root)
-        if partition not in PUBLISHED:
-            raise ConfigurationError(
-                f"partition={partition!r} for RimOneDL", f"one of {', '.join(PUBLISHED)}", "choose one of these"
-            )
+        check_choice("RimOneDL", "partition", partition, PUBLISHED)
         self.partition = partition
 
     def counts(self) -> Mapping[str, int]:

@@ -7,8 +7,9 @@ import numpy as np
 
 from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets._pairing import keyed
+from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets.base import FundusDataset, mask_size_error
-from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Image, Record
 
@@ -66,8 +67,7 @@ class RimOneR3(FundusDataset):
 
     def __init__(self, root: str | Path, masks: str = "experts") -> None:
         super().__init__(root)
-        if masks not in ("experts", "average"):
-            raise ConfigurationError(f"masks={masks!r} for RimOneR3", "experts or average", "choose one of these")
+        check_choice("RimOneR3", "masks", masks, ("experts", "average"))
         self.experts = EXPERTS if masks == "experts" else AVERAGE
 
     def index(self) -> list[Record]:
