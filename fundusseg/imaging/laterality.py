@@ -52,6 +52,9 @@ def eye_from_name(name: str) -> Eye | None:
 
     Returns:
         The eye; None where nothing is said, or both.
+
+    >>> eye_from_name("RET012OD.jpg"), eye_from_name("P3_L.png"), eye_from_name("leftover.jpg")
+    ('OD', 'OS', None)
     """
     # Windows paths too, on any system; a folder named "left" says nothing of a file in it.
     last = re.split(r"[\\/]", name)[-1]

@@ -85,6 +85,10 @@ def eight_bits(
 
     Raises:
         ImageError: They are no whole numbers.
+
+    >>> pixels, light = eight_bits(np.array([0, 2048, 4095]), "12_bits_in_16.tif")
+    >>> pixels.tolist(), round(light, 4)
+    ([0, 127, 255], 0.0625)
     """
     if not np.issubdtype(pixels.dtype, np.integer):
         raise ImageError(

@@ -1,4 +1,4 @@
-"""Is this a photograph of the fundus, and good enough to measure on? Plain figures of colour, light and sharpness."""
+"""Image quality: is this a photograph of the fundus, and good enough to measure on? By colour, light and sharpness."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
 
     Args:
         image: H x W x 3 uint8 RGB.
-        field_of_view: The photograph's, where it is known already; without it, it is looked for.
+        field_of_view: The photograph's, where it is known already; without it, it is found here.
         light: Share of the light that its file can hold which became 255, see `image_files.read_with_light`: a deep
             file that holds little is either underexposed or of a camera of fewer bits, and a person should look.
     """
@@ -88,24 +88,27 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
         return Quality(np.nan, np.nan, float(field.max(axis=1).mean()), 0.0, (), ("nothing is lit",))
     red, _, blue = (float(value) for value in lit.mean(axis=0) / lit.mean(axis=0).sum())
     brightness, white = float(lit.max(axis=1).mean()), float((lit.min(axis=1) > 240).mean())
-    # Colour before light: a picture that is no fundus photograph need not be told that it is dark.
-    flaws: list[str] = []
-    faults: list[str] = []
-    if np.ptp(lit.mean(axis=0)) < _GREY:
-        flaws.append("grey: its colours cannot tell whether it is a fundus photograph")
-    elif red < NO_RED or blue > ALL_BLUE:
-        faults.append(f"not the colours of a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
-    elif red < LEAST_RED or blue > MOST_BLUE:
-        flaws.append(f"odd colours for a fundus photograph (red {red:.2f}, blue {blue:.2f} of all light)")
+    faults, flaws = _of_colour(lit, red, blue)
     if brightness < DARK:
         (faults if brightness < VERY_DARK else flaws).append(f"poorly lit (brightness {brightness:.0f} of 255)")
-    elif brightness * light < DARK:
-        flaws.append(
-            f"poorly lit (brightness {brightness * light:.1f} of 255), or of a camera of fewer bits than its file"
-        )
+    elif (dim := brightness * light) < DARK:
+        # Nobody can tell the two apart by the numbers: a flaw, which a person looks at, and no fault.
+        flaws.append(f"poorly lit (brightness {dim:.1f} of 255), or of a camera of fewer bits than its file")
     if white > OVEREXPOSED:
         flaws.append(f"overexposed ({100 * white:.0f} % white)")
     return Quality(red, blue, brightness, white, tuple(flaws), tuple(faults))
+
+
+def _of_colour(lit: npt.NDArray[np.uint8], red: float, blue: float) -> tuple[list[str], list[str]]:
+    """Faults and flaws of the colours of (N, 3) lit pixels with these shares of red and blue."""
+    shares = f"(red {red:.2f}, blue {blue:.2f} of all light)"
+    if np.ptp(lit.mean(axis=0)) < _GREY:
+        return [], ["grey: its colours cannot tell whether it is a fundus photograph"]
+    if red < NO_RED or blue > ALL_BLUE:
+        return [f"not the colours of a fundus photograph {shares}"], []
+    if red < LEAST_RED or blue > MOST_BLUE:
+        return [], [f"odd colours for a fundus photograph {shares}"]
+    return [], []
 
 
 def framed(image: Image) -> bool:

@@ -68,6 +68,11 @@ def bounds(mask: npt.NDArray[np.generic]) -> Box | None:
 
     Returns:
         The smallest box that holds it all; None where everything is 0.
+
+    >>> mask = np.zeros((40, 60), bool)
+    >>> mask[10:20, 30:50] = True
+    >>> bounds(mask)
+    Box(top=10, left=30, height=10, width=20)
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
@@ -125,6 +130,11 @@ def disc_box(mask: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], scale: float) 
     Raises:
         DatasetError: The mask is empty.
         ConfigurationError: The scale is not above 0.
+
+    >>> mask = np.zeros((40, 60), bool)
+    >>> mask[10:20, 30:50] = True
+    >>> disc_box(mask, 2.0)
+    Box(top=-5, left=20, height=40, width=40)
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ConfigurationError(f"a crop scale of {scale}", "a number above 0", "set it to 2 or so")
