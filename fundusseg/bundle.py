@@ -26,8 +26,9 @@ from fundusseg.measures.cup_disc import measure
 from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.models import checkpoint
 from fundusseg.reports.files import write_text
-from fundusseg.reports.model_card import card, card_path
+from fundusseg.reports.model_card import card_path, model_card_text
 from fundusseg.reports.progress import progress
+from fundusseg.reports.tables import Markdown, code_span
 from fundusseg.sample import CUP, DISC, Record, Sample
 from fundusseg.xla.process import prepare_process
 
@@ -73,12 +74,11 @@ def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:
     """The model card of all that is in the bundle."""
     remarks = [
         f"Of the vertical ratio: {found}.",
-        f"Bundled by `{shlex.join(['python', '-m', 'fundusseg.bundle', *arguments])}`.",
-        f"`python -m fundusseg.evaluate --checkpoint {output}` scores it, with intervals.",
+        Markdown(f"Bundled by {code_span(shlex.join(['python', '-m', 'fundusseg.bundle', *arguments]))}."),
+        Markdown(f"{code_span(f'python -m fundusseg.evaluate --checkpoint {output}')} scores it, with intervals."),
     ]
-    return card(
-        Path(output).name, {name: network.description for name, network in made.networks.items()}, remarks=remarks
-    )
+    networks = {name: network.description for name, network in made.networks.items()}
+    return model_card_text(Path(output).name, networks, remarks=remarks)
 
 
 def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibration:

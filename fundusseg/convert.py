@@ -22,7 +22,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.models import Network, checkpoint
 from fundusseg.models.keras_weights import fill, read_keras
 from fundusseg.reports.files import write_text
-from fundusseg.reports.model_card import card, card_path
+from fundusseg.reports.model_card import card_path, model_card_text
 from fundusseg.training.task import SegmentationTask
 from fundusseg.xla.process import prepare_process
 
@@ -88,7 +88,7 @@ def write(network: nn.Module, preparation: Preparation, path: Path) -> None:
     description = checkpoint.describe(network, preparation, thresholds=thresholds, sources={})
     state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
     checkpoint.write({checkpoint.KEY: description.as_dict(), "state_dict": state}, path)
-    write_text(card(path.name, {"network": description}), card_path(path))
+    write_text(model_card_text(path.name, {"network": description}), card_path(path))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@
     python -m fundusseg.evaluate --checkpoint best.ckpt --localiser localiser.ckpt --against other.ckpt
 
 Without a configuration it takes the checkpoint's own datasets. From a configuration only its `data` is read, and of
-that only the datasets. Every picture is scored under two protocols: `clean`, as in use, and `seed`, as the original
-evaluation of Civit-Masot et al. 2019 did it, so that the table shows what the protocol alone is worth.
+that only the datasets. Every picture is scored under two protocols: `automatic_roi`, as in use, and
+`ground_truth_roi`, as the original evaluation of Civit-Masot et al. 2019 did it, so that the table shows what the
+protocol alone is worth.
 
-Writes table.md, figures.csv and figures.json (every figure with n, undefined and a 95% interval), images.csv (a row for
-each picture), reliability.csv, worst/ (pictures of the worst cases), model_card.md, and with --against differences.csv.
+Writes table.md, figures.csv and figures.json (every estimate with n, undefined and a 95% interval), images.csv (a row
+for each picture), reliability.csv, worst/ (pictures of the worst cases), model_card.md, and with --against
+differences.csv.
 A picture that cannot be scored is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
@@ -27,16 +29,18 @@ from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
-from fundusseg.evaluation.cohort import choose
-from fundusseg.evaluation.interobserver import PROTOCOL
-from fundusseg.evaluation.protocols import named
-from fundusseg.evaluation.results import Findings
-from fundusseg.evaluation.scoring import MODEL, OTHER, Evaluation, Scored, Subject
-from fundusseg.evaluation.tables import terminal
-from fundusseg.evaluation.worst_cases import Worst
+from fundusseg.evaluation.cohort import select_cohort
+from fundusseg.evaluation.estimates import INTEROBSERVER
+from fundusseg.evaluation.protocols import select_protocols
+from fundusseg.evaluation.result_files import write_result
+from fundusseg.evaluation.results import EvaluationResult
+from fundusseg.evaluation.scoring import MODEL, OTHER, Case, Evaluation, Scored
+from fundusseg.evaluation.tables import terminal_summary
+from fundusseg.evaluation.worst_cases import WorstCases
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
+from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.reports.progress import progress
 from fundusseg.xla.process import compute_device, prepare_process
 
@@ -50,7 +54,11 @@ def parser() -> Parser:
     parser.add_argument("--config", type=str | None, help="YAML whose datasets are scored.")
     parser.add_argument("--output", type=str | None, help="Folder for the results; evaluation/ beside the checkpoint.")
     parser.add_argument(
-        "--protocols", nargs="+", type=Literal["clean", "seed"], default=["clean", "seed"], help="How to score."
+        "--protocols",
+        nargs="+",
+        type=Literal["automatic_roi", "ground_truth_roi", "clean", "seed"],
+        default=[AUTOMATIC_ROI, GROUND_TRUTH_ROI],
+        help="How to score; clean and seed are the old names.",
     )
     parser.add_argument(
         "--allow_seen", "--allow-seen", action="store_true", help="Score known patients too; the table says so."
@@ -77,15 +85,15 @@ def main(arguments: list[str]) -> int:
         [network.description.split for one in methods.values() for network in one.bundle.networks.values()]
     )
     given = Split.load(settings.data.split) if settings.data.split else None
-    subjects = choose(datasets, seen, None if first.config else own.split, given, first.allow_seen)
+    cases = select_cohort(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
     output = _folder(Path(first.output or Path(first.checkpoint).parent / folder))
-    worst, protocols = Worst(), named(first.protocols)
-    scored = _score(Evaluation(methods, protocols, worst), subjects, first.workers)
-    findings = Findings(scored, methods, protocols, _made_by(first))
-    findings.write(output, worst)
-    _say(findings, output)
-    return 1 if findings.failures else 0
+    worst, protocols = WorstCases(), select_protocols(first.protocols)
+    scored = _score(Evaluation(methods, protocols, worst), cases, first.workers)
+    result = EvaluationResult(scored, methods, protocols, _made_by(first))
+    write_result(result, output, worst)
+    _say(result, output)
+    return 1 if result.failures else 0
 
 
 def _folder(path: Path) -> Path:
@@ -125,11 +133,11 @@ def _methods(settings: Any) -> dict[str, Predictor]:
     return found
 
 
-def _score(evaluation: Evaluation, subjects: Sequence[Subject], workers: int) -> list[Scored]:
+def _score(evaluation: Evaluation, cases: Sequence[Case], workers: int) -> list[Scored]:
     """Everything, with a bar."""
     scored = []
-    with progress(len(subjects), 0, console) as advance:
-        for one in evaluation(subjects, workers):
+    with progress(len(cases), 0, console) as advance:
+        for one in evaluation(cases, workers):
             scored.append(one)
             advance()
     return scored
@@ -144,20 +152,21 @@ def _made_by(settings: Any) -> dict[str, str]:
     }
 
 
-def _say(findings: Findings, output: Path) -> None:
-    """Print the few figures and every sentence; all else is in the files."""
-    for human, title in ((False, findings.title), (True, "Experts against each other, and the model in their place")):
-        if figures := [figure for figure in findings.figures if (figure.protocol == PROTOCOL) == human]:
-            console.print(terminal(figures, title))
-    said = [*findings.protocols.values(), *findings.remarks]
-    said += [contrast.sentence for contrast in findings.contrasts]
-    said += [standing.sentence for standing in findings.standings]
+def _say(result: EvaluationResult, output: Path) -> None:
+    """Print the few estimates and every sentence; all else is in the files."""
+    experts = "Experts against each other, and the model in their place"
+    for of_experts, title in ((False, result.title), (True, experts)):
+        if estimates := [one for one in result.estimates if (one.protocol == INTEROBSERVER) == of_experts]:
+            console.print(terminal_summary(estimates, title))
+    said = [*result.protocols.values(), *result.remarks]
+    said += [comparison.sentence for comparison in result.model_comparisons]
+    said += [comparison.sentence for comparison in result.expert_comparisons]
     for sentence in said:
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-    for name, reason in findings.failures.items():
+    for name, reason in result.failures.items():
         console.print(f"{name} not scored: {reason}", style="red", soft_wrap=True, markup=False)
-    done = findings.pictures - len(findings.failures)
-    console.print(f"{done} of {findings.pictures} pictures scored: {output}", soft_wrap=True, markup=False)
+    done = result.pictures - len(result.failures)
+    console.print(f"{done} of {result.pictures} pictures scored: {output}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

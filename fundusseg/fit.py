@@ -10,7 +10,7 @@ from which the same command continues.
 """
 
 import signal
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -19,14 +19,12 @@ from fundusseg.cli import console, run
 from fundusseg.data.splits import SUBSETS
 from fundusseg.models import checkpoint, count_parameters
 from fundusseg.reports.files import write_scores, write_text
-from fundusseg.reports.model_card import card, card_path
-from fundusseg.reports.tables import score_table
+from fundusseg.reports.model_card import card_path, model_card_text
+from fundusseg.reports.tables import Markdown, Score, code_span, markdown_table, source_table, terminal_table
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.cli import FundusCLI
 from fundusseg.training.preemption import Preemption
 from fundusseg.xla.process import prepare_process
-
-EVALUATE = "`python -m fundusseg.evaluate --checkpoint {}` scores it at the photographs' own size."
 
 CONSTANT = (
     "The prediction of {} is the same for every {} picture: the network has learnt nothing to evaluate. Train longer, "
@@ -86,8 +84,9 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
         cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=best, verbose=False)
     if cli.trainer.is_global_zero:
         cli.datamodule.split.save(folder / "split.json")
-        _write_cards(cli, Path(best), pictures)
-        _say_what_came_out(cli, Path(best), folder)
+        scores = pictures.with_intervals(cli.model.results.get("test", []), cli.datamodule)
+        _write_cards(cli, Path(best), scores)
+        _say_what_came_out(cli, Path(best), folder, scores)
     return 0
 
 
@@ -96,15 +95,17 @@ def _protocol(cli: FundusCLI) -> str:
     return f"{cli.model.preparation.protocol}; {cli.datamodule.split.protocol}"
 
 
-def _write_cards(cli: FundusCLI, best: Path, pictures: PictureScores) -> None:
+def _write_cards(cli: FundusCLI, best: Path, scores: Sequence[Score]) -> None:
     """Write a model card beside every checkpoint of the run; the best one's holds the test."""
-    scores = pictures.with_intervals(cli.model.results.get("test", []), cli.datamodule)
     for path in sorted(best.parent.glob("*.ckpt")):
         description, _ = checkpoint.load(path)
-        found, protocols, remarks = ([], [], [])
+        text = model_card_text(path.name, {"segmenter": description})
         if path == best:
-            found, protocols, remarks = scores, [_protocol(cli)], [_constant(cli) or EVALUATE.format(path)]
-        write_text(card(path.name, {"segmenter": description}, found, protocols, remarks), card_path(path))
+            command = code_span(f"python -m fundusseg.evaluate --checkpoint {path}")
+            remark = Markdown(_constant(cli) or f"{command} scores it at the photographs' own size.")
+            table = markdown_table(*source_table(scores)) if scores else ""
+            text = model_card_text(path.name, {"segmenter": description}, table, [_protocol(cli)], [remark])
+        write_text(text, card_path(path))
 
 
 def _constant(cli: FundusCLI) -> str:
@@ -125,13 +126,12 @@ def _say_what_is_trained(cli: FundusCLI) -> None:
             console.print(f"{dataset.source}: {'; '.join(remarks)}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path) -> None:
+def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path, scores: Sequence[Score]) -> None:
     """Print the table, where the files lie, and what to type next."""
-    scores, preparation = cli.model.results.get("test", []), cli.model.preparation
-    protocol = _protocol(cli)
+    preparation, protocol = cli.model.preparation, _protocol(cli)
     if scores:
         write_scores(scores, protocol, folder / "test")
-        console.print(score_table([asdict(score) for score in scores], f"Test of {best}", protocol))
+        console.print(terminal_table(*source_table(scores), f"Test of {best}", protocol))
     else:
         console.print("No patient was set apart for a test: nothing was tested.")
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)

@@ -12,8 +12,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
 from fundusseg.cli import Parser, console, data_section, run
 from fundusseg.data.border_weights import BorderWeights
@@ -32,6 +30,7 @@ from fundusseg.measures.label_map import label_map
 from fundusseg.reports.files import write_json
 from fundusseg.reports.overlay import enlarge, overlay, panel
 from fundusseg.reports.progress import progress
+from fundusseg.reports.tables import terminal_table
 from fundusseg.sample import Record, Sample
 from fundusseg.xla.process import prepare_process
 
@@ -147,12 +146,9 @@ def twice(
 
 def show(inspections: Sequence[Inspection], problems: Sequence[str]) -> None:
     """Print a column for each dataset, what should be known of it, and every problem."""
-    table = Table(title="Datasets", show_header=False)
-    table.add_column(no_wrap=True)
     rows = [inspection.row() for inspection in inspections]
-    for name in rows[0]:
-        table.add_row(name, *(Text(row[name]) for row in rows))
-    console.print(table)
+    headings, *lines = ([name, *(row[name] for row in rows)] for name in rows[0])
+    console.print(terminal_table(headings, lines, "Datasets"))
     for inspection in inspections:
         for remark in inspection.remarks:
             console.print(f"{inspection.source}: {remark}", soft_wrap=True, markup=False, highlight=False)

@@ -15,16 +15,18 @@ from fundusseg import datasets
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.datasets.drishti_gs import DrishtiGS
 from fundusseg.errors import FundusSegError
-from fundusseg.evaluation.interobserver import NESTED_NOTE, SENTENCE, Row, expert_rows, human_figures, is_nested
-from fundusseg.evaluation.tables import NOTES, brief, full
+from fundusseg.evaluation.estimates import INTEROBSERVER
+from fundusseg.evaluation.interobserver import NESTED_NOTE, SENTENCE, Row, expert_estimates, expert_rows, is_nested
+from fundusseg.evaluation.tables import markdown_summary, markdown_tables
 from fundusseg.measures.ratio_agreement import concordance
+from fundusseg.reports.tables import NOTES
 
 
 def parse() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description="How far experts agree.")
     parser.add_argument("datasets", nargs="+", help="CLASS=FOLDER of readers in fundusseg.datasets.")
-    parser.add_argument("--all", action="store_true", help="Print every figure.")
+    parser.add_argument("--all", action="store_true", help="Print every estimate.")
     return parser.parse_args()
 
 
@@ -43,7 +45,7 @@ def published_ratios(dataset: DrishtiGS) -> Iterator[str]:
 def main() -> None:
     """Print the tables."""
     settings = parse()
-    print(f"- human: {SENTENCE}")
+    print(f"- {INTEROBSERVER}: {SENTENCE}")
     for given in settings.datasets:
         name, _, folder = given.partition("=")
         reader = getattr(datasets, name, None)
@@ -57,8 +59,8 @@ def main() -> None:
             print(f"- {dataset.source}: {NESTED_NOTE}")
         if isinstance(dataset, DrishtiGS):
             print("\n".join(published_ratios(dataset)))
-        found = human_figures(rows)
-        print(f"\n{(full if settings.all else brief)(found)}\n\n{NOTES}\n")
+        found = expert_estimates(rows)
+        print(f"\n{(markdown_tables if settings.all else markdown_summary)(found)}\n\n{NOTES}\n")
 
 
 if __name__ == "__main__":

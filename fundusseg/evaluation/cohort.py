@@ -1,4 +1,4 @@
-"""Which pictures are scored, and what the networks know of each."""
+"""The cohort of an evaluation: held-out pictures, and what the networks have seen of each one's patient and source."""
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,18 +9,18 @@ from fundusseg.data.splits import Split
 from fundusseg.data.store import digest
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
-from fundusseg.evaluation.scoring import Subject
+from fundusseg.evaluation.scoring import Case
 from fundusseg.sample import Record
 
 
-def choose(
+def select_cohort(
     datasets: Sequence[FundusDataset],
     seen: SeenPatients,
     own: Split | None = None,
     given: Split | None = None,
     allow_seen: bool = False,
-) -> list[Subject]:
-    """The test set.
+) -> list[Case]:
+    """Select the cases to score: pictures whose patients no network was trained or chosen on.
 
     Args:
         datasets: Where the pictures are.
@@ -66,8 +66,8 @@ def choose(
             "patients that it has never seen",
             "give other data with --config, or train with a larger --data.test_share",
         )
-    _refuse_twice([record for _, record in chosen])
-    return [Subject(dataset, record, seen.mark(record, digests[record.key])) for dataset, record in chosen]
+    _refuse_shared_photographs([record for _, record in chosen])
+    return [Case(dataset, record, seen.mark(record, digests[record.key])) for dataset, record in chosen]
 
 
 def _known_error(known: Collection[str], count: int) -> DatasetError:
@@ -107,7 +107,7 @@ def _tested(split: Split, digests: dict[str, str]) -> set[str]:
     return test
 
 
-def _refuse_twice(records: Sequence[Record]) -> None:
+def _refuse_shared_photographs(records: Sequence[Record]) -> None:
     """Refuse a photograph that stands in two sources: it would count twice in the mean over all."""
     first: dict[str, Record] = {}
     twice = []

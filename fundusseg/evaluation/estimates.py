@@ -1,4 +1,11 @@
-"""Rows of pictures to the figures of a table, each with n, the number undefined and a 95% interval over patients."""
+"""Estimates of an evaluation: means over pictures, and the mean of sources, each with n and its 95% interval.
+
+A row of the table rests on one source's pictures, on the pictures of all sources together (`ALL`, every picture counted
+once), or is the mean of the sources' values (`MACRO`, every source counted once). `_Group._estimate` makes value and
+interval of all three: the bootstrap of `measures.bootstrap.sums_interval` draws patients within their source, and
+under `MACRO` averages the sources' values in every draw. Areas under the curve have DeLong's interval instead
+(`_Group._area`); that of their mean over sources follows from the sources' own variances.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +23,15 @@ from fundusseg.measures.picture_scores import HOURS
 from fundusseg.measures.ratio_agreement import ratio_agreement
 from fundusseg.measures.roc import auc
 from fundusseg.measures.sufficient_statistics import SufficientStatistics, mean, share_above
-from fundusseg.sample import CUP, DISC, Region
+from fundusseg.reports.metric_names import BOTH
+from fundusseg.reports.tables import Score
+from fundusseg.sample import Region
 
 ALL, MACRO = "all", "macro"
-"""The rows over all sources: every picture counted once, and the mean of the sources' figures."""
+"""The rows over all sources: every picture counted once, and the mean of the sources' values (macro average)."""
 
-HUMAN = "human"
+INTEROBSERVER = "interobserver"
 """Protocol of experts against each other, see `fundusseg.evaluation.interobserver`."""
-
-BOTH = f"{DISC}+{CUP}"
-"""The region of what is measured on disc and cup together."""
 
 MEANS = (
     *("dice", "iou", "precision", "recall", "hd95", "assd", "hd95_dd", "assd_dd"),
@@ -42,37 +48,23 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One cell of a table.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate(Score):
+    """One cell of an evaluation's table; ``source`` may be `ALL` or `MACRO`.
+
+    Without an interval: too few patients (see `measures.bootstrap`), a source of one patient in `MACRO`, or no patient
+    who differs from the others: chance has then not been seen at work.
 
     Attributes:
         protocol: How the pictures were put before the networks.
         method: Whose numbers: the model's, the other model's, an expert's.
-        source: A source, `ALL`, or `MACRO`.
-        region: A region, or `BOTH`.
-        metric: What is told.
-        value: NaN where no picture defines it.
-        low: Lower bound of the 95% interval; NaN with too few patients (see `bootstrap`), in `MACRO` with a
-            source of one patient, and where no patient differs from the others: chance has then not been seen at work.
-        high: Upper bound.
-        n: Pictures where it is defined.
-        patients: Patients of these.
-        undefined: Labelled pictures where it is not.
+        patients: Patients of the pictures where it is defined.
         seen: The most that training knows of any of its pictures.
     """
 
     protocol: str
     method: str
-    source: str
-    region: str
-    metric: str
-    value: float
-    low: float
-    high: float
-    n: int
     patients: int
-    undefined: int
     seen: Seen
 
 
@@ -86,27 +78,28 @@ class _Metric:
     counted: Bools
 
 
-def figures(
+def make_estimates(
     rows: Sequence[Mapping[str, Any]], calibration: Sequence[Mapping[Region, Reliability]] = ()
-) -> list[Figure]:
-    """All figures of all protocols and methods.
+) -> list[Estimate]:
+    """All estimates of all protocols and methods.
 
     Args:
-        rows: Of pictures, see `evaluation.Row`. A column that a row has not was not labelled; NaN is undefined.
+        rows: Of pictures, see `scoring.Row`. A column that a row has not was not labelled; NaN is undefined.
             Rows with an error are left out.
         calibration: Of each row, its regions' pixels by probability; may be left out.
 
     Returns:
-        In the rows' order of protocols and methods; of each the sources, then `ALL` and `MACRO`, which `HUMAN` has not:
-        the first expert of one source is not that of another. A cell without a labelled picture is left out.
+        In the rows' order of protocols and methods; of each the sources, then `ALL` and `MACRO`. `INTEROBSERVER`
+        has not these two: the first expert of one source is not that of another. A cell without a labelled picture is
+        left out.
     """
     pixels = calibration or [{}] * len(rows)
     good = [(row, counted) for row, counted in zip(rows, pixels, strict=True) if not row["error"]]
     groups = dict.fromkeys((row["protocol"], row["method"]) for row, _ in good)
     return [
-        figure
+        estimate
         for group in groups
-        for figure in _Group([pair for pair in good if (pair[0]["protocol"], pair[0]["method"]) == group]).figures()
+        for estimate in _Group([pair for pair in good if (pair[0]["protocol"], pair[0]["method"]) == group]).estimates()
     ]
 
 
@@ -120,14 +113,14 @@ class _Group:
         self.patients = np.array([row["patient"] for row in self.rows])
         self.names = list(dict.fromkeys(self.sources.tolist()))
 
-    def figures(self) -> Iterator[Figure]:
+    def estimates(self) -> Iterator[Estimate]:
         """Of every source, of all pictures, and the sources' mean."""
         metrics = list(self._metrics())
-        whole = () if self.rows[0]["protocol"] == HUMAN else (ALL, MACRO)
+        whole = () if self.rows[0]["protocol"] == INTEROBSERVER else (ALL, MACRO)
         for place in (*self.names, *whole):
             for metric in metrics:
-                if figure := self._figure(metric, place):
-                    yield figure
+                if estimate := self._estimate(metric, place):
+                    yield estimate
             yield from self._areas(place)
 
     def _metrics(self) -> Iterator[_Metric]:
@@ -147,6 +140,7 @@ class _Group:
             found, _ = self._column(f"{ratio}_cdr")
             true, counted = self._column(f"{ratio}_cdr_true")
             for name, sums in ratio_agreement(found, true).items():
+                name = "error" if name == "mae" else name
                 yield _Metric(BOTH, f"{ratio}_cdr_{name}", sums, counted)
         for name in ("rim_error", *HOURS):
             values, counted = self._column(name)
@@ -157,25 +151,26 @@ class _Group:
         values = np.array([row.get(name, math.nan) for row in self.rows], np.float64)
         return values, np.array([name in row for row in self.rows], np.bool_)
 
-    def _figure(self, metric: _Metric, place: str) -> Figure | None:
-        """One cell, or None where nothing is labelled."""
+    def _estimate(self, metric: _Metric, place: str) -> Estimate | None:
+        """One cell with its bootstrap interval; None where nothing is labelled."""
         chosen = metric.counted & self._at(place)
         use = chosen & metric.sums.defined
         if not chosen.any():
             return None
-        if place == MACRO:
-            values = {name: metric.sums.of(use & (self.sources == name)) for name in self.names}
-            use &= np.isin(self.sources, [name for name, value in values.items() if not math.isnan(value)])
-            value = _mean([value for value in values.values() if not math.isnan(value)])
-        else:
-            value = metric.sums.of(use)
+        value, use = self._mean_of_sources(metric, use) if place == MACRO else (metric.sums.of(use), use)
         who, where = self.patients[use].tolist(), self.sources[use].tolist()
         low, high = sums_interval(metric.sums.parts[use], metric.sums.estimator, who, where, macro=place == MACRO)
         if place == MACRO and any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names):
-            low, high = NOTHING
+            low, high = NOTHING  # a source of one patient would enter the mean as if it were certain
         return self._cell(place, metric.region, metric.name, (value, low, high), chosen, use)
 
-    def _areas(self, place: str) -> Iterator[Figure]:
+    def _mean_of_sources(self, metric: _Metric, use: Bools) -> tuple[float, Bools]:
+        """Mean of the sources' values, and the pictures that it rests on: those of sources that have a value."""
+        values = {name: metric.sums.of(use & (self.sources == name)) for name in self.names}
+        defined = {name: value for name, value in values.items() if not math.isnan(value)}
+        return _mean([*defined.values()]), use & np.isin(self.sources, list(defined))
+
+    def _areas(self, place: str) -> Iterator[Estimate]:
         """Glaucoma against healthy: the area under the curve of the ratio and of the smallest rim.
 
         Of the sources that have both: one camera's patients against another's healthy would tell the cameras apart.
@@ -220,16 +215,26 @@ class _Group:
 
     def _cell(
         self, place: str, region: str, metric: str, found: tuple[float, float, float], chosen: Bools, use: Bools
-    ) -> Figure:
-        first = self.rows[0]
+    ) -> Estimate:
         patients = len(set(zip(self.sources[use].tolist(), self.patients[use].tolist(), strict=True)))
         seen = most_seen([self.rows[i]["seen"] for i in np.flatnonzero(self._at(place))])
-        count, undefined = int(use.sum()), int((chosen & ~use).sum())
         value, low, high = found
         if not high - low > 1e-12:  # rounding is no spread
             low, high = NOTHING
-        names = (first["protocol"], first["method"], place, region, metric)
-        return Figure(*names, value, low, high, count, patients, undefined, seen)
+        return Estimate(
+            protocol=self.rows[0]["protocol"],
+            method=self.rows[0]["method"],
+            source=place,
+            region=region,
+            metric=metric,
+            value=value,
+            low=low,
+            high=high,
+            n=int(use.sum()),
+            patients=patients,
+            undefined=int((chosen & ~use).sum()),
+            seen=seen,
+        )
 
 
 def most_seen(marks: Sequence[Seen]) -> Seen:

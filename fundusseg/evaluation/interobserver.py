@@ -1,7 +1,8 @@
-"""How far experts agree among themselves, in a model's own numbers; and whether a model does as well as one of them.
+"""Interobserver agreement: experts against each other in a model's own numbers, and a model beside a second expert.
 
 Each expert is scored against the majority of the others (of two experts: against the other one), and the model against
-that same majority, as if it stood in the expert's place. So neither is compared with a truth that it drew itself.
+that same majority, as if it stood in the expert's place. So nobody is compared with a ground truth that they drew
+themselves (leave one expert out).
 """
 
 import math
@@ -13,14 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from fundusseg.data.expert_fusion import NESTED, fuse
-from fundusseg.evaluation.estimates import HUMAN, Figure, figures
+from fundusseg.evaluation.estimates import INTEROBSERVER, Estimate, make_estimates
 from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.measures.paired_tests import Difference, beyond_chance, holm, paired
 from fundusseg.measures.picture_scores import Mask, compare
+from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
 from fundusseg.sample import CUP, DISC, Annotation, Eye, Image, Region, Sample
-
-PROTOCOL = HUMAN
-"""Protocol of all rows here."""
 
 SENTENCE = "each expert, and the model in the expert's place, against the majority of the other experts"
 """What the protocol is, for tables."""
@@ -43,12 +42,12 @@ def expert_rows(sample: Sample, regions: Sequence[Region] = (DISC, CUP), eye: Ey
         eye: Right (OD) or left (OS), if known; the dataset's word comes first.
 
     Returns:
-        The numbers of `comparison.compare` with ``protocol`` (`PROTOCOL`), ``method`` ("expert NAME", or "level NAME"
-        of nested levels), ``reference`` (whom it is compared with), source, name, patient, diagnosis, eye. None where
-        no region has two experts.
+        The numbers of `picture_scores.compare` with ``protocol`` (`INTEROBSERVER`), ``method`` ("expert NAME", or
+        "level NAME" of nested levels), ``reference`` (whom it is compared with), source, name, patient, diagnosis,
+        eye. No row where no region has two experts.
     """
     rows = []
-    for expert, own, others in _turns(sample, regions):
+    for expert, own, others in _each_expert(sample, regions):
         drawn = tuple(region for region in regions if region in own)
         numbers = compare(label_map_of_masks(own, drawn), _majority(others), drawn, sample.record.eye or eye)
         rows.append({**_known(sample, _method(expert), others, eye), **numbers})
@@ -79,19 +78,19 @@ def model_rows(
             **_known(sample, f"{model} for {_method(expert)}", others, eye),
             **compare(labels, _majority(others), regions, sample.record.eye or eye),
         }
-        for expert, _, others in _turns(sample, regions)
+        for expert, _, others in _each_expert(sample, regions)
     ]
 
 
-def human_figures(rows: Sequence[Row]) -> list[Figure]:
-    """The table of `expert_rows` by themselves, without a model, each figure with its interval.
+def expert_estimates(rows: Sequence[Row]) -> list[Estimate]:
+    """The table of `expert_rows` by themselves, without a model, each estimate with its interval.
 
     Args:
         rows: Of all pictures, of any sources.
     """
     regions = {key.removesuffix("_dice"): None for row in rows for key in row if key.endswith("_dice")}
     known: Row = {"seen": "no", "error": "", "labelled": " ".join(regions)}
-    return figures([known | row for row in rows])
+    return make_estimates([known | row for row in rows])
 
 
 def is_nested(rows: Iterable[Mapping[str, Any]]) -> bool:
@@ -103,7 +102,7 @@ Word = Literal["above", "below", "as good", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExpertComparison:
     """A model beside the experts of one source, in one number.
 
     Attributes:
@@ -128,6 +127,7 @@ class Standing:
         found = self.difference
         if beyond_chance(found, self.p):
             return "above" if found.mean > 0 else "below"
+        # An equivalence test: that no difference was seen does not show that there is none.
         return "as good" if found.low > -MARGIN and found.high < MARGIN else "open"
 
     @property
@@ -135,7 +135,7 @@ class Standing:
         """For people, with numbers."""
         d = self.difference
         if not d.n:
-            return f"{self.source}, {_NAMES[self.metric]}: no picture to compare the model with a second expert on."
+            return f"{self.source}, {_COMPARED[self.metric]}: no picture to compare the model with a second expert on."
         said = {
             "above": f"above a second expert by {d.mean:.3f}, beyond chance",
             "below": f"below a second expert by {-d.mean:.3f}, beyond chance",
@@ -147,13 +147,20 @@ class Standing:
         numbers = (
             f"difference {d.mean:+.3f}, above 0 the model is better, {interval}, p {self.p:.3f} after Holm, {pictures}"
         )
-        return f"{self.source}, {_NAMES[self.metric]}: {said} ({numbers})."
+        return f"{self.source}, {_COMPARED[self.metric]}: {said} ({numbers})."
 
 
-_NAMES = {"disc_dice": "disc Dice", "cup_dice": "cup Dice", "vertical_cdr_error": "error of the vertical ratio"}
+_COMPARED = {
+    "disc_dice": metric_heading(DISC, "dice"),
+    "cup_dice": metric_heading(CUP, "dice"),
+    VCDR_ERROR: metric_heading(BOTH, VCDR_ERROR),
+}
+"""Columns that models and experts are compared in, with their headings."""
 
 
-def standings(mine: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], seed: int = 0) -> list[Standing]:
+def compare_with_experts(
+    mine: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], seed: int = 0
+) -> list[ExpertComparison]:
     """Whether a model is as good as a second expert, for each source and number.
 
     The numbers of one picture are averaged over its experts, on either side; the pictures are then paired. Not seeing a
@@ -171,15 +178,17 @@ def standings(mine: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, A
     mine, theirs = list(mine), [row for row in theirs if not is_nested([row])]
     found = []
     for source in dict.fromkeys(str(row["source"]) for row in theirs):
-        for metric in _NAMES:
+        for metric in _COMPARED:
             one, other = (_by_picture(rows, source, metric) for rows in (mine, theirs))
             pictures = [picture for picture in other if picture in one]
             if pictures:
-                sign = -1.0 if metric == "vertical_cdr_error" else 1.0
+                # Of an error less is better: with the sign turned, above 0 means that the model is better in all.
+                sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
                 ours, humans = ([sign * side[picture] for picture in pictures] for side in (one, other))
                 found.append((source, metric, paired(ours, humans, [patient for _, patient in pictures], seed=seed)))
+    # All sentences of the evaluation are one family of tests.
     adjusted = holm([difference.p for *_, difference in found])
-    return [Standing(*one, float(p)) for one, p in zip(found, adjusted, strict=True)]
+    return [ExpertComparison(*one, float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _by_picture(rows: Iterable[Mapping[str, Any]], source: str, metric: str) -> dict[tuple[str, str], float]:
@@ -187,13 +196,14 @@ def _by_picture(rows: Iterable[Mapping[str, Any]], source: str, metric: str) -> 
     values = defaultdict(list)
     for row in rows:
         if row["source"] == source and (value := _number(row, metric)) is not None:
+            # The patient is part of the key as the pictures are drawn by patient in the bootstrap.
             values[str(row["name"]), str(row["patient"])].append(value)
     return {picture: float(np.mean(each)) for picture, each in values.items()}
 
 
 def _number(row: Mapping[str, Any], metric: str) -> float | None:
     """One number of a row, None where its region was not compared."""
-    if metric != "vertical_cdr_error":
+    if metric != VCDR_ERROR:
         return row.get(metric)
     found, true = row.get("vertical_cdr"), row.get("vertical_cdr_true")
     return None if found is None or true is None else abs(found - true)
@@ -202,13 +212,14 @@ def _number(row: Mapping[str, Any], metric: str) -> float | None:
 Drawn = dict[Region, list[Annotation]]
 
 
-def _turns(sample: Sample, regions: Sequence[Region]) -> Iterator[tuple[str, dict[Region, Mask], Drawn]]:
-    """Each expert, what the expert drew of what others drew too, and what the others drew of it."""
+def _each_expert(sample: Sample, regions: Sequence[Region]) -> Iterator[tuple[str, dict[Region, Mask], Drawn]]:
+    """Each expert's masks of the regions that others drew too, and the others' annotations of these regions."""
     for expert in dict.fromkeys(annotation.expert for annotation in sample.annotations):
         own: dict[Region, Mask] = {}
         others: Drawn = {}
         for region in regions:
             drawn = sample.of(region)
+            # A region that nobody else drew has nothing to be compared with.
             rest = [annotation for annotation in drawn if annotation.expert != expert]
             mask = next((annotation.mask for annotation in drawn if annotation.expert == expert), None)
             if rest and mask is not None:
@@ -222,7 +233,7 @@ def _known(sample: Sample, method: str, others: Drawn, eye: Eye | None) -> Row:
     record = sample.record
     names = [*dict.fromkeys(annotation.expert for drawn in others.values() for annotation in drawn)]
     return {
-        "protocol": PROTOCOL,
+        "protocol": INTEROBSERVER,
         "method": method,
         "reference": f"majority of {', '.join(names)}" if len(names) > 1 else names[0],
         "source": record.source,

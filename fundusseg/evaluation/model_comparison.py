@@ -1,4 +1,4 @@
-"""Two models on the same pictures: how far apart, and whether beyond chance."""
+"""Two models on the same pictures: their paired difference, and whether it is beyond chance (significant)."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,32 +7,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fundusseg.evaluation.estimates import ALL, BOTH
+from fundusseg.evaluation.estimates import ALL
 from fundusseg.measures.paired_tests import FEWEST_TESTED, Difference, beyond_chance, holm, paired
+from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
 from fundusseg.sample import Region
 
 Word = Literal["better", "worse", "no difference"]
-
-LOWER_IS_BETTER = ("hd95", "hd95_dd", "vertical_cdr_error")
-
-NAMES = {
-    "dice": "Dice",
-    "hd95": "HD95 in pixels",
-    "hd95_dd": "HD95 in disc diameters",
-    "vertical_cdr_error": "absolute error of the vertical ratio",
-}
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class ModelComparison:
     """One number of two models.
 
     Attributes:
         protocol: How both were scored.
-        source: A source, or `figures.ALL`.
-        region: A region, or `figures.BOTH`.
+        source: A source, or `estimates.ALL`.
+        region: A region, or `metric_names.BOTH`.
         metric: ``dice``, ``hd95_dd`` (``hd95`` where no disc is labelled) or ``vertical_cdr_error``.
         model: The model's mean over the pictures where both are defined.
         other: The other's.
@@ -60,7 +52,7 @@ class Contrast:
     @property
     def sentence(self) -> str:
         """For people, with numbers."""
-        name = NAMES[self.metric] if self.region == BOTH else f"{self.region} {NAMES[self.metric]}"
+        name = metric_heading(self.region, self.metric)
         found = self.difference
         said = f"{self.word} beyond chance"
         if self.word == "no difference":
@@ -75,7 +67,7 @@ class Contrast:
             f"{found.mean:+.4f}, {interval}, p {self.p:.2g} after Holm, {found.n} pictures{left_out})."
         )
 
-    def row(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, Any]:
         """Flat, for a file."""
         found = asdict(self)
         difference = found.pop("difference")
@@ -83,17 +75,17 @@ class Contrast:
         return {**found, **difference, "p_holm": adjusted, "verdict": self.word}
 
 
-def contrasts(rows: Sequence[Row], regions: Sequence[Region], model: str, other: str) -> list[Contrast]:
+def compare_models(rows: Sequence[Row], regions: Sequence[Region], model: str, other: str) -> list[ModelComparison]:
     """Compare two methods' rows of the same pictures.
 
     Args:
-        rows: See `evaluation.Row`; other methods' and failed ones are passed over.
+        rows: See `scoring.Row`; other methods' and failed ones are passed over.
         regions: Of both models.
         model: Its method.
         other: The other's.
 
     Returns:
-        For each protocol: the sources, then `figures.ALL` where there are several.
+        For each protocol: the sources, then `estimates.ALL` where there are several.
     """
     good = [row for row in rows if not row["error"]]
     found = []
@@ -110,19 +102,20 @@ def contrasts(rows: Sequence[Row], regions: Sequence[Region], model: str, other:
         sources = list(dict.fromkeys(row["source"] for row, _ in pairs))
         for place in (*sources, *([ALL] if len(sources) > 1 else [])):
             at = [pair for pair in pairs if place in (ALL, pair[0]["source"])]
-            found += list(_of(protocol, place, at, regions))
+            found += list(_differences(protocol, place, at, regions))
+    # Every number of the table is one of a family of tests.
     adjusted = holm([difference.p for *_, difference in found])
-    return [Contrast(*cell, float(p)) for cell, p in zip(found, adjusted, strict=True)]
+    return [ModelComparison(*cell, float(p)) for cell, p in zip(found, adjusted, strict=True)]
 
 
-def _of(
+def _differences(
     protocol: str, place: str, pairs: Sequence[tuple[Row, Row]], regions: Sequence[Region]
 ) -> Iterator[tuple[str, str, str, str, float, float, Difference]]:
     """All numbers of one place."""
     # Pixels of one camera are not those of another.
     lengths = {r: "hd95_dd" if any(f"{r}_hd95_dd" in row for row, _ in pairs) else "hd95" for r in regions}
     wanted = [(region, metric) for region in regions for metric in ("dice", lengths[region])]
-    wanted.append((BOTH, "vertical_cdr_error"))
+    wanted.append((BOTH, VCDR_ERROR))
     for region, metric in wanted:
         numbers = [(row, _number(row, region, metric), _number(other, region, metric)) for row, other in pairs]
         labelled = [(row, one, two) for row, one, two in numbers if one is not None and two is not None]

@@ -1,4 +1,4 @@
-"""Pictures through networks under protocols: a row of numbers for each, at native size, never all pixels at once."""
+"""Scoring: each case through the networks under each protocol, one row of numbers at native size, in bounded memory."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,8 +11,8 @@ from fundusseg.data.expert_fusion import fuse
 from fundusseg.data.seen_patients import Seen
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.evaluation.interobserver import expert_rows, model_rows
-from fundusseg.evaluation.protocols import Answer, Protocol
-from fundusseg.evaluation.worst_cases import Worst
+from fundusseg.evaluation.protocols import Protocol, ProtocolPrediction
+from fundusseg.evaluation.worst_cases import WorstCases
 from fundusseg.imaging.laterality import infer_eye
 from fundusseg.imaging.roi import field_of_view
 from fundusseg.inference.pipeline import pipeline
@@ -25,13 +25,14 @@ MODEL, OTHER = "model", "other"
 """Methods: the checkpoint that is evaluated, and the one that it is compared with."""
 
 Row = dict[str, Any]
-"""Protocol, method, source, name, patient, diagnosis, eye, seen, labelled, verdict, error, and the numbers."""
+"""One line of images.csv: protocol, method, source, name, patient, diagnosis, eye, seen, labelled, verdict, error,
+and the numbers of `picture_scores.compare`."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Case:
     """A picture to score.
 
     Attributes:
@@ -59,12 +60,16 @@ class Scored:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Case:
-    """A decoded picture and its truth."""
+class _DecodedCase:
+    """A case's decoded picture and its ground truth, the experts' masks fused to one."""
 
     sample: Sample
     truth: Mapping[Region, Mask]
     eye: Eye | None
+
+
+_Prediction = tuple[str, str, ProtocolPrediction]
+"""Protocol and method before it."""
 
 
 class Evaluation:
@@ -80,7 +85,7 @@ class Evaluation:
         self,
         methods: Mapping[str, Predictor],
         protocols: Sequence[Protocol],
-        worst: Worst | None = None,
+        worst: WorstCases | None = None,
     ) -> None:
         self.methods, self.protocols, self.worst = methods, protocols, worst
         first = next(iter(methods.values())).description.preparation
@@ -88,79 +93,81 @@ class Evaluation:
         regions = [p.description.preparation.regions for p in methods.values()]
         self.regions = tuple(dict.fromkeys(region for several in regions for region in several))
 
-    def __call__(self, subjects: Sequence[Subject], workers: int = 1) -> Iterator[Scored]:
+    def __call__(self, cases: Sequence[Case], workers: int = 1) -> Iterator[Scored]:
         """Score pictures in their order, whatever the number of threads.
 
         Args:
-            subjects: The pictures.
+            cases: The pictures.
             workers: Threads that decode, and that compare. At most 2 x workers + 1 pictures are in memory.
 
         Yields:
             One for each picture. Where a file cannot be used, its rows say why and hold no number.
         """
-        for subject, future in pipeline(subjects, self._read, self._answer, self._score, workers):
+        for case, future in pipeline(cases, self._read, self._predict, self._score, workers):
             error = future.exception()
-            yield future.result() if error is None else self._failed(subject, error)
+            yield future.result() if error is None else self._failed(case, error)
 
-    def _read(self, subject: Subject) -> _Case:
-        sample = subject.dataset.load(subject.record)
+    def _read(self, case: Case) -> _DecodedCase:
+        sample = case.dataset.load(case.record)
         truth = {
             region: fuse(annotations, self.fusion) > 127
             for region in self.regions
             if (annotations := sample.of(region))
         }
-        return _Case(sample, truth, _eye(sample, truth))
+        return _DecodedCase(sample, truth, _eye(sample, truth))
 
-    def _answer(self, subject: Subject, case: _Case) -> tuple[_Case, list[tuple[str, str, Answer]]]:
+    def _predict(self, case: Case, decoded: _DecodedCase) -> tuple[_DecodedCase, list[_Prediction]]:
         """One picture at a time, so that no number depends on its neighbours."""
-        answers = [
-            (protocol.name, method, answer)
+        predictions = [
+            (protocol.name, method, prediction)
             for protocol in self.protocols
             for method, predictor in self.methods.items()
-            if (answer := protocol.answer(predictor, case.sample)) is not None
+            if (prediction := protocol.predict(predictor, decoded.sample)) is not None
         ]
-        return case, answers
+        return decoded, predictions
 
-    def _score(self, subject: Subject, found: tuple[_Case, list[tuple[str, str, Answer]]]) -> Scored:
-        case, answers = found
+    def _score(self, case: Case, found: tuple[_DecodedCase, list[_Prediction]]) -> Scored:
+        decoded, predictions = found
         scored = Scored([])
-        for protocol, method, answer in answers:
+        for protocol, method, prediction in predictions:
             regions = self.methods[method].description.preparation.regions
-            truth = {region: mask for region, mask in case.truth.items() if region in regions}
-            row = _start(subject, protocol, method, truth, case.eye) | {"verdict": answer.verdict}
-            row |= compare(answer.labels, truth, regions, case.eye)
+            # Of two models each is scored on the regions that it looks for.
+            truth = {region: mask for region, mask in decoded.truth.items() if region in regions}
+            row = _start(case, protocol, method, truth, decoded.eye) | {"verdict": prediction.verdict}
+            row |= compare(prediction.labels, truth, regions, decoded.eye)
             scored.rows.append(row)
-            scored.calibration.append(_calibration(answer, truth, regions))
+            scored.calibration.append(_calibration(prediction, truth, regions))
             if self.worst is not None and method == MODEL and truth:
-                self.worst.offer(row, case.sample.image, answer.labels, truth, regions)
-        first = next((answer for _, method, answer in answers if method == MODEL), None)
-        if first is not None and any(len(case.sample.of(region)) > 1 for region in case.truth):
-            for row in self._among_experts(case, first):
-                scored.rows.append(_start(subject, row["protocol"], row["method"], (), case.eye) | row)
+                self.worst.offer(row, decoded.sample.image, prediction.labels, truth, regions)
+        first = next((prediction for _, method, prediction in predictions if method == MODEL), None)
+        if first is not None and any(len(decoded.sample.of(region)) > 1 for region in decoded.truth):
+            for row in self._interobserver_rows(decoded, first):
+                scored.rows.append(_start(case, row["protocol"], row["method"], (), decoded.eye) | row)
                 scored.calibration.append({})
         return scored
 
-    def _among_experts(self, case: _Case, answer: Answer) -> list[Row]:
+    def _interobserver_rows(self, decoded: _DecodedCase, prediction: ProtocolPrediction) -> list[Row]:
         """Each expert against the others, and the model, by the first protocol, in each one's place."""
         regions = self.methods[MODEL].description.preparation.regions
-        rows = [row | {"seen": "no"} for row in expert_rows(case.sample, regions, case.eye)]
-        rows += model_rows(case.sample, answer.labels, regions, MODEL, case.eye)
+        # No expert was trained on anything: the mark is the model's alone.
+        rows = [row | {"seen": "no"} for row in expert_rows(decoded.sample, regions, decoded.eye)]
+        rows += model_rows(decoded.sample, prediction.labels, regions, MODEL, decoded.eye)
         return [row | {"labelled": " ".join(r for r in regions if f"{r}_dice" in row)} for row in rows]
 
-    def _failed(self, subject: Subject, error: BaseException) -> Scored:
-        log.debug("not scored: %s", subject.record.key, exc_info=error)
+    def _failed(self, case: Case, error: BaseException) -> Scored:
+        log.debug("not scored: %s", case.record.key, exc_info=error)
         reason = " ".join(str(error).split()) or type(error).__name__
         rows = [
-            _start(subject, protocol.name, method, (), subject.record.eye) | {"error": reason}
+            _start(case, protocol.name, method, (), case.record.eye) | {"error": reason}
             for protocol in self.protocols
             for method in self.methods
         ]
         return Scored(rows, [{} for _ in rows])
 
 
-def _start(subject: Subject, protocol: str, method: str, labelled: Iterable[Region], eye: Eye | None) -> Row:
+def _start(case: Case, protocol: str, method: str, labelled: Iterable[Region], eye: Eye | None) -> Row:
     """What is known of a row before any number."""
-    record = subject.record
+    record = case.record
     return {
         "protocol": protocol,
         "method": method,
@@ -169,7 +176,7 @@ def _start(subject: Subject, protocol: str, method: str, labelled: Iterable[Regi
         "patient": record.patient,
         "diagnosis": record.diagnosis or "",
         "eye": eye or "",
-        "seen": subject.seen,
+        "seen": case.seen,
         "labelled": " ".join(labelled),
         "verdict": "",
         "error": "",
@@ -184,9 +191,11 @@ def _eye(sample: Sample, truth: Mapping[Region, Mask]) -> Eye | None:
     return infer_eye(sample.record.image.name, disc, field_of_view(sample.image))[0]
 
 
-def _calibration(answer: Answer, truth: Mapping[Region, Mask], regions: Sequence[Region]) -> dict[Region, Reliability]:
+def _calibration(
+    prediction: ProtocolPrediction, truth: Mapping[Region, Mask], regions: Sequence[Region]
+) -> dict[Region, Reliability]:
     """The square's pixels by probability; far from it nobody asked the network."""
-    if not truth or (square := answer.probabilities()) is None:
+    if not truth or (square := prediction.probabilities()) is None:
         return {}
     inside, probabilities = square
     return {

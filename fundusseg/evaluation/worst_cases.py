@@ -1,4 +1,4 @@
-"""The worst cases of each source, as pictures: found and true outlines around the place."""
+"""The worst cases of each source, as pictures: outlines of prediction and ground truth, cut out around both."""
 
 import math
 import re
@@ -20,13 +20,14 @@ from fundusseg.sample import Image, Region
 SIDE = 640
 """Pixels of a picture's longer side."""
 
-_OURS = re.compile(r"_(clean|seed)_\d+_.*\.jpg$")
+# Old protocol names too: an evaluation before may have left them.
+_OURS = re.compile(r"_(automatic_roi|ground_truth_roi|clean|seed)_\d+_.*\.jpg$")
 
 _AROUND = 1.4
 """Side of the cut-out over that of the box around all outlines."""
 
 
-class Worst:
+class WorstCases:
     """Keeps the pictures with the lowest Dice of each protocol and source; threads may offer at once.
 
     Args:
@@ -57,11 +58,12 @@ class Worst:
         """
         dice = row[f"{next(region for region in regions if region in truth)}_dice"]
         key, rank = (row["protocol"], row["source"]), (math.inf if math.isnan(dice) else dice, row["name"])
+        # Drawing takes long: the lock is held to look and to keep, never to draw.
         with self._lock:
             kept = self._kept.get(key, [])
             if len(kept) == self.count and kept[-1][:2] < rank:
                 return
-        picture = encode_jpeg(draw(image, labels, truth, regions))
+        picture = encode_jpeg(draw_case(image, labels, truth, regions))
         with self._lock:
             kept = self._kept.get(key, [])
             self._kept[key] = sorted([*kept, (*rank, picture)])[: self.count]
@@ -86,8 +88,8 @@ class Worst:
         return listed
 
 
-def draw(image: Image, labels: Image, truth: Mapping[Region, Mask], regions: Sequence[Region]) -> Image:
-    """Found outlines in colour and true ones in white, cut out around both.
+def draw_case(image: Image, labels: Image, truth: Mapping[Region, Mask], regions: Sequence[Region]) -> Image:
+    """Predicted outlines in colour and true ones in white, cut out around both.
 
     Returns:
         H x W x 3 uint8, at most `SIDE` pixels a side.

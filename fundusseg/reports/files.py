@@ -17,12 +17,33 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write one line for each row, atomically.
 
     Args:
-        rows: Values by column; the columns are those of all rows, in order of appearance. NaN is left empty.
+        rows: Values by column; the columns are those of all rows, in order of appearance. NaN is left empty. Text that
+            a spreadsheet would run as a formula gets an apostrophe before it, which `read_cell` takes away again.
         path: The file; its folder is made when it is missing.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    frame = pd.DataFrame([dict(row) for row in rows], columns=columns)
+    frame = pd.DataFrame([{key: _harmless(value) for key, value in row.items()} for row in rows], columns=columns)
     write_text(frame.to_csv(index=False, lineterminator="\n"), path)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""What text begins with that spreadsheets run (https://owasp.org/www-community/attacks/CSV_Injection)."""
+
+
+def _harmless(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    lines = value.replace("\r\n", "\n").replace("\r", "\n")  # a lone \r would end the row unquoted
+    return f"'{lines}" if lines.startswith((*_FORMULA, "'")) else lines
+
+
+def read_cell(text: str) -> str:
+    """A text cell of `write_csv` as it was given.
+
+    >>> read_cell("'=name"), read_cell("name")
+    ('=name', 'name')
+    """
+    return text.removeprefix("'")
 
 
 def write_json(content: Any, path: str | Path) -> None:

@@ -36,14 +36,14 @@ def progress(total: int, done: int, console: Console, what: str = "photographs")
         yield _lines(total, done, console, what)
         return
     columns = (
-        TextColumn(what.capitalize(), markup=False),
+        TextColumn("{task.description}", markup=False),  # a dataset's name may hold brackets and braces
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total, completed=done)
+        task = bar.add_task(what[:1].upper() + what[1:], total=total, completed=done)
         yield lambda: bar.advance(task)
 
 

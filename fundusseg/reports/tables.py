@@ -1,59 +1,198 @@
-"""Scores as one table in the terminal."""
+"""One cell and one table, in a terminal and in Markdown, for everything that is measured."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-_METRIC_NAMES = {"dice": "Dice", "iou": "IoU", "vcdr_error": "vCDR error", "hd95": "HD95", "assd": "ASSD"}
+from fundusseg.reports.metric_names import metric_heading
+
+NOT_LABELLED = "\N{EN DASH}"
+
+PLACES = {"all": "all pictures", "macro": "mean of sources"}
+"""Headings of the two rows over all sources."""
+
+NOTES = (
+    "Beside each value its 95% bootstrap interval over patients (of an area under the curve DeLong's); none of "
+    "fewer than 5 patients (of either class), where no patient differs from another, or of a mean over a source of "
+    "one patient. vCDR: vertical cup/disc ratio; dd: diameters of the true disc; \N{EN DASH}: not labelled; undefined "
+    "pictures are counted and enter no mean; calibration error: of the pixels of the square that the network looked at."
+)
+"""What a reader of the tables must know."""
 
 
-_NOT_LABELLED = "\N{EN DASH}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One cell of a table of results.
+
+    Attributes:
+        source: A dataset, ``all``, or ``macro``.
+        region: A region, or ``disc+cup`` for what is measured on both together.
+        metric: A key of `fundusseg.reports.metric_names.METRIC_NAMES`.
+        value: NaN where no picture defines it.
+        low: Lower bound of its 95% interval over patients; NaN where it has none.
+        high: Upper bound.
+        n: Pictures where it is defined.
+        undefined: Labelled pictures where it is not.
+    """
+
+    source: str
+    region: str
+    metric: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: int
+    undefined: int
 
 
-def score_table(rows: Sequence[Mapping[str, Any]], title: str, caption: str) -> Table:
-    """Lay scores out with one line for each source and one column for each region and metric.
+class Markdown(str):
+    """Text that is Markdown already: a link, a code span."""
+
+
+S = TypeVar("S", bound=Score)
+Column = tuple[str, str]
+"""Region and metric."""
+
+
+def value_text(cell: Score | None) -> str:
+    """Three decimals, how many pictures are undefined where all are, a dash where none is labelled."""
+    if cell is None or cell.n == cell.undefined == 0:
+        return NOT_LABELLED
+    return f"undefined ({cell.undefined})" if math.isnan(cell.value) else f"{cell.value:.3f}"
+
+
+def interval_text(cell: Score) -> str:
+    """``0.940-0.960`` with a dash, in words where a bound is negative; empty without an interval."""
+    if math.isnan(cell.low):
+        return ""
+    between = "\N{EN DASH}" if cell.low >= 0 else " to "
+    return f"{cell.low:.3f}{between}{cell.high:.3f}"
+
+
+def cell_text(cell: Score | None, pictures: int, stacked: bool = False) -> str:
+    """One cell with what must be known beside its value.
 
     Args:
-        rows: ``{"source", "region", "metric", "value", "n", "undefined"}``; columns and lines keep the rows'
-            order. ``n`` counts the pictures behind the value, ``undefined`` those where it has no meaning.
-        title: Shown above.
-        caption: Shown below; the place for the protocol.
-
-    Returns:
-        The table: three decimals, "undefined" for NaN, a dash where nothing was counted (not labelled). The
-        last column is the source's largest ``n``; a cell that rests on fewer says so.
+        cell: None where nothing is labelled.
+        pictures: Labelled pictures of the whole row; a cell that rests on another number says so.
+        stacked: One below the other, for a terminal's narrow columns.
     """
-    columns = list(dict.fromkeys((row["region"], row["metric"]) for row in rows))
-    table = Table(title=title, caption=caption)
-    table.add_column("Source")
-    for region, metric in columns:
-        table.add_column(_heading(region, metric), justify="right")
-    table.add_column("n", justify="right")
-    for source in dict.fromkeys(row["source"] for row in rows):
-        cells = {(row["region"], row["metric"]): row for row in rows if row["source"] == source}
-        most = max(int(row["n"]) for row in cells.values())
-        texts = [_cell(cells[column], most) if column in cells else _NOT_LABELLED for column in columns]
+    value = value_text(cell)
+    if cell is None or value == NOT_LABELLED or math.isnan(cell.value):
+        return value
+    labelled = cell.n + cell.undefined
+    notes = [f"n {labelled}"] if labelled != pictures else []
+    notes += [f"{cell.undefined} undefined"] if cell.undefined else []
+    if stacked:
+        return "\n".join(part for part in (value, interval_text(cell), ", ".join(notes)) if part)
+    interval = interval_text(cell)
+    return ", ".join([f"{value} ({interval})" if interval else value, *notes])
+
+
+def by_column(cells: Iterable[S]) -> dict[Column, S]:
+    """One row's cells by region and metric."""
+    return {(cell.region, cell.metric): cell for cell in cells}
+
+
+def row_pictures(cells: Mapping[Column, Score]) -> int:
+    """The most labelled pictures that any cell of a row rests on."""
+    return max(cell.n + cell.undefined for cell in cells.values())
+
+
+def source_table(cells: Sequence[Score]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: a row for each source, a column for each region and metric, in order of appearance."""
+    columns = list(dict.fromkeys((cell.region, cell.metric) for cell in cells))
+    rows = []
+    for source in dict.fromkeys(cell.source for cell in cells):
+        own = by_column(cell for cell in cells if cell.source == source)
+        pictures = row_pictures(own)
+        texts = [cell_text(own.get(column), pictures) for column in columns]
+        rows.append([PLACES.get(source, source), *texts, str(pictures)])
+    return ["Source", *(metric_heading(*column) for column in columns), "Pictures"], rows
+
+
+def terminal_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    caption: str = "",
+    *,
+    names: int = 1,
+    sections: bool = False,
+) -> Table:
+    """A table for the terminal.
+
+    Args:
+        headings: Of the columns.
+        rows: A text for each column.
+        title: Above it.
+        caption: Below it: the place for protocol and notes.
+        names: The first columns, which name the row and stand at the left; the others are numbers.
+        sections: Draw a line where the first column changes.
+    """
+    table = Table(title=title or None, caption=caption or None)
+    for number, heading in enumerate(headings):
+        side: JustifyMethod = "left" if number < names else "right"
+        table.add_column(Text(heading), justify=side, overflow="fold", no_wrap=sections and number == 0)
+    before = None
+    for row in rows:
+        if sections and before not in (None, row[0]):
+            table.add_section()
+        before = row[0]
         # Text, not str: a source's name may hold brackets, which rich would take for markup.
-        table.add_row(*(Text(text) for text in (str(source), *texts, str(most))))
+        table.add_row(*map(Text, row))
     return table
 
 
-def _heading(region: str, metric: str) -> str:
-    """``"Disc Dice"``; a metric of several regions at once (``"disc+cup"``) stands alone."""
-    name = _METRIC_NAMES.get(metric, metric)
-    return name if "+" in region else f"{region[:1].upper()}{region[1:]} {name}"
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    r"""A table in Markdown; its cells are escaped.
+
+    >>> print(markdown_table(["a|b"], [["<i>\n1"]]))
+    | a\|b |
+    | --- |
+    | &lt;i> 1 |
+    """
+    written = [
+        [*map(_markdown_cell, headings)],
+        ["---"] * len(headings),
+        *([*map(_markdown_cell, row)] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in written)
 
 
-def _cell(row: Mapping[str, Any], most: int) -> str:
-    """One score with what must be known beside it."""
-    value, count, undefined = float(row["value"]), int(row["n"]), int(row["undefined"])
-    if count == undefined == 0:
-        return _NOT_LABELLED
-    if math.isnan(value):
-        return f"undefined ({undefined})" if undefined else "undefined"
-    notes = [f"n {count}"] if count != most else []
-    notes += [f"{undefined} undefined"] if undefined else []
-    return f"{value:.3f} ({', '.join(notes)})" if notes else f"{value:.3f}"
+def _markdown_cell(text: str) -> str:
+    return text.replace("|", "\\|") if isinstance(text, Markdown) else markdown_text(text)
+
+
+def markdown_text(words: object) -> str:
+    """Words that end no table cell, open no tag, link or code span, and stay on one line, whatever files are called.
+
+    Emphasis (``*`` and ``_``) is left as it is: it harms nothing, and ``drishti_gs`` stays readable.
+    """
+    if isinstance(words, Markdown):
+        return words
+    text = " ".join(str(words).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in "\\|`[]" else letter for letter in text)
+
+
+def code_span(text: str) -> Markdown:
+    """Text in a code span; its fence is longer than any run of backticks in it."""
+    fence = "`" * (_longest_run(text) + 1)
+    padded = f" {text} " if "`" in text else text
+    return Markdown(fence + " ".join(padded.splitlines()) + fence)
+
+
+def code_block(text: str, language: str) -> str:
+    """Lines of code; no line of them can end the block, as its fence is longer than any run of backticks in it."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)

@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedJob:
     """A job that is one worker's.
 
     Attributes:
@@ -120,7 +120,7 @@ class Queue:
             found |= {_name(path): state for path in (self.folder / state).glob("*.json")}
         return found
 
-    def claim(self, worker: str) -> Claim | None:
+    def claim(self, worker: str) -> ClaimedJob | None:
         """Take the first job whose needs are met; None where there is none now.
 
         Args:
@@ -139,7 +139,7 @@ class Queue:
                 claimed = path.rename(self.folder / "running" / f"{name}@{worker}.json")
             except FileNotFoundError:  # another was first
                 continue
-            return Claim(job, claimed)
+            return ClaimedJob(job, claimed)
         return None
 
     def open(self) -> bool:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
-from fundusseg.studies.job_queue import Claim, Queue
+from fundusseg.studies.job_queue import ClaimedJob, Queue
 
 BEAT = 5.0
 """Seconds between two signs of life."""
@@ -105,7 +105,7 @@ class Workers:
             elif claim.move("done" if code == 0 else "failed"):
                 self.report(claim.job.name, code, time.monotonic() - start)
 
-    def _execute(self, claim: Claim, number: int) -> int:
+    def _execute(self, claim: ClaimedJob, number: int) -> int:
         """Run one command to its end, or to ours; its exit code."""
         threads = str(len(self.shares[number]))
         values = {**self.values, "threads": threads}
@@ -122,7 +122,7 @@ class Workers:
             )
             return self._watch(process, claim)
 
-    def _watch(self, process: "subprocess.Popen[bytes]", claim: Claim) -> int:
+    def _watch(self, process: "subprocess.Popen[bytes]", claim: ClaimedJob) -> int:
         """Wait for a command, with signs of life; end it when the work ends or the job is another's."""
         beaten, told = time.monotonic(), 0.0
         while process.poll() is None:

@@ -1,7 +1,7 @@
 """What happens beside the steps: contour pictures for TensorBoard, intervals of the test's scores."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from fundusseg.measures.label_map import label_map
 from fundusseg.models.checkpoint import from_spec, network_spec
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.overlay import enlarge, overlay, panel
+from fundusseg.reports.tables import Score
 from fundusseg.sample import Image
-from fundusseg.training.scores import ALL, Score
+from fundusseg.training.scores import ALL
 
 PICTURE_SIZE = 256
 """Side that small pictures are enlarged to, so that the contours do not cover them."""
@@ -103,10 +104,10 @@ class PictureScores(Callback):
             self.values = {i: row for i, w, row in zip(index, weight, values, strict=True) if w > 0}
             self._batches.clear()
 
-    def with_intervals(self, scores: Iterable[Score], datamodule: Any) -> list[dict[str, Any]]:
-        """Scores as dictionaries, with ``low`` and ``high`` of a 95% bootstrap interval over patients."""
+    def with_intervals(self, scores: Iterable[Score], datamodule: Any) -> list[Score]:
+        """Scores with their 95% bootstrap intervals over patients."""
         records = [datamodule.records[index] for index in self.values]
-        rows = []
+        found = []
         for score in scores:
             low, high = NOTHING
             if self.values:
@@ -115,5 +116,5 @@ class PictureScores(Callback):
                 values = [row[column] for row, is_here in zip(self.values.values(), here, strict=True) if is_here]
                 own = [record for record, is_here in zip(records, here, strict=True) if is_here]
                 low, high = mean_interval(values, [r.patient for r in own], [r.source for r in own])
-            rows.append(asdict(score) | {"low": low, "high": high})
-        return rows
+            found.append(replace(score, low=low, high=high))
+        return found

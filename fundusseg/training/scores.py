@@ -4,37 +4,17 @@ Undefined is NaN: it never enters a mean, and it is counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from fundusseg.reports.metric_names import BOTH, VCDR_ERROR
+from fundusseg.reports.tables import Score
 from fundusseg.sample import CUP, DISC, PARENT, Region
 
 ALL = "all"
 """The row over all sources, every sample counted once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One cell of a table of results.
-
-    Attributes:
-        source: A source's name, or `ALL`.
-        region: A region, or ``disc+cup`` for their ratio.
-        metric: ``dice``, ``iou``, ``accuracy``, or ``vcdr_error``: absolute error of the vertical cup/disc ratio.
-        value: The mean over samples where it is defined; NaN where there is none.
-        n: Samples where it is defined.
-        undefined: Labelled samples where it is not.
-    """
-
-    source: str
-    region: str
-    metric: str
-    value: float
-    n: int
-    undefined: int
 
 
 def nest(masks: Tensor, regions: Sequence[Region]) -> Tensor:
@@ -155,7 +135,7 @@ class SegmentationScores(Metric):
         self.columns = [(region, name) for name in ("dice", "iou", "accuracy") for region in regions]
         self.has_ratio = DISC in regions and CUP in regions
         if self.has_ratio:
-            self.columns.append((f"{DISC}+{CUP}", "vcdr_error"))
+            self.columns.append((BOTH, VCDR_ERROR))
         for state in ("total", "count", "undefined"):
             self.add_state(state, torch.zeros(len(sources), len(self.columns)), dist_reduce_fx="sum")
         self.add_state("least", torch.full((len(regions), 3), torch.inf), dist_reduce_fx="min")
@@ -216,7 +196,14 @@ class SegmentationScores(Metric):
         """Every cell that has labelled samples; one transfer from the device."""
         means, counts, undefined = self.compute().cpu()
         return [
-            Score(source, region, metric, float(means[cell]), int(counts[cell]), int(undefined[cell]))
+            Score(
+                source=source,
+                region=region,
+                metric=metric,
+                value=float(means[cell]),
+                n=int(counts[cell]),
+                undefined=int(undefined[cell]),
+            )
             for row, source in enumerate((*self.sources, ALL))
             for column, (region, metric) in enumerate(self.columns)
             if counts[cell := (row, column)] + undefined[cell] > 0

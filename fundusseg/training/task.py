@@ -16,11 +16,12 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.models.layers import crop_centre
+from fundusseg.reports.tables import Score
 from fundusseg.sample import Region
 from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
 from fundusseg.training.schedules import OneCycle, Schedule
-from fundusseg.training.scores import ALL, Score, SegmentationScores, nest
+from fundusseg.training.scores import ALL, SegmentationScores, nest
 
 Stage = Literal["train", "val", "test"]
 

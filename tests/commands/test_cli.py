@@ -69,7 +69,7 @@ def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     scores = json.loads((run_folder / "test.json").read_text())["scores"]
     assert {(row["source"], row["region"], row["metric"]) for row in scores} >= {
         ("phantom", "disc", "dice"),
-        ("all", "disc+cup", "vcdr_error"),
+        ("all", "disc+cup", "vertical_cdr_error"),
     }
 
 
@@ -125,7 +125,7 @@ def test_evaluate_needs_only_the_file_and_takes_the_test_patients(run_folder, be
     assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path)]) == 0
     images = pd.read_csv(tmp_path / "images.csv", dtype={"name": str})
     tested = json.loads((run_folder / "split.json").read_text())["test"]
-    assert sorted("phantom/" + images[images.protocol == "clean"].name) == sorted(tested)
+    assert sorted("phantom/" + images[images.protocol == "automatic_roi"].name) == sorted(tested)
 
 
 def test_evaluate_other_data_refuses_known_patients(best, tmp_path):

@@ -1,6 +1,7 @@
 """The command: what it writes, what it refuses, and that it does so twice alike."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,21 +53,21 @@ def test_only_the_file_is_needed_and_every_output_names_its_protocol(best, tmp_p
     assert run(best, tmp_path / "out") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     images = pd.read_csv(tmp_path / "out" / "images.csv")
-    assert list(images.groupby("protocol").size().items()) == [("clean", 5), ("seed", 5)]
+    assert list(images.groupby("protocol").size().items()) == [("automatic_roi", 5), ("ground_truth_roi", 5)]
     assert set(images.name) == set(NAMES[3:]) and set(images.seen) == {"source"}
-    figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "region", "metric"])
-    dice = figures.loc[("clean", "folder", "disc", "dice")]
-    assert dice.value == pytest.approx(images[images.protocol == "clean"].disc_dice.mean())
+    estimates = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "region", "metric"])
+    dice = estimates.loc[("automatic_roi", "folder", "disc", "dice")]
+    assert dice.value == pytest.approx(images[images.protocol == "automatic_roi"].disc_dice.mean())
     assert (dice.n, dice.patients, dice.undefined) == (5, 5, 0) and dice.low < dice.value < dice.high
-    distance = figures.loc[("seed", "all", "disc", "centre_distance")].value
+    distance = estimates.loc[("ground_truth_roi", "all", "disc", "centre_distance")].value
     assert distance == pytest.approx(np.mean(range(3, 8)))
     for name in ("table.md", "figures.json", "model_card.md"):
         text = (tmp_path / "out" / name).read_text()
-        assert "clean: region of interest" in text and "seed: as in Civit-Masot" in text, name
+        assert "automatic_roi: region of interest" in text and "ground_truth_roi: as in Civit-Masot" in text, name
     assert "protocol" in pd.read_csv(tmp_path / "out" / "reliability.csv")
-    assert all("_clean_" in p.name or "_seed_" in p.name for p in (tmp_path / "out" / "worst").iterdir())
+    assert all(re.search("_(automatic|ground_truth)_roi_", p.name) for p in (tmp_path / "out" / "worst").iterdir())
     said = capsys.readouterr().out
-    assert "clean: region of interest" in said and "folder: source seen in training (5 pictures)." in said
+    assert "automatic_roi: region of interest" in said and "folder: source seen in training (5 pictures)." in said
     table = (tmp_path / "out" / "table.md").read_text()
     assert "source seen in training" in table and "no picture is of a patient" in table
     known = json.loads((tmp_path / "out" / "figures.json").read_text())
@@ -86,8 +87,8 @@ def test_a_mask_of_another_size_is_listed_and_the_rest_done(best, root, tmp_path
     failed = images[images.error.notna()]
     assert set(failed.name) == {"p4"} and failed.disc_dice.isna().all() and len(images) == 10
     assert "253 x 256" in failed.error.iloc[0] and "restore the mask" in failed.error.iloc[0]
-    figures = pd.read_csv(tmp_path / "out" / "figures.csv")
-    assert set(figures[figures.metric == "dice"].n) == {4}
+    estimates = pd.read_csv(tmp_path / "out" / "figures.csv")
+    assert set(estimates[estimates.metric == "dice"].n) == {4}
     said = capsys.readouterr().out
     assert "folder/p4 not scored" in said and "4 of 5 pictures scored" in said
     assert "253 x 256" in (tmp_path / "out" / "table.md").read_text()
@@ -104,7 +105,7 @@ def test_without_truth_measures_are_given_and_that_is_said(best, root, tmp_path,
     images = pd.read_csv(tmp_path / "out" / "images.csv")
     assert len(images) == 16 and images.vertical_cdr.between(0.4, 0.6).all()
     assert not any("dice" in column for column in images)
-    assert "bare: 8 pictures without truth: measures only" in capsys.readouterr().out
+    assert "bare: 8 pictures without ground truth: measures only" in capsys.readouterr().out
 
 
 def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, capsys):
@@ -116,8 +117,8 @@ def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, 
     table = (tmp_path / "out" / "table.md").read_text()
     assert "folder (patients seen in training)" in table and "folder: patients seen in training (3 pictures)" in table
     assert "no picture is of a patient" not in table
-    figures = pd.read_csv(tmp_path / "out" / "figures.csv")
-    assert set(figures[figures.source == "folder"].seen) == {"patient"}
+    estimates = pd.read_csv(tmp_path / "out" / "figures.csv")
+    assert set(estimates[estimates.source == "folder"].seen) == {"patient"}
     assert "** patients seen in training" in capsys.readouterr().out
 
 
@@ -139,14 +140,14 @@ def test_against_another_says_plainly_what_is_beyond_chance(best, root, tmp_path
     """The other finds the cup in the disc's place: its disc is as good, its cup worse."""
     section = data(root, csv="table.csv")
     other = checkpoint(tmp_path / "high.ckpt", SPLIT, section, thresholds=1.0)
-    assert run(best, tmp_path / "out", "--against", other, "--protocols", "clean") == 0
+    assert run(best, tmp_path / "out", "--against", other, "--protocols", "automatic_roi") == 0
     said = capsys.readouterr().out
-    assert "clean, folder, disc Dice: " in said and "beyond chance" in said and "after Holm" in said
+    assert "automatic_roi, folder, Disc Dice: " in said and "beyond chance" in said and "after Holm" in said
     table = pd.read_csv(tmp_path / "out" / "differences.csv").set_index(["region", "metric"])
     assert table.loc[("disc", "dice")]["mean"] > 0 and table.loc[("disc", "hd95_dd")].undefined == 5
     assert set(pd.read_csv(tmp_path / "out" / "images.csv").method) == {"model", "other"}
     same = checkpoint(tmp_path / "same.ckpt", SPLIT, section)
-    assert run(best, tmp_path / "same", "--against", same, "--protocols", "clean") == 0
+    assert run(best, tmp_path / "same", "--against", same, "--protocols", "automatic_roi") == 0
     assert set(pd.read_csv(tmp_path / "same" / "differences.csv").verdict) == {"no difference"}
 
 
@@ -154,10 +155,12 @@ def test_nothing_of_an_evaluation_before_is_left(best, root, tmp_path):
     out = tmp_path / "out"
     assert run(best, out, "--against", checkpoint(tmp_path / "same.ckpt", SPLIT, data(root))) == 0
     (out / "worst" / "my_own.jpg").write_bytes(b"mine")
-    assert (out / "differences.csv").is_file() and any("_seed_" in path.name for path in (out / "worst").iterdir())
-    assert run(best, out, "--protocols", "clean") == 0
+    assert (out / "differences.csv").is_file()
+    assert any("_ground_truth_roi_" in path.name for path in (out / "worst").iterdir())
+    assert run(best, out, "--protocols", "automatic_roi") == 0
     left = {path.name for path in (out / "worst").iterdir()} - {"my_own.jpg"}
-    assert len(left) == 5 and all("_clean_" in name for name in left) and (out / "worst" / "my_own.jpg").is_file()
+    assert len(left) == 5 and all("_automatic_roi_" in name for name in left)
+    assert (out / "worst" / "my_own.jpg").is_file()
     assert not (out / "differences.csv").exists()
 
 
@@ -176,15 +179,15 @@ def test_the_other_networks_patients_are_left_out_too(best, root, tmp_path):
 
 
 def test_one_protocol_alone(best, tmp_path):
-    assert run(best, tmp_path / "out", "--protocols", "seed") == 0
-    assert set(pd.read_csv(tmp_path / "out" / "figures.csv").protocol) == {"seed"}
+    assert run(best, tmp_path / "out", "--protocols", "seed") == 0  # the old name
+    assert set(pd.read_csv(tmp_path / "out" / "figures.csv").protocol) == {"ground_truth_roi"}
 
 
 def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
     assert run(best, tmp_path / "out") == 0
-    figures = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])
-    assert figures.loc[("clean", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5)
-    assert figures.loc[("clean", "folder", "rim_min_ratio_auc")].n == 5
+    estimates = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])
+    assert estimates.loc[("automatic_roi", "folder", "vertical_cdr_auc")].value == pytest.approx(0.5)
+    assert estimates.loc[("automatic_roi", "folder", "rim_min_ratio_auc")].n == 5
     assert (
         "areas under the curve from 3 pictures with glaucoma and 2 without" in (tmp_path / "out/table.md").read_text()
     )

@@ -22,10 +22,10 @@ from fundusseg.data.splits import Split
 from fundusseg.data.static_variants import Variants
 from fundusseg.datasets import Folder, Phantom
 from fundusseg.errors import DatasetError
-from fundusseg.evaluation.cohort import choose
-from fundusseg.evaluation.estimates import figures
-from fundusseg.evaluation.protocols import named
-from fundusseg.evaluation.scoring import Evaluation, Subject
+from fundusseg.evaluation.cohort import select_cohort
+from fundusseg.evaluation.estimates import make_estimates
+from fundusseg.evaluation.protocols import select_protocols
+from fundusseg.evaluation.scoring import Case, Evaluation
 from fundusseg.imaging.image_files import write_png
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -196,13 +196,13 @@ def test_each_test_picture_is_one_row_and_a_second_copy_is_refused(tmp_path, pre
     write_folder(tmp_path / "two", 6, seed=3)
     one, two = Folder(tmp_path / "one", name="one"), Folder(tmp_path / "two", name="two")
     nobody = SeenPatients([Split((), (), ())])
-    subjects = choose([one], nobody)
-    rows = score(predictor, subjects)
+    cases = select_cohort([one], nobody)
+    rows = score(predictor, cases)
     assert [row["name"] for row in rows] == [record.name for record in one.records]
-    disc = next(f for f in figures(rows) if (f.source, f.region, f.metric) == ("all", "disc", "dice"))
+    disc = next(f for f in make_estimates(rows) if (f.source, f.region, f.metric) == ("all", "disc", "dice"))
     assert disc.n + disc.undefined == 6
     with pytest.raises(DatasetError, match=r"6 pictures that stand in two sources, such as one/00000 = two/00000"):
-        choose([one, two], nobody)
+        select_cohort([one, two], nobody)
 
 
 # Ground-truth crops at test time
@@ -226,9 +226,11 @@ def predictor(tmp_path_factory) -> Predictor:
     return Predictor(Bundle((segmenter,), localiser))
 
 
-def score(predictor: Predictor, subjects: list[Subject], protocol: str = "clean") -> list[dict]:
+def score(predictor: Predictor, cases: list[Case], protocol: str = "automatic_roi") -> list[dict]:
     """The rows of some pictures."""
-    return [row for scored in Evaluation({"model": predictor}, named([protocol]))(subjects) for row in scored.rows]
+    return [
+        row for scored in Evaluation({"model": predictor}, select_protocols([protocol]))(cases) for row in scored.rows
+    ]
 
 
 def found(row: dict) -> dict:
@@ -237,23 +239,25 @@ def found(row: dict) -> dict:
     return {name: row[name] for name in names}
 
 
-def test_the_clean_protocol_finds_the_same_whatever_the_truth_is(predictor):
+def test_the_automatic_roi_protocol_finds_the_same_whatever_the_truth_is(predictor):
     options = {"count": 8, "size": 128, "seed": 77}
-    subjects = [[Subject(d, r) for r in d.records] for d in (Phantom(**options), Moved(**options))]
-    plain, moved = (score(predictor, some) for some in subjects)
+    cases = [[Case(d, r) for r in d.records] for d in (Phantom(**options), Moved(**options))]
+    plain, moved = (score(predictor, some) for some in cases)
     assert [found(row) for row in plain] == [pytest.approx(found(row), nan_ok=True, abs=0) for row in moved]
     assert sum(row["disc_dice"] > 0.5 for row in plain) >= 6, "the network finds discs"
     assert all(one["disc_dice"] != other["disc_dice"] for one, other in zip(plain, moved, strict=True)), "scores differ"
 
 
-def test_the_seed_protocol_crops_by_the_truth_and_says_so(predictor):
+def test_the_ground_truth_roi_protocol_crops_by_the_truth_and_says_so(predictor):
     # What the test above would show of a protocol that has the fault.
     options = {"count": 8, "size": 128, "seed": 77}
-    subjects = [[Subject(d, r) for r in d.records] for d in (Phantom(**options), Moved(**options))]
-    plain, moved = (score(predictor, some, "seed") for some in subjects)
+    cases = [[Case(d, r) for r in d.records] for d in (Phantom(**options), Moved(**options))]
+    plain, moved = (score(predictor, some, "ground_truth_roi") for some in cases)
     assert any(found(one)["area_cdr"] != found(other)["area_cdr"] for one, other in zip(plain, moved, strict=True))
-    (seed,), (clean,) = named(["seed"]), named(["clean"])
-    assert "taken from the truth" in seed.describe(predictor) and "automatically" in clean.describe(predictor)
+    (by_truth,), (automatic,) = select_protocols(["ground_truth_roi"]), select_protocols(["automatic_roi"])
+    assert "taken from the ground truth" in by_truth.describe(predictor) and "automatically" in automatic.describe(
+        predictor
+    )
 
 
 # An empty prediction reusing the previous image's values
@@ -267,13 +271,13 @@ class Dark(Phantom):
         return replace(sample, image=np.zeros_like(sample.image)) if int(record.name) % 2 else sample
 
 
-@pytest.mark.parametrize("protocol", ["clean", "seed"])
+@pytest.mark.parametrize("protocol", ["automatic_roi", "ground_truth_roi"])
 def test_an_empty_prediction_has_no_numbers_of_its_neighbour(predictor, protocol):
     dataset = Dark(count=6, size=128, seed=77)
-    subjects = [Subject(dataset, record) for record in dataset.records]
-    together = score(predictor, subjects, protocol)
-    alone = [row for subject in subjects for row in score(predictor, [subject], protocol)]
-    backwards = score(predictor, subjects[::-1], protocol)[::-1]
+    cases = [Case(dataset, record) for record in dataset.records]
+    together = score(predictor, cases, protocol)
+    alone = [row for case in cases for row in score(predictor, [case], protocol)]
+    backwards = score(predictor, cases[::-1], protocol)[::-1]
     for rows in (alone, backwards):
         assert [pytest.approx(row, nan_ok=True, abs=0) for row in rows] == together
     if protocol == "seed":
@@ -283,7 +287,7 @@ def test_an_empty_prediction_has_no_numbers_of_its_neighbour(predictor, protocol
     for name in ("vertical_cdr", "area_cdr", "rim_min_ratio", "disc_hd95", "disc_precision", "disc_centre_distance"):
         assert all(math.isnan(row[name]) for row in empty)
     assert not any(math.isnan(row["vertical_cdr"]) for row in together[::2])
-    mae = next(f for f in figures(together) if (f.source, f.metric) == ("all", "vertical_cdr_mae"))
+    mae = next(f for f in make_estimates(together) if (f.source, f.metric) == ("all", "vertical_cdr_error"))
     assert (mae.n, mae.undefined) == (3, 3), "undefined is counted, and is in no mean"
 
 
@@ -296,5 +300,5 @@ def test_an_empty_prediction_in_a_batch_is_undefined_and_counted():
     scores.update(found, truth, torch.ones(2, 2, dtype=torch.bool), torch.ones(2), torch.zeros(2, dtype=torch.int64))
     cells = {(s.region, s.metric): s for s in scores.scores() if s.source == "all"}
     assert cells["disc", "dice"].value == 0.5
-    ratio = cells["disc+cup", "vcdr_error"]
+    ratio = cells["disc+cup", "vertical_cdr_error"]
     assert (ratio.value, ratio.n, ratio.undefined) == (0, 1, 1)

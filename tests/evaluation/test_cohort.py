@@ -10,7 +10,7 @@ from fundusseg.data.splits import Split, draw_split
 from fundusseg.data.store import digest
 from fundusseg.datasets import Folder, Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
-from fundusseg.evaluation.cohort import choose
+from fundusseg.evaluation.cohort import select_cohort
 from tests.miniatures import folder
 
 ONE, TWO = Phantom(count=12, size=32, name="one"), Phantom(count=4, size=32, seed=1, name="two")
@@ -21,14 +21,14 @@ def split() -> Split:
     return draw_split(ONE.records)
 
 
-def keys(subjects) -> list[str]:
-    return [subject.record.key for subject in subjects]
+def keys(cases) -> list[str]:
+    return [case.record.key for case in cases]
 
 
 def test_of_its_own_data_the_new_patients_are_taken_in_order(split):
-    found = choose([ONE], SeenPatients([split]), own=split)
-    assert keys(found) == sorted(split.test) and {subject.seen for subject in found} == {"source"}
-    later = choose([Phantom(count=15, size=32, name="one")], SeenPatients([split]), own=split)
+    found = select_cohort([ONE], SeenPatients([split]), own=split)
+    assert keys(found) == sorted(split.test) and {case.seen for case in found} == {"source"}
+    later = select_cohort([Phantom(count=15, size=32, name="one")], SeenPatients([split]), own=split)
     assert set(keys(later)) == {*split.test, "one/00012", "one/00013", "one/00014"}
 
 
@@ -37,32 +37,32 @@ def test_every_picture_of_a_known_patient_is_left_out(split):
     records = [replace(record, name=f"1{record.name}", patient=record.name) for record in ONE.records]
     fellows.__dict__["records"] = tuple(records)
     tested = {key.removeprefix("one/") for key in split.test}
-    assert {subject.record.patient for subject in choose([fellows], SeenPatients([split]), own=split)} == tested
+    assert {case.record.patient for case in select_cohort([fellows], SeenPatients([split]), own=split)} == tested
 
 
 def test_another_source_is_new(split):
-    assert [subject.seen for subject in choose([TWO], SeenPatients([split]))] == ["no"] * 4
+    assert [case.seen for case in select_cohort([TWO], SeenPatients([split]))] == ["no"] * 4
 
 
 def test_known_patients_are_refused_in_one_sentence_and_forced_with_a_mark(split):
     with pytest.raises(DatasetError, match=r"^got 10 of 12 pictures.*--allow_seen") as caught:
-        choose([ONE], SeenPatients([split]))
+        select_cohort([ONE], SeenPatients([split]))
     assert "\n" not in str(caught.value)
-    forced = {subject.record.key: subject.seen for subject in choose([ONE], SeenPatients([split]), allow_seen=True)}
+    forced = {case.record.key: case.seen for case in select_cohort([ONE], SeenPatients([split]), allow_seen=True)}
     assert forced == {key: "source" if key in split.test else "patient" for key in forced} and len(forced) == 12
 
 
 def test_every_network_counts_the_localiser_too(split):
     other = Split(("one/00000",), (split.test[0],), (), patients=split.patients)
-    found = choose([ONE], SeenPatients([split, other]), own=split)
+    found = select_cohort([ONE], SeenPatients([split, other]), own=split)
     assert keys(found) == sorted(split.test)[1:]
     with pytest.raises(DatasetError, match="never seen"):
-        choose([ONE], SeenPatients([split, Split(split.test, (), ())]), own=split)
+        select_cohort([ONE], SeenPatients([split, Split(split.test, (), ())]), own=split)
 
 
 def test_what_a_split_left_out_as_a_duplicate_is_known(split):
     shown_twice = split.without(split.test[:1])
-    assert set(keys(choose([ONE], SeenPatients([shown_twice]), own=shown_twice))) == set(split.test[1:])
+    assert set(keys(select_cohort([ONE], SeenPatients([shown_twice]), own=shown_twice))) == set(split.test[1:])
 
 
 def test_a_file_is_known_under_another_name(tmp_path):
@@ -71,8 +71,8 @@ def test_a_file_is_known_under_another_name(tmp_path):
     files = {record.key: digest(record) for record in mine.records}
     split = Split(tuple(files)[:1], (), tuple(files)[1:], files=files)
     with pytest.raises(DatasetError, match=r"1 of 3 pictures, such as renamed/a_left"):
-        choose([renamed], SeenPatients([split]))
-    assert [subject.seen for subject in choose([renamed], SeenPatients([split]), allow_seen=True)] == [
+        select_cohort([renamed], SeenPatients([split]))
+    assert [case.seen for case in select_cohort([renamed], SeenPatients([split]), allow_seen=True)] == [
         "patient",
         "no",
         "no",
@@ -82,7 +82,7 @@ def test_a_file_is_known_under_another_name(tmp_path):
 def test_a_picture_that_is_there_twice_is_refused(tmp_path):
     folder.build(tmp_path)
     with pytest.raises(DatasetError, match="3 pictures that stand in two sources, such as one/a_left = two/a_left"):
-        choose([Folder(tmp_path, name="one"), Folder(tmp_path, name="two")], SeenPatients([]))
+        select_cohort([Folder(tmp_path, name="one"), Folder(tmp_path, name="two")], SeenPatients([]))
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here that is there and cannot be read")
@@ -91,22 +91,22 @@ def test_a_file_that_cannot_be_read_stops_no_other(tmp_path, split):
     broken = tmp_path / "mine" / "images" / "a_left.jpg"
     broken.unlink()
     broken.symlink_to("/proc/self/mem")
-    found = choose([Folder(tmp_path / "mine", name="mine"), TWO], SeenPatients([split]))
+    found = select_cohort([Folder(tmp_path / "mine", name="mine"), TWO], SeenPatients([split]))
     assert keys(found)[0] == "mine/a_left" and len(found) == 7
 
 
 def test_a_given_split_says_who_is_tested(split):
     given = replace(draw_split([*ONE.records, *TWO.records], seed=3), files={})
-    found = choose([TWO], SeenPatients([split]), given=given)
+    found = select_cohort([TWO], SeenPatients([split]), given=given)
     assert keys(found) == [key for key in given.test if key.startswith("two/")]
     with pytest.raises(DatasetError, match="trained or chosen on"):
-        choose([ONE], SeenPatients([split]), given=Split((), (), split.train))
+        select_cohort([ONE], SeenPatients([split]), given=Split((), (), split.train))
     with pytest.raises(DatasetError, match=r"not in the datasets, such as one/99"):
-        choose([ONE], SeenPatients([split]), given=Split((), (), ("one/99",)))
+        select_cohort([ONE], SeenPatients([split]), given=Split((), (), ("one/99",)))
     with pytest.raises(DatasetError, match="tests no picture of two"):
-        choose([TWO], SeenPatients([split]), given=split)
+        select_cohort([TWO], SeenPatients([split]), given=split)
     with pytest.raises(DatasetError, match="files changed"):
-        choose([TWO], SeenPatients([split]), given=replace(given, files=dict.fromkeys(given.test, "other")))
+        select_cohort([TWO], SeenPatients([split]), given=replace(given, files=dict.fromkeys(given.test, "other")))
 
 
 def test_a_split_by_image_tests_what_it_says_and_the_shared_patient_is_marked():
@@ -117,21 +117,21 @@ def test_a_split_by_image_tests_what_it_says_and_the_shared_patient_is_marked():
     two_eyes.__dict__["records"] = tuple(
         replace(record, patient=patients[record.key].split("/")[1]) for record in ONE.records
     )
-    found = choose([two_eyes], SeenPatients([split]), own=split)
-    assert keys(found) == listed[9:] and [subject.seen for subject in found] == ["patient", "source", "source"]
-    given = choose([two_eyes], SeenPatients([split]), given=split)
+    found = select_cohort([two_eyes], SeenPatients([split]), own=split)
+    assert keys(found) == listed[9:] and [case.seen for case in found] == ["patient", "source", "source"]
+    given = select_cohort([two_eyes], SeenPatients([split]), given=split)
     assert keys(given) == listed[9:]
     with pytest.raises(DatasetError, match="trained or chosen on"):
-        choose([two_eyes], SeenPatients([replace(split, by="patient")]), given=split)
+        select_cohort([two_eyes], SeenPatients([replace(split, by="patient")]), given=split)
 
 
 def test_a_network_that_does_not_say(split):
     with pytest.raises(CheckpointError, match="does not say whom it was trained on"):
-        choose([TWO], SeenPatients([split, None]))
-    found = choose([TWO], SeenPatients([split, None]), allow_seen=True)
-    assert {subject.seen for subject in found} == {"unknown"}
+        select_cohort([TWO], SeenPatients([split, None]))
+    found = select_cohort([TWO], SeenPatients([split, None]), allow_seen=True)
+    assert {case.seen for case in found} == {"unknown"}
 
 
 def test_two_datasets_of_one_source_are_refused():
     with pytest.raises(ConfigurationError, match="two datasets of source 'one'"):
-        choose([ONE, ONE], SeenPatients([]))
+        select_cohort([ONE, ONE], SeenPatients([]))

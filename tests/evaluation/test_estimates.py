@@ -3,15 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from fundusseg.evaluation.estimates import ALL, BOTH, MACRO, figures, most_seen
+from fundusseg.evaluation.estimates import ALL, MACRO, make_estimates, most_seen
 from fundusseg.measures.bootstrap import mean_interval
 from fundusseg.measures.calibration_error import Reliability, expected_calibration_error
 from fundusseg.measures.ratio_agreement import concordance
 from fundusseg.measures.roc import auc
+from fundusseg.reports.metric_names import BOTH
 
 
 def row(source, name, **more):
-    start = {"protocol": "clean", "method": "model", "source": source, "name": name, "patient": name, "diagnosis": ""}
+    start = {"protocol": "automatic_roi", "method": "model", "source": source, "name": name, "patient": name}
+    start["diagnosis"] = ""
     return {**start, "seen": "no", "labelled": "disc cup", "error": "", **more}
 
 
@@ -33,19 +35,19 @@ def drawn(count: int = 30, seed: int = 0) -> list[dict]:
 
 
 def table(rows, *calibration):
-    found = figures(rows, *calibration)
+    found = make_estimates(rows, *calibration)
     cells = {(f.protocol, f.method, f.source, f.region, f.metric): f for f in found}
     assert len(cells) == len(found)
     return cells
 
 
-def test_every_figure_is_that_of_its_own_module():
+def test_every_estimate_is_that_of_its_own_module():
     rows = drawn()
     cells = table(rows)
     dice = np.array([r["disc_dice"] for r in rows])
     source, patient = ([r[key] for r in rows] for key in ("source", "patient"))
     small = np.array(source) == "small"
-    place = ("clean", "model")
+    place = ("automatic_roi", "model")
     everything, macro = cells[*place, ALL, "disc", "dice"], cells[*place, MACRO, "disc", "dice"]
     assert everything.value == pytest.approx(dice.mean())
     assert (everything.low, everything.high) == mean_interval(dice, patient, source)
@@ -56,9 +58,11 @@ def test_every_figure_is_that_of_its_own_module():
     assert everything.patients == 10, "a patient's number may stand in two sources"
     found, true = (np.array([r[key] for r in rows]) for key in ("vertical_cdr", "vertical_cdr_true"))
     expected = concordance(found, true)
-    for metric, field in (("mae", "mae"), ("limit_low", "low"), ("icc", "icc"), ("pearson", "pearson")):
-        figure = cells[*place, ALL, BOTH, f"vertical_cdr_{metric}"]
-        assert figure.value == pytest.approx(getattr(expected, field)) and figure.low < figure.value < figure.high
+    for metric, field in (("error", "mae"), ("limit_low", "low"), ("icc", "icc"), ("pearson", "pearson")):
+        estimate = cells[*place, ALL, BOTH, f"vertical_cdr_{metric}"]
+        assert (
+            estimate.value == pytest.approx(getattr(expected, field)) and estimate.low < estimate.value < estimate.high
+        )
     share = cells[*place, ALL, "disc", "radii_ratio_above_0.90"]
     assert share.value == pytest.approx(np.mean([r["disc_radii_ratio"] > 0.9 for r in rows]))
 
@@ -70,12 +74,12 @@ def test_glaucoma_against_healthy_by_delong():
     ill = [r["diagnosis"] == "glaucoma" for r in known]
     who = [f"{r['source']}/{r['patient']}" for r in known]
     expected = auc([r["vertical_cdr"] for r in known], ill, groups=who)
-    figure = cells["clean", "model", ALL, BOTH, "vertical_cdr_auc"]
-    assert (figure.value, figure.low, figure.high) == (expected.value, expected.low, expected.high)
-    assert figure.n == len(known) < 60
-    assert cells["clean", "model", ALL, BOTH, "vertical_cdr_true_auc"].value == 1, "the diagnosis was made from it"
-    macro = cells["clean", "model", MACRO, BOTH, "vertical_cdr_auc"]
-    parts = [cells["clean", "model", source, BOTH, "vertical_cdr_auc"] for source in ("small", "large")]
+    estimate = cells["automatic_roi", "model", ALL, BOTH, "vertical_cdr_auc"]
+    assert (estimate.value, estimate.low, estimate.high) == (expected.value, expected.low, expected.high)
+    assert estimate.n == len(known) < 60
+    assert cells["automatic_roi", "model", ALL, BOTH, "vertical_cdr_true_auc"].value == 1, "it decided the diagnosis"
+    macro = cells["automatic_roi", "model", MACRO, BOTH, "vertical_cdr_auc"]
+    parts = [cells["automatic_roi", "model", source, BOTH, "vertical_cdr_auc"] for source in ("small", "large")]
     assert macro.value == pytest.approx(np.mean([part.value for part in parts]))
     assert macro.low <= macro.value <= macro.high
 
@@ -84,7 +88,7 @@ def test_a_narrow_rim_speaks_for_glaucoma():
     rows = [
         row("a", str(i), diagnosis=d, rim_min_ratio=r) for i, (d, r) in enumerate([("glaucoma", 0.1), ("healthy", 0.3)])
     ]
-    assert table(rows)["clean", "model", "a", BOTH, "rim_min_ratio_auc"].value == 1
+    assert table(rows)["automatic_roi", "model", "a", BOTH, "rim_min_ratio_auc"].value == 1
 
 
 def test_without_both_diagnoses_there_is_no_area():
@@ -94,41 +98,41 @@ def test_without_both_diagnoses_there_is_no_area():
 
 def test_undefined_is_counted_and_enters_no_mean():
     rows = [row("a", str(i), disc_hd95=value) for i, value in enumerate([2.0, math.nan, 4.0])]
-    figure = table(rows)["clean", "model", "a", "disc", "hd95"]
-    assert (figure.value, figure.n, figure.undefined, figure.patients) == (3, 2, 1, 2)
-    nothing = table([row("a", "1", disc_hd95=math.nan)])["clean", "model", "a", "disc", "hd95"]
+    estimate = table(rows)["automatic_roi", "model", "a", "disc", "hd95"]
+    assert (estimate.value, estimate.n, estimate.undefined, estimate.patients) == (3, 2, 1, 2)
+    nothing = table([row("a", "1", disc_hd95=math.nan)])["automatic_roi", "model", "a", "disc", "hd95"]
     assert math.isnan(nothing.value) and math.isnan(nothing.low) and (nothing.n, nothing.undefined) == (0, 1)
 
 
 def test_what_is_not_labelled_or_failed_is_not_counted():
     rows = [row("a", "1", disc_dice=0.5), row("a", "2", labelled=""), row("a", "3", error="broken", disc_dice=0.1)]
     cells = table(rows)
-    assert cells["clean", "model", "a", "disc", "dice"].n == 1
+    assert cells["automatic_roi", "model", "a", "disc", "dice"].n == 1
     assert not any(key[3] == "cup" for key in cells)
-    assert figures([row("a", "1", error="broken")]) == []
+    assert make_estimates([row("a", "1", error="broken")]) == []
 
 
 def test_protocols_and_methods_stay_apart():
     rows = [
         row("a", "1", disc_dice=0.5),
-        row("a", "1", disc_dice=0.9, protocol="seed"),
+        row("a", "1", disc_dice=0.9, protocol="ground_truth_roi"),
         row("a", "1", method="b", disc_dice=1),
     ]
     cells = table(rows)
-    values = {key[:2]: figure.value for key, figure in cells.items() if key[2:] == ("a", "disc", "dice")}
-    assert values == {("clean", "model"): 0.5, ("seed", "model"): 0.9, ("clean", "b"): 1}
+    values = {key[:2]: estimate.value for key, estimate in cells.items() if key[2:] == ("a", "disc", "dice")}
+    assert values == {("automatic_roi", "model"): 0.5, ("ground_truth_roi", "model"): 0.9, ("automatic_roi", "b"): 1}
 
 
 def test_the_mean_of_sources_leaves_out_a_source_without_a_figure():
     rows = [row("a", str(i), disc_hd95=float(i)) for i in range(7)] + [row("b", "9", disc_hd95=math.nan)]
-    figure = table(rows)["clean", "model", MACRO, "disc", "hd95"]
-    assert (figure.value, figure.n, figure.undefined) == (3, 7, 1) and figure.low < 3 < figure.high
+    estimate = table(rows)["automatic_roi", "model", MACRO, "disc", "hd95"]
+    assert (estimate.value, estimate.n, estimate.undefined) == (3, 7, 1) and estimate.low < 3 < estimate.high
 
 
 def test_a_source_of_one_patient_leaves_the_mean_of_sources_without_an_interval():
     rows = [row("a", str(i), disc_dice=0.9 + 0.01 * i) for i in range(6)] + [row("b", "9", disc_dice=0.5)]
     cells = table(rows)
-    macro, everything = (cells["clean", "model", place, "disc", "dice"] for place in (MACRO, ALL))
+    macro, everything = (cells["automatic_roi", "model", place, "disc", "dice"] for place in (MACRO, ALL))
     assert macro.value == pytest.approx(0.7125) and math.isnan(macro.low) and math.isnan(macro.high)
     assert everything.low < everything.value < everything.high
 
@@ -140,14 +144,14 @@ def test_what_never_varies_claims_no_certainty():
         for i in range(6)
     ]
     cells = table(rows)
-    share = cells["clean", "model", "a", "disc", "radii_ratio_above_0.90"]
-    area = cells["clean", "model", "a", BOTH, "vertical_cdr_auc"]
-    for figure in (share, area):
-        assert figure.value == 1 and math.isnan(figure.low) and math.isnan(figure.high)
+    share = cells["automatic_roi", "model", "a", "disc", "radii_ratio_above_0.90"]
+    area = cells["automatic_roi", "model", "a", BOTH, "vertical_cdr_auc"]
+    for estimate in (share, area):
+        assert estimate.value == 1 and math.isnan(estimate.low) and math.isnan(estimate.high)
 
 
 def test_experts_of_two_sources_are_not_one_person():
-    rows = [row(source, "1", disc_dice=0.9, protocol="human", method="expert1") for source in ("a", "b")]
+    rows = [row(source, "1", disc_dice=0.9, protocol="interobserver", method="expert1") for source in ("a", "b")]
     assert {key[2] for key in table(rows)} == {"a", "b"}
 
 
@@ -159,8 +163,8 @@ def test_an_area_needs_both_diagnoses_in_the_source():
     both = [row("c", str(i), diagnosis=d, vertical_cdr=0.5) for i, d in enumerate(["glaucoma", "healthy"])]
     cells = table([*apart, *both])
     for place in ("c", ALL, MACRO):
-        figure = cells["clean", "model", place, BOTH, "vertical_cdr_auc"]
-        assert (figure.value, figure.n, figure.undefined) == (0.5, 2, 0)
+        estimate = cells["automatic_roi", "model", place, BOTH, "vertical_cdr_auc"]
+        assert (estimate.value, estimate.n, estimate.undefined) == (0.5, 2, 0)
 
 
 def test_an_area_of_few_patients_of_either_class_has_no_interval():
@@ -171,8 +175,8 @@ def test_an_area_of_few_patients_of_either_class_has_no_interval():
             for i, score in enumerate(scores)
         ]
         for place in ("a", ALL, MACRO):
-            figure = table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"]
-            assert 0 < figure.value < 1 and math.isnan(figure.low) != is_there
+            estimate = table(rows)["automatic_roi", "model", place, BOTH, "vertical_cdr_auc"]
+            assert 0 < estimate.value < 1 and math.isnan(estimate.low) != is_there
 
 
 def test_of_one_source_the_mean_of_sources_is_its_own_area():
@@ -181,7 +185,7 @@ def test_of_one_source_the_mean_of_sources_is_its_own_area():
         row("large", str(i), vertical_cdr=score, diagnosis="glaucoma" if i % 2 else "healthy")
         for i, score in enumerate(scores)
     ]
-    one, macro = (table(rows)["clean", "model", place, BOTH, "vertical_cdr_auc"] for place in ("large", MACRO))
+    one, macro = (table(rows)["automatic_roi", "model", place, BOTH, "vertical_cdr_auc"] for place in ("large", MACRO))
     assert (macro.value, macro.low, macro.high) == pytest.approx((one.value, one.low, one.high), abs=1e-12)
     assert one.low < one.value
 
@@ -191,18 +195,18 @@ def test_calibration_of_a_source_is_that_of_its_pixels():
     counted = [Reliability.of(rng.random((8, 8)).astype(np.float32), rng.random((8, 8)) > 0.3) for _ in range(5)]
     rows = [row("a", str(i), disc_dice=1.0) for i in range(6)] + [row("a", "bare", labelled="")]
     # The sixth picture was rejected before a network saw its square.
-    figure = table(rows, [*({"disc": one} for one in counted), {}, {}])["clean", "model", "a", "disc", "ece"]
-    assert figure.value == pytest.approx(expected_calibration_error(counted).of(np.ones(5, bool)))
-    assert (figure.n, figure.undefined) == (5, 1) and figure.low < figure.value < figure.high
+    estimate = table(rows, [*({"disc": one} for one in counted), {}, {}])["automatic_roi", "model", "a", "disc", "ece"]
+    assert estimate.value == pytest.approx(expected_calibration_error(counted).of(np.ones(5, bool)))
+    assert (estimate.n, estimate.undefined) == (5, 1) and estimate.low < estimate.value < estimate.high
 
 
 def test_the_gravest_mark_stands():
     assert most_seen(["no", "source", "no"]) == "source" and most_seen(["source", "patient"]) == "patient"
     rows = [row("a", "1", disc_dice=1.0), row("b", "1", disc_dice=1.0, seen="patient")]
     cells = table(rows)
-    seen = {source: cells["clean", "model", source, "disc", "dice"].seen for source in ("a", "b", ALL, MACRO)}
+    seen = {source: cells["automatic_roi", "model", source, "disc", "dice"].seen for source in ("a", "b", ALL, MACRO)}
     assert seen == {"a": "no", "b": "patient", ALL: "patient", MACRO: "patient"}
 
 
 def test_the_same_rows_give_the_same_figures():
-    assert repr(figures(drawn())) == repr(figures(drawn()))
+    assert repr(make_estimates(drawn())) == repr(make_estimates(drawn()))

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 from dataclasses import dataclass
@@ -6,44 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from fundusseg.reports import files
-from fundusseg.reports.files import write_csv, write_json
-from fundusseg.reports.tables import score_table
-
-
-def row(source, region, metric, value, n=10, undefined=0):
-    return {
-        "source": source,
-        "region": region,
-        "metric": metric,
-        "value": value,
-        "n": n,
-        "undefined": undefined,
-    }
-
-
-ROWS = [
-    row("drishti_gs", "disc", "dice", 0.96789, 51),
-    row("drishti_gs", "disc", "iou", 0.91, 51),
-    row("drishti_gs", "cup", "dice", 0.88, 49, 2),
-    row("drishti_gs", "disc+cup", "vcdr_error", 0.0512, 51),
-    row("drions_db", "disc", "dice", 0.95, 5),
-    row("[b]odd[/b]", "cup", "dice", math.nan, 0, 3),
-    row("[b]odd[/b]", "disc", "dice", math.nan, 2),
-    row("[b]odd[/b]", "disc", "iou", math.nan, 0),
-]
-
-
-def lines(table):
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(table)
-    return console.export_text().splitlines()
-
-
-def cells(table):
-    return [[str(cell) for cell in column.cells] for column in table.columns]
+from fundusseg.reports.files import read_cell, write_csv, write_json
 
 
 def test_csv_keeps_order_and_values(tmp_path):
@@ -55,6 +21,26 @@ def test_csv_keeps_order_and_values(tmp_path):
     assert frame["value"][0] == 0.1
     assert math.isnan(frame["value"][1])
     assert [file.name for file in path.parent.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-name", "@SUM(A1)", "\tx", "\n=x", "'quoted", "'=1"])
+def test_no_cell_is_a_spreadsheets_formula_and_reading_gives_it_back(tmp_path, text):
+    write_csv([{"name": text, "value": -0.5}], tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        (_, (name, value)) = csv.reader(file)
+    assert name[0] == "'" and value == "-0.5"
+    assert read_cell(name) == text
+
+
+def test_a_lone_carriage_return_ends_no_row(tmp_path):
+    write_csv([{"name": "a\rb", "value": 1}], tmp_path / "a.csv")
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 1
+
+
+def test_plain_words_are_written_as_they_are(tmp_path):
+    write_csv([{"name": "a=b", "reason": "it's 5 - 3"}], tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "name,reason\na=b,it's 5 - 3\n"
+    assert read_cell("it's") == "it's"
 
 
 def test_csv_without_rows_is_an_empty_file(tmp_path):
@@ -108,28 +94,3 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         write_json({"new": 1}, path)
     assert json.loads(path.read_text()) == {"old": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_score_table_has_a_line_for_each_source():
-    table = score_table(ROWS, "Scores", "protocol")
-    headings = [column.header for column in table.columns]
-    assert headings == ["Source", "Disc Dice", "Disc IoU", "Cup Dice", "vCDR error", "n"]
-    source, disc_dice, disc_iou, cup_dice, vcdr, n = cells(table)
-    assert source == ["drishti_gs", "drions_db", "[b]odd[/b]"]
-    assert disc_dice == ["0.968", "0.950", "undefined"]
-    assert disc_iou == ["0.910", "–", "–"]  # noqa: RUF001
-    assert cup_dice == ["0.880 (n 49, 2 undefined)", "–", "undefined (3)"]  # noqa: RUF001
-    assert vcdr == ["0.051", "–", "–"]  # noqa: RUF001
-    assert n == ["51", "5", "2"]
-
-
-def test_score_table_prints_title_caption_and_brackets():
-    text = "\n".join(lines(score_table(ROWS, "Scores", "held-out test split")))
-    for part in ("Scores", "held-out test split", "[b]odd[/b]", "undefined (3)"):
-        assert part in text
-
-
-def test_score_table_takes_any_metric_and_no_rows():
-    table = score_table([row("x", "sclera", "radii ratio", 1.0)], "", "")
-    assert [column.header for column in table.columns] == ["Source", "Sclera radii ratio", "n"]
-    assert score_table([], "Scores", "").row_count == 0

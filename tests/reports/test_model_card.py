@@ -1,7 +1,6 @@
 """Model cards: their content, and that no checkpoint is written without one."""
 
 import json
-import math
 import re
 import shlex
 from dataclasses import replace
@@ -20,7 +19,8 @@ from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.measures.bootstrap import mean_interval
 from fundusseg.models import UNet, checkpoint
-from fundusseg.reports.model_card import card, card_path
+from fundusseg.reports.model_card import card_path, model_card_text
+from fundusseg.reports.tables import NOTES, markdown_table
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.task import SegmentationTask
 from tests.commands.test_cli import TINY
@@ -54,18 +54,18 @@ def lines(text: str) -> list[list[str]]:
 
 
 def test_data_licences_counts_and_the_splits_hash():
-    text = card("best.ckpt", {"segmenter": description()})
+    text = model_card_text("best.ckpt", {"segmenter": description()})
     assert text.startswith("# Model card: best.ckpt\n")
     assert ["a", "CC BY 4.0", "2 (1)", "1 (1)", "2 (1)"] in lines(text)
     assert ["b", r"research \| only", "1 (1)", "0 (0)", "0 (0)"] in lines(text)
     assert "Left out, shown in another source or subset too: 1 pictures." in text
     assert f"Split by patient. SHA-256 of the split: `{SPLIT.digest}`." in text
-    by_image = card("x", {"segmenter": description(split=replace(SPLIT, by="image"))})
+    by_image = model_card_text("x", {"segmenter": description(split=replace(SPLIT, by="image"))})
     assert "images of one patient may be on both sides" in by_image and SPLIT.digest not in by_image
 
 
 def test_what_it_is_for_and_how_it_was_made():
-    text = card("best.ckpt", {"segmenter": description()})
+    text = model_card_text("best.ckpt", {"segmenter": description()})
     assert "Not a medical device" in text and "Trained on a, b alone" in text
     assert "whole photographs need a localiser" in text
     assert ["Thresholds", "disc 0.45, cup 0.60"] in lines(text)
@@ -76,46 +76,37 @@ def test_what_it_is_for_and_how_it_was_made():
     assert "None was measured with these weights." in text
 
 
-def test_scores_with_intervals_by_protocol():
-    cell = {
-        "protocol": "clean",
-        "method": "model",
-        "source": "a",
-        "region": "disc",
-        "metric": "dice",
-        "seen": "source",
-    }
-    known = {"value": 0.9123, "low": 0.9, "high": 0.925, "n": 20, "undefined": 2}
-    rows = [
-        cell | known,
-        cell | known | {"metric": "rim_bias_3"},
-        cell | known | {"region": "disc+cup", "metric": "vertical_cdr_mae", "value": math.nan, "n": 0, "undefined": 22},
-        cell | known | {"source": "c", "seen": "no", "low": math.nan, "high": math.nan, "undefined": 0},
-        cell | known | {"protocol": "seed", "value": 0.95},
-    ]
-    text = card("x", {"segmenter": description()}, rows, ["clean: as in use", "seed: as it was"], ["One more."])
-    table = lines(text)
-    assert ["source", "disc Dice", "vertical ratio, mean absolute error"] in table
-    assert [
-        "a (source seen in training)",
-        "0.912 [0.900, 0.925]; n 20, 2 undefined",
-        "undefined; n 0, 22 undefined",
-    ] in table
-    assert ["c", "0.912; n 20", "not labelled"] in table
-    assert text.index("### clean: model") < text.index("### seed: model") < text.index("0.950")
-    assert "- clean: as in use\n- seed: as it was" in text and "rim" not in text.split("## Scores")[1].lower()
-    assert "95% bootstrap interval over patients" in text and "One more." in text
+def test_the_scores_table_stands_between_protocols_and_remarks():
+    table = markdown_table(["Source", "Disc Dice"], [["a", "0.912"]])
+    protocols = ["automatic_roi: as in use", "b: as `it` | was"]
+    text = model_card_text("x", {"segmenter": description()}, table, protocols, ["One <more>."])
+    assert ["a", "0.912"] in lines(text) and NOTES in text and "None was measured" not in text
+    assert "- automatic_roi: as in use\n- b: as \\`it\\` \\| was\n\n| Source" in text
+    assert text.index(NOTES) < text.index("One &lt;more>.")
+
+
+def test_no_text_ends_its_fence_or_opens_a_tag():
+    odd = description(
+        command="python -m fundusseg.fit `x`\n```\n# Heading",
+        configuration="a: |\n  ```\n  </details>\n",
+        sources={"```": "<script>"},
+        versions={"torch": "2 <b>"},
+    )
+    text = model_card_text("x", {"segmenter": odd})
+    assert "````sh\npython -m fundusseg.fit `x`\n```\n# Heading\n````" in text
+    assert "````yaml\na: |\n  ```\n  </details>\n````" in text
+    assert "<script>" not in text and "<b>" not in text and "Trained on \\`\\`\\` alone" in text
 
 
 def test_names_cannot_break_the_table():
     odd = replace(SPLIT, train=("<b>|x/1",), val=(), test=())
-    text = card("a|b\n# c", {"segmenter": description(split=odd, sources={"<b>|x": "mine"})})
+    text = model_card_text("a|b\n# c", {"segmenter": description(split=odd, sources={"<b>|x": "mine"})})
     assert ["&lt;b>\\|x", "mine", "1 (1)", "0 (0)", "0 (0)"] in lines(text)
     assert text.startswith("# Model card: a\\|b # c\n")
 
 
 def test_what_is_not_known_is_said():
-    text = card("x", {"network": description(split=None, sources={}, command="", configuration="")})
+    text = model_card_text("x", {"network": description(split=None, sources={}, command="", configuration="")})
     assert "Whom it was trained on is not known" in text and "The command is not known." in text
     assert "Trained on data that are not known" in text and "yaml" not in text
 
@@ -125,7 +116,7 @@ def test_a_checkpoint_of_before_the_cards_loads():
     del old["command"], old["versions"], old["split"]["by"]
     loaded = checkpoint.Description.from_dict(old)
     assert (loaded.command, loaded.versions, loaded.split) == ("", {}, SPLIT)
-    assert "The command is not known." in card("x", {"segmenter": loaded})
+    assert "The command is not known." in model_card_text("x", {"segmenter": loaded})
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +137,7 @@ def test_every_checkpoint_of_a_run_has_its_card(run):
     assert split.digest in best and split.digest in last
     scores = json.loads((run / "test.json").read_text())
     disc = next(s for s in scores["scores"] if (s["source"], s["region"], s["metric"]) == ("phantom", "disc", "dice"))
-    low, high = re.search(rf"{disc['value']:.3f} \[([\d.]+), ([\d.]+)\]; n {disc['n']}", best).groups()
+    low, high = re.search(rf"{disc['value']:.3f} \(([\d.]+)\N{{EN DASH}}([\d.]+)\)", best).groups()
     assert float(low) < disc["value"] < float(high) and scores["protocol"] in best
     assert "fundusseg.evaluate --checkpoint" in best
     assert "None was measured with these weights." in last
@@ -185,12 +176,12 @@ def test_the_intervals_are_those_of_the_pictures_own_scores(tmp_path):
     task = SegmentationTask(UNet(start_channels=4, depth=1), preparation=data.preparation, sources=data.sources)
     pictures = PictureScores()
     Trainer(callbacks=[pictures], **options).test(task, data, verbose=False)
-    rows = {(r["source"], r["region"], r["metric"]): r for r in pictures.with_intervals(task.results["test"], data)}
-    assert len(pictures.values) == len(data.split.test) == rows["all", "disc", "dice"]["n"] and len(data.split.test) % 4
+    rows = {(r.source, r.region, r.metric): r for r in pictures.with_intervals(task.results["test"], data)}
+    assert len(pictures.values) == len(data.split.test) == rows["all", "disc", "dice"].n and len(data.split.test) % 4
     for (source, region, metric), row in rows.items():
         column = pictures.columns.index((region, metric))
         own = {i: v[column] for i, v in pictures.values.items() if source in ("all", data.records[i].source)}
-        assert row["value"] == pytest.approx(np.nanmean([*own.values()]), abs=1e-5)
+        assert row.value == pytest.approx(np.nanmean([*own.values()]), abs=1e-5)
         records = [data.records[i] for i in own]
         wanted = mean_interval([*own.values()], [r.patient for r in records], [r.source for r in records])
-        assert (row["low"], row["high"]) == wanted and row["low"] <= row["value"] <= row["high"]
+        assert (row.low, row.high) == wanted and row.low <= row.value <= row.high

@@ -24,4 +24,8 @@ def test_a_terminal_has_a_bar_that_goes_on_from_an_earlier_run():
     with progress(10, 7, console) as advance:
         advance()
         advance()
+    with progress(4, 0, console, "photographs of [b]{odd}[/b]") as advance:
+        advance()
+    said = console.file.getvalue()
+    assert "Photographs of [b]{odd}[/b]" in said and "1/4" in said
     assert "9/10" in console.file.getvalue() and "Photographs" in console.file.getvalue()

@@ -13,7 +13,7 @@ NETWORKS = [Training("all", ("2024", "b"), 0, 1), Training("b", ("b",), 0, 1)]
 
 def row(source="b", name="1", **more):
     numbers = {"disc_dice": 0.9, "vertical_cdr": 0.4, "vertical_cdr_true": 0.6}
-    texts = {"protocol": "clean", "method": "model", "labelled": "disc cup", "error": ""}
+    texts = {"protocol": "automatic_roi", "method": "model", "labelled": "disc cup", "error": ""}
     return {**texts, "source": source, "name": name, "patient": name, **numbers, **more}
 
 

@@ -33,7 +33,7 @@ def rows():
                         "trained": training in ("all", source),
                         "fold": 0,
                         "seed": 1,
-                        "protocol": "clean",
+                        "protocol": "automatic_roi",
                         "method": "model",
                         "source": source,
                         "name": str(number),
@@ -50,7 +50,7 @@ def rows():
 
 
 ABOUT = {"folds": "5, run: 0", "left | out": "x_y"}
-PROTOCOLS = {"clean": "clean: as in use & more."}
+PROTOCOLS = {"automatic_roi": "clean: as in use & more."}
 
 
 def test_every_file_says_the_same(rows, tmp_path):

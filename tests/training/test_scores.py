@@ -94,7 +94,7 @@ def test_scores_per_source_and_overall():
     result = cells(metric)
     assert result["a", "disc", "dice"] == (1, 1, 0)
     assert result["b", "disc", "dice"] == (pytest.approx((2 * 50 / 150 + 1 + 1) / 3), 3, 0)
-    assert result["b", "disc+cup", "vcdr_error"] == (pytest.approx((4 / 5 - 5 / 10) / 3), 3, 0)
+    assert result["b", "disc+cup", "vertical_cdr_error"] == (pytest.approx((4 / 5 - 5 / 10) / 3), 3, 0)
     assert result[ALL, "cup", "iou"] == (pytest.approx((1 + 16 / 25 + 1 + 1) / 4), 4, 0)
 
 
@@ -117,7 +117,7 @@ def test_undefined_is_counted_and_never_averaged():
     result = cells(metric)
     assert result["a", "disc", "dice"] == (0.5, 2, 0)
     assert result["a", "cup", "dice"] == (0, 1, 1)
-    assert result["a", "disc+cup", "vcdr_error"] == (0, 1, 1)
+    assert result["a", "disc+cup", "vertical_cdr_error"] == (0, 1, 1)
 
 
 def test_bf16_autocast_rounds_no_score():

@@ -59,7 +59,7 @@ def test_logged_names(data, tmp_path):
     run = trainer(tmp_path)
     run.fit(task(data), datamodule=data)
     logged = set(run.logged_metrics)
-    assert {"train/loss", "val/loss", "val/dice", "val/disc_dice", "val/vcdr_error"} <= logged
+    assert {"train/loss", "val/loss", "val/dice", "val/disc_dice", "val/vertical_cdr_error"} <= logged
     assert {"val_phantom/cup_iou", "val_disc_only/disc_dice"} <= logged
     assert not any(name.startswith("val_disc_only/cup") for name in logged)
 

@@ -236,7 +236,8 @@ def test_evaluate_and_the_run_itself_use_them(run_folder, tmp_path):
     own, middle = (
         pd.read_csv(tmp_path / name / "images.csv").groupby("protocol").disc_dice.mean() for name in ("own", "middle")
     )
-    assert own["clean"] != middle["clean"] and own["seed"] == middle["seed"], "the seed protocol has its own"
+    assert own["automatic_roi"] != middle["automatic_roi"]
+    assert own["ground_truth_roi"] == middle["ground_truth_roi"], "this protocol has its own threshold"
 
 
 def test_predict_uses_them(run_folder):
