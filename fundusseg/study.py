@@ -25,6 +25,7 @@ from fundusseg.cli import Parser, console, run
 from fundusseg.data.splits import SUBSETS, Split
 from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
+from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.studies.collect import gaps, harvest
 from fundusseg.studies.job_queue import Queue
 from fundusseg.studies.job_workers import Workers, available
@@ -37,10 +38,10 @@ from fundusseg.xla import backend
 from fundusseg.xla.process import prepare_process
 
 _PROTOCOLS = {
-    "clean": "clean: the square is {clean}; each checkpoint's own thresholds, fixed before the test; at the "
+    AUTOMATIC_ROI: "{name}: the square is {where}; each checkpoint's own thresholds, fixed before the test; at the "
     "photograph's own size.",
-    "seed": "seed: the square is {seed}; threshold 0.5, largest connected part; at the photograph's own size. Patients "
-    "are divided as in clean.",
+    GROUND_TRUTH_ROI: "{name}: the square is {where}; threshold 0.5, largest connected part; at the photograph's own "
+    f"size. Patients are divided as in {AUTOMATIC_ROI}.",
 }
 _SQUARES = {"field_of_view": "the field of view", "picture": "the whole picture"}
 
@@ -159,12 +160,13 @@ def _publish(plan: Plan, queue: Queue, output: Path) -> int:
 
 def _protocols(plan: Plan) -> dict[str, str]:
     """One sentence for each protocol."""
-    clean = seed = _SQUARES.get(plan.recipe["data"].get("roi", ""), "")
-    if not clean:
-        seed = "cut around the labelled disc, which use does not have"
+    found = true = _SQUARES.get(plan.recipe["data"].get("roi", ""), "")
+    if not found:
+        true = "cut around the labelled disc, which use does not have"
         trained = f"one localiser for all networks, trained on other patients of {', '.join(plan.localised)}"
-        clean = f"cut around the disc found by {trained if plan.localisers else 'the network in the whole picture'}"
-    return {name: text.format(clean=clean, seed=seed) for name, text in _PROTOCOLS.items()}
+        found = f"cut around the disc found by {trained if plan.localisers else 'the network in the whole picture'}"
+    squares = {AUTOMATIC_ROI: found, GROUND_TRUTH_ROI: true}
+    return {name: text.format(name=name, where=squares[name]) for name, text in _PROTOCOLS.items()}
 
 
 def _about(plan: Plan, output: Path) -> dict[str, Any]:

@@ -50,12 +50,16 @@ def rows():
 
 
 ABOUT = {"folds": "5, run: 0", "left | out": "x_y"}
-PROTOCOLS = {"automatic_roi": "clean: as in use & more."}
+PROTOCOLS = {"automatic_roi": "automatic_roi: as in use & more."}
 
 
 def test_every_file_says_the_same(rows, tmp_path):
     found = publish(rows, ABOUT, PROTOCOLS, tmp_path)
-    assert [table.name for table in found] == ["clean-disc_dice", "clean-cup_dice", "clean-vertical_cdr_error"]
+    assert [table.name for table in found] == [
+        "automatic_roi-disc_dice",
+        "automatic_roi-cup_dice",
+        "automatic_roi-vertical_cdr_error",
+    ]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *("images.csv", "table.csv", "comparisons.csv", "table.json", "table.md", "table.tex", "report.html"),

@@ -1,7 +1,6 @@
 """Test a checkpoint again, as `fit` tested it."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from lightning.pytorch import Trainer
@@ -9,6 +8,7 @@ from lightning.pytorch import Trainer
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
 from fundusseg.reports.files import write_json
+from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.task import SegmentationTask
 
 
@@ -17,6 +17,7 @@ def retest(best: str | Path, folder: Path) -> list[dict]:
     data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(folder))
     task = SegmentationTask.load_from_checkpoint(best, sources=data.sources)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    Trainer(accelerator="cpu", **quiet).test(task, datamodule=data, verbose=False)
-    write_json([asdict(score) for score in task.results["test"]], folder / "again.json")
+    pictures = PictureScores()
+    Trainer(accelerator="cpu", callbacks=[pictures], **quiet).test(task, datamodule=data, verbose=False)
+    write_json(pictures.with_intervals(task.results["test"], data), folder / "again.json")
     return json.loads((folder / "again.json").read_text())
