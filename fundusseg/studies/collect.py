@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fundusseg.reports.files import read_cell
+from fundusseg.reports.metric_names import OLD_PROTOCOL_NAMES
 from fundusseg.studies.bland_altman_plot import FOUND, TRUE
 from fundusseg.studies.cross_table import RATIO_ERROR
 from fundusseg.studies.trainings import Training
@@ -73,4 +75,8 @@ def gaps(rows: pd.DataFrame, networks: Sequence[Training]) -> list[str]:
 def _read(path: Path) -> pd.DataFrame:
     """An evaluation's rows; a picture may be called NA, and a source 2024."""
     texts = dict.fromkeys(_TEXTS, str)
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False)
+    rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False)
+    for column in _TEXTS:
+        rows[column] = rows[column].map(read_cell, na_action="ignore")
+    rows["protocol"] = rows["protocol"].replace(OLD_PROTOCOL_NAMES)  # a study that was begun before goes on
+    return rows

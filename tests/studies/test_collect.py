@@ -22,12 +22,25 @@ def write(runs, network, *rows):
 
 
 def test_names_stay_as_they_are(tmp_path):
-    write(tmp_path, NETWORKS[0], row("2024", "NA"), row("2024", "007"), row("b", "null"), row(method="expert1"))
+    write(
+        tmp_path,
+        NETWORKS[0],
+        row("2024", "NA"),
+        row("2024", "007"),
+        row("b", "null"),
+        row("b", "=x"),
+        row(method="expert1"),
+    )
     found = harvest(tmp_path, NETWORKS)
     places = list(zip(found["source"], found["name"], found["patient"], strict=True))
-    assert places == [("2024", "NA", "NA"), ("2024", "007", "007"), ("b", "null", "null")]
+    assert places == [("2024", "NA", "NA"), ("2024", "007", "007"), ("b", "null", "null"), ("b", "=x", "=x")]
     assert found["trained"].all() and set(found["training"]) == {"all"}
-    assert found[RATIO_ERROR].tolist() == pytest.approx([0.2] * 3)
+    assert found[RATIO_ERROR].tolist() == pytest.approx([0.2] * 4)
+
+
+def test_old_protocol_names_are_read(tmp_path):
+    write(tmp_path, NETWORKS[0], row(protocol="clean"), row(protocol="seed"), row(protocol="automatic_roi"))
+    assert harvest(tmp_path, NETWORKS)["protocol"].tolist() == ["automatic_roi", "ground_truth_roi", "automatic_roi"]
 
 
 def test_what_is_missing_is_told(tmp_path):

@@ -55,16 +55,17 @@ PROTOCOLS = {"automatic_roi": "automatic_roi: as in use & more."}
 
 def test_every_file_says_the_same(rows, tmp_path):
     found = publish(rows, ABOUT, PROTOCOLS, tmp_path)
-    assert [table.name for table in found] == [
-        "automatic_roi-disc_dice",
-        "automatic_roi-cup_dice",
-        "automatic_roi-vertical_cdr_error",
-    ]
+    metrics = ("disc_dice", "cup_dice", "vertical_cdr_error")
+    assert [table.name for table in found] == [f"automatic_roi-{metric}" for metric in metrics]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *("images.csv", "table.csv", "comparisons.csv", "table.json", "table.md", "table.tex", "report.html"),
-        *("heatmap-clean-disc_dice.svg", "heatmap-clean-cup_dice.svg", "heatmap-clean-vertical_cdr_error.svg"),
-        "bland-altman-clean.svg",
+        *(
+            "heatmap-automatic_roi-disc_dice.svg",
+            "heatmap-automatic_roi-cup_dice.svg",
+            "heatmap-automatic_roi-vertical_cdr_error.svg",
+        ),
+        "bland-altman-automatic_roi.svg",
     }
     cell = found[0].cells[0]
     long = pd.read_csv(tmp_path / "table.csv")
