@@ -13,6 +13,7 @@ from fundusseg.evaluation.scoring import MODEL, Case, Evaluation
 from fundusseg.evaluation.worst_cases import WorstCases
 from fundusseg.imaging.image_files import read_mask, write_png
 from fundusseg.inference.predictor import Predictor
+from fundusseg.measures.calibration_error import expected_calibration_error
 from tests.miniatures import isbi_membrane
 from tests.support.painted import CUP, DISC, checkpoint, folder, mask
 
@@ -147,7 +148,8 @@ def test_calibration_counts_the_squares_pixels(predictor, painted):
     good, *_ = evaluation(cases(painted))
     counted = good.calibration[0]["disc"]
     assert counted.count.sum() == 256 * 256 and counted.true.sum() == mask(DISC).sum()
-    assert counted.error == pytest.approx(0, abs=1e-4)
+    error = expected_calibration_error([counted]).of(np.ones(1, np.bool_))
+    assert error == pytest.approx(0, abs=1e-4)
 
 
 def test_two_networks_see_the_same_pictures(predictor, painted, tmp_path):

@@ -139,7 +139,8 @@ def test_every_checkpoint_of_a_run_has_its_card(run):
     disc = next(s for s in scores["scores"] if (s["source"], s["region"], s["metric"]) == ("phantom", "disc", "dice"))
     low, high = re.search(rf"{disc['value']:.3f} \(([\d.]+)\N{{EN DASH}}([\d.]+)\)", best).groups()
     assert float(low) < disc["value"] < float(high) and scores["protocol"] in best
-    assert "fundusseg.evaluate --checkpoint" in best
+    # So small a network may learn nothing in so few steps: then the card says that instead.
+    assert "fundusseg.evaluate --checkpoint" in best or "the same for every test picture" in best
     assert "None was measured with these weights." in last
 
 
