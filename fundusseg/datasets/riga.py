@@ -65,9 +65,8 @@ class Riga(FundusDataset):
         files = self.pair(pictures, labels)
         records = []
         for key, found in files.items():
-            image = pictures[key]
-            name = f"{image.parent.name}_{key.rpartition('/')[2]}"
-            records.append(Record(self.source, name, image, name, self.regions, files=found))
+            name = key.replace("/", "_")
+            records.append(Record(self.source, name, pictures[key], name, self.regions, files=found))
         return records
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
@@ -91,8 +90,8 @@ class Riga(FundusDataset):
 
     def part(self, record: Record) -> str:
         """The hospital or MESSIDOR."""
-        folder = record.image.parent.name.lower()
-        return next(part for part in self.published if folder.startswith(part.lower().removesuffix("a")))
+        # MagrabiFemale is spelt without the a of MagrabiaMale.
+        return next(part for part in self.published if record.name.startswith(part.lower().removesuffix("a")))
 
     def _find(self, pattern: str) -> list[tuple[str, Path]]:
         """Key ``collection/imageN`` in lower case, and file; the masks of RIGA+ have the same names."""

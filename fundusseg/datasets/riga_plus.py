@@ -17,6 +17,7 @@ BACKGROUND, RIM, CUP_CODE = 0, 255, 128
 
 DOMAINS = ("BinRushed", "Magrabia", "MESSIDOR_Base1", "MESSIDOR_Base2", "MESSIDOR_Base3")
 
+_NAMES = {domain.lower(): domain for domain in DOMAINS}
 _DOMAIN = "(binrushed|magrabia|messidor_base[123])"
 _SUBSETS: tuple[Subset, ...] = ("train", "test")
 
@@ -82,8 +83,9 @@ class RigaPlus(FundusDataset):
         subsets = self._subsets(pictures)
         records = []
         for key, found in files.items():
+            domain, collection, _ = key.split("/")
             image = pictures[key]
-            name = "_".join((*image.parts[-3:-1], image.stem))
+            name = f"{_NAMES[domain]}_{collection}_{image.stem}"
             records.append(Record(self.source, name, image, name, self.regions, subset=subsets.get(key), files=found))
         return records
 
@@ -99,8 +101,7 @@ class RigaPlus(FundusDataset):
 
     def part(self, record: Record) -> str:
         """The hospital or MESSIDOR."""
-        folder = record.image.parts[-3].lower()
-        return next(part for part in ("BinRushed", "Magrabia", "MESSIDOR") if folder.startswith(part.lower()))
+        return record.name.split("_")[0]
 
     def counts(self) -> Mapping[str, int]:
         """Published number of crops; how the 454 of MESSIDOR are divided is not stated."""

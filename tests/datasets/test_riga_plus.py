@@ -18,11 +18,11 @@ def tree(tmp_path):
 
 def test_records(tree):
     assert [(r.name, r.subset) for r in RigaPlus(tree).records] == [
-        ("BinRushed_BinRushed1_image1", "train"),
-        ("BinRushed_BinRushed2_image1", "test"),
-        ("MESSIDOR_Base1_Labeled_image20", "test"),
-        ("MESSIDOR_Base2_Labeled_image20", "train"),
-        ("Magrabia_MagrabiFemale_image7", "train"),
+        ("BinRushed_binrushed1_image1", "train"),
+        ("BinRushed_binrushed2_image1", "test"),
+        ("MESSIDOR_Base1_labeled_image20", "test"),
+        ("MESSIDOR_Base2_labeled_image20", "train"),
+        ("Magrabia_magrabifemale_image7", "train"),
     ]
 
 

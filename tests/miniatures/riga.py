@@ -28,7 +28,7 @@ PHANTOM = Phantom(count=len(PRIMES) + 1, size=SIZE, seed=13)
 
 def truth(name: str):
     """The ellipses of one photograph, by the place of its record's name in the order of `PRIMES`."""
-    folders = [Path(place).parent.name for place in PRIMES]
+    folders = [Path(place).parent.name.lower() for place in PRIMES]
     return PHANTOM.truth(PHANTOM.records[folders.index(name.rpartition("_")[0])])
 
 
