@@ -1,5 +1,6 @@
 """Check every file of every dataset, show what is there, and fill the cache.
 
+    python -m fundusseg.prepare --find FOLDER
     python -m fundusseg.prepare --config configs/merged.yaml --data.root FOLDER
 
 Prints a table and every problem by file, and writes contact sheets of the contours for the eye. The exit code is 1 when
@@ -10,8 +11,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
+import yaml
 
 from fundusseg.cli import Parser, console, data_section, run
 from fundusseg.data.border_weights import BorderWeights
@@ -23,7 +26,9 @@ from fundusseg.data.static_variants import Variants
 from fundusseg.data.store import PreparedStore
 from fundusseg.data.torch_datasets import MergedStore
 from fundusseg.datasets import Phantom
-from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets._find import Found, find
+from fundusseg.datasets._listing import some
+from fundusseg.datasets.base import FundusDataset, same_eyes, same_eyes_error
 from fundusseg.errors import FundusSegError
 from fundusseg.imaging.image_files import write_png
 from fundusseg.measures.label_map import label_map
@@ -31,7 +36,7 @@ from fundusseg.reports.files import write_json
 from fundusseg.reports.overlay import enlarge, overlay, panel
 from fundusseg.reports.progress import progress
 from fundusseg.reports.tables import terminal_table
-from fundusseg.sample import Record, Sample
+from fundusseg.sample import CUP, DISC, Record, Sample
 from fundusseg.xla.process import prepare_process
 
 REPORT = "report.json"
@@ -46,6 +51,7 @@ def parser() -> Parser:
     """The command's arguments."""
     parser = Parser(prog="fundusseg prepare", description="Check datasets, show what is there, fill the cache.")
     parser.add_argument("--config", type=str | None, help="YAML whose data section is checked.")
+    parser.add_argument("--find", type=str | None, help="Folder of downloads: say which datasets lie in it, no more.")
     parser.add_argument("--output", default="prepared", type=str, help="Folder for report and contact sheets.")
     parser.add_class_arguments(FundusDataModule, "data", instantiate=False)
     return parser
@@ -55,7 +61,10 @@ def main(arguments: list[str]) -> int:
     """Check; returns the exit code: 0, or 1 when something is wrong."""
     prepare_process()
     command = parser()
-    config = command.parse_args(arguments).config
+    given = command.parse_args(arguments)
+    if given.find is not None:
+        return say_what_lies_in(given.find)
+    config = given.config
     section = [] if config is None else ["--data", json.dumps(data_section(config))]
     settings = command.instantiate(command.parse_args([*section, *arguments]))
     data, output = settings.data, Path(settings.output)
@@ -73,6 +82,7 @@ def main(arguments: list[str]) -> int:
             write_sheets(store, preparation, output / dataset.source)
     labelled = {region for inspection in inspections for region in inspection.regions}
     problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
+    problems += [str(same_eyes_error(*pair)) for pair in same_eyes(data.datasets or [])]
     problems += twice(stores, records, data.drop_duplicates_from, inspections)
     show(inspections, problems)
     remarks = {inspection.source: inspection.remarks for inspection in inspections}
@@ -80,6 +90,36 @@ def main(arguments: list[str]) -> int:
     write_json({"datasets": rows, "remarks": remarks, "problems": problems}, output / REPORT)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
     return 1 if problems else 0
+
+
+def say_what_lies_in(folder: str) -> int:
+    """Print which datasets lie in a folder, and the section that reads them; returns the exit code."""
+    findings = find(folder)
+    kept, aside = findings.merged()
+    lines = [one.sentence() for one in findings.found]
+    lines += [f"{one.dataset.source} in {one.settings['root']}: {why}" for one, why in aside]
+    if findings.pictures:
+        some_pictures = some(findings.pictures, findings.root)
+        lines.append(f"{len(findings.pictures)} pictures belong to none of these: {some_pictures}")
+    for line in lines or [f"No dataset, and no picture, below {folder}."]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if kept:
+        console.print("Paste into a configuration:\n", style="bold")
+        print(yaml_section(findings.root, kept, aside))
+    return 0 if kept else 1
+
+
+def yaml_section(root: Path, kept: Sequence[Found], aside: Sequence[tuple[Found, str]]) -> str:
+    """The data section that reads what was found; what cannot stand beside it is commented out."""
+    regions = [region for region in (DISC, CUP) if any(region in one.dataset.regions for one in kept)]
+    head = yaml.safe_dump({"root": str(root.resolve()), "regions": regions}, sort_keys=False)
+    text = "data:\n" + indent(head + "datasets:\n", "  ") + "".join(_entry(one) for one in kept)
+    return text + "".join(f"# {why}\n" + indent(_entry(one), "# ") for one, why in aside)
+
+
+def _entry(found: Found) -> str:
+    entry = {"class_path": f"fundusseg.datasets.{type(found.dataset).__name__}", "init_args": found.settings}
+    return indent(yaml.safe_dump([entry], sort_keys=False), "  ")
 
 
 def check(
@@ -99,7 +139,9 @@ def check(
                 inspection(record, outcome)
                 advance()
 
-            return inspection, PreparedStore.build(dataset, preparation, folder, variants, visit, borders)
+            store = PreparedStore.build(dataset, preparation, folder, variants, visit, borders)
+            inspection.remarks = dataset.remarks()  # with what only reading the masks tells
+            return inspection, store
     except FundusSegError as error:
         files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
         if not files:  # no single file's fault: the folder, an orphan, a setting

@@ -37,7 +37,7 @@ from fundusseg.data.static_variants import Variants
 from fundusseg.data.store import PreparedStore, Visitor
 from fundusseg.data.torch_datasets import AS_IT_IS, MergedStore, PaddedDataset, PreparedDataset
 from fundusseg.datasets import Phantom
-from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.base import FundusDataset, same_eyes, same_eyes_error
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 
@@ -145,6 +145,8 @@ class FundusDataModule(LightningDataModule):
         return tuple(record for dataset in self.datasets for record in dataset.records)
 
     def _check(self) -> None:
+        for one, two in same_eyes(self.datasets):
+            raise same_eyes_error(one, two)
         for name, value, least in (
             ("batch_size", self.batch_size, 1),
             ("samples_per_epoch", self.samples_per_epoch, 1),

@@ -37,7 +37,8 @@ def code_of(codes: npt.NDArray[np.generic], path: Path) -> tuple[int, int, int]:
     no disc fills a photograph.
 
     Raises:
-        DatasetError: The border is not of one value, is no background, or the mask holds a value of no code.
+        DatasetError: The border is not of one value, is no background, the mask holds a value of no code, or a cup
+            without rim: that is another kind of mask.
     """
     border = np.unique(np.concatenate([codes[[0, -1]].ravel(), codes[:, [0, -1]].ravel()]))
     if len(border) > 1 or int(border[0]) not in (0, 255):
@@ -50,6 +51,12 @@ def code_of(codes: npt.NDArray[np.generic], path: Path) -> tuple[int, int, int]:
     values = set(np.unique(codes).tolist())
     code = next((code for code in fitting if values <= set(code)), fitting[0])
     check_codes(codes, code, path)
+    if code[2] in values and code[1] not in values:
+        raise DatasetError(
+            f"the values {', '.join(map(str, sorted(values)))} in {path}, a cup without any rim around it",
+            f"background, rim and cup: {', '.join(map(str, code))}",
+            "restore the mask; a binary mask of the disc is read by Folder",
+        )
     return code
 
 

@@ -4,9 +4,9 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -48,6 +48,9 @@ class FundusDataset(ABC):
     checksum: ClassVar[Mapping[str, str]] = {}
     published: ClassVar[Mapping[str, int]] = {}
     same_eyes_as: frozenset[str] = frozenset()
+    signs: ClassVar[str] = ""
+    """What some path must hold (a regular expression, case ignored) for a search to believe that this is the set, where
+    its names alone could be anybody's; empty where they could not."""
     known: ClassVar[Mapping[str, str]] = {}
     strays: ClassVar[Mapping[str, str]] = STRAYS
     """Kinds of file that belong to no package, and their patterns: see ``_listing``."""
@@ -300,3 +303,21 @@ def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
 def base(hit: re.Match[str]) -> str:
     """The folder above what a pattern of `FundusDataset.match` found: files of one package share it."""
     return hit.string[: hit.start()]
+
+
+def same_eyes(datasets: Sequence[FundusDataset]) -> list[tuple[FundusDataset, FundusDataset]]:
+    """Pairs of datasets that show some of the same eyes, as either of the two declares it."""
+    return [
+        (one, two)
+        for one, two in combinations(datasets, 2)
+        if one.source in two.same_eyes_as or two.source in one.same_eyes_as
+    ]
+
+
+def same_eyes_error(one: FundusDataset, two: FundusDataset) -> DatasetError:
+    """Two datasets that must not be merged: crops and re-named photographs are not known again by their pixels."""
+    return DatasetError(
+        f"{one.source} and {two.source}, which show some of the same eyes",
+        "each eye in one source, so that none is trained on and tested",
+        "leave one of the two out",
+    )

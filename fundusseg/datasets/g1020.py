@@ -37,6 +37,7 @@ class G1020(FundusDataset):
     source = "g1020"
     regions = (DISC, CUP)
     url = "https://www.dfki.uni-kl.de/g1020"
+    signs = r"g1020|image_\d+\.json"
     published: ClassVar = {"all": 1020}
     licence = "research use; cite the paper"
     citation = (

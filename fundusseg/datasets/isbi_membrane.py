@@ -35,6 +35,7 @@ class IsbiMembrane(FundusDataset):
     source = "isbi_membrane"
     regions = (MEMBRANE,)
     url = "https://imagej.net/events/isbi-2012-segmentation-challenge"
+    signs = r"isbi|membrane|train-volume"
     published: ClassVar = {"all": 30}
     licence = "challenge terms; cite the paper"
     citation = (

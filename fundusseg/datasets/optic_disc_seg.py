@@ -31,6 +31,7 @@ class OpticDiscSeg(FundusDataset):
     source = "optic_disc_seg"
     regions = (DISC,)
     url = "https://paddleseg.bj.bcebos.com/dataset/optic_disc_seg.zip"
+    signs = r"optic_disc_seg|train_list\.txt"
     published: ClassVar = {"train": 267, "val": 76, "test": 38}
     licence = "not stated; iChallenge-PM, research use"
     citation = (

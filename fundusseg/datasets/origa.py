@@ -52,6 +52,7 @@ class Origa(FundusDataset):
     source = "origa"
     regions = (DISC, CUP)
     url = "https://doi.org/10.1109/IEMBS.2010.5626137"
+    signs = r"origa"
     published: ClassVar = {"train": 325, "test": 325}
     licence = "research use; cite the paper"
     citation = (

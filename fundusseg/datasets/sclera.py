@@ -28,6 +28,7 @@ class Sclera(FundusDataset):
     source = "sclera"
     regions = (SCLERA,)
     url = "https://doi.org/10.1109/ICB2018.2018.00053"
+    signs = r"sclera|masd|ssbc"
     licence = "research use, on request to the organisers; cite the paper"
     citation = (
         "SSBC 2018: sclera segmentation benchmarking competition, International Conference on Biometrics, 2018, "

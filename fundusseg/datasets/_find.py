@@ -1,0 +1,250 @@
+"""Looks at a folder of downloads and says which public packages, and which folders of one's own, lie in it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import fundusseg.datasets as rooms
+from fundusseg.datasets._listing import is_picture, sort_out
+from fundusseg.datasets.base import FundusDataset, same_eyes
+from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
+from fundusseg.sample import CUP, DISC, Region
+
+TRIED = 3
+"""Pictures that are decoded before a reader is believed to fit."""
+
+_IMAGES = re.compile("images?|imgs?|pictures|photos|photographs|fundus", re.IGNORECASE)
+_MASKS = re.compile("masks?|labels?|annotations?|gts?|ground_?truths?", re.IGNORECASE)
+
+
+@dataclass
+class Found:
+    """One package.
+
+    Attributes:
+        dataset: The reader, its root the smallest folder that gives all it finds.
+        settings: The reader's arguments, ``root`` relative to the folder that was searched.
+        error: Why it cannot be read; None where it can.
+    """
+
+    dataset: FundusDataset
+    settings: dict[str, Any]
+    error: FundusSegError | None = None
+
+    @cached_property
+    def files(self) -> frozenset[Path]:
+        """Every file that it reads or knows, so that nobody else claims it."""
+        if self.error:
+            return frozenset()
+        dataset = self.dataset
+        told = {file for record in dataset.records for file in (record.image, *record.files.values())}
+        return frozenset(told.union(*dataset.left_out.values(), *dataset.not_read.values()))
+
+    def sentence(self) -> str:
+        """Which set, where, in which form, complete or not."""
+        name, root = type(self.dataset).__name__, self.settings["root"]
+        if self.error:
+            return f"{name} in {root} cannot be read: {self.error}"
+        form = f", {self.dataset.form()}" if self.dataset.form() else ""
+        remarks = self.dataset.remarks()
+        if not self.dataset.counts():
+            remarks.insert(0, f"{len(self.dataset)} pictures")
+        return f"{name} in {root}{form}: {'; '.join(remarks)}"
+
+
+@dataclass
+class Findings:
+    """All that was found below a folder.
+
+    Attributes:
+        root: The folder.
+        found: Packages that can be read, and those that cannot.
+        pictures: Every picture below it that belongs to none of them.
+    """
+
+    root: Path
+    found: list[Found] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+
+    @property
+    def usable(self) -> list[Found]:
+        """Those that can be read."""
+        return [one for one in self.found if one.error is None]
+
+    def merged(self) -> tuple[list[Found], list[tuple[Found, str]]]:
+        """What can be trained on together, and what cannot stand beside it, with the reason."""
+        kept: list[Found] = []
+        aside: list[tuple[Found, str]] = []
+        for one in sorted(self.usable, key=lambda one: -len(one.dataset)):
+            rivals = [other for other in kept if same_eyes([other.dataset, one.dataset])]
+            twice = [other for other in kept if other.dataset.source == one.dataset.source]
+            if DISC not in one.dataset.regions:
+                aside.append((one, f"labels {', '.join(one.dataset.regions)}: a training of its own"))
+            elif twice:
+                aside.append((one, f"the same set as in {twice[0].settings['root']}"))
+            elif rivals:
+                aside.append((one, f"shows eyes of {rivals[0].dataset.source} again: take one of the two"))
+            else:
+                kept.append(one)
+        return kept, aside
+
+
+def find(folder: str | Path) -> Findings:
+    """Search a folder for public packages and for folders of images and masks.
+
+    Args:
+        folder: Any folder; nothing in it is changed, and of its pictures a few are decoded.
+
+    Raises:
+        ConfigurationError: There is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ConfigurationError(f"no folder at {root}", "a folder of downloaded datasets", "check --find")
+    kinds = sort_out(root, FundusDataset.strays, FundusDataset.second_copies)
+    candidates = [one for reader in _readers() for one in _search(reader, root, root, kinds)]
+    findings = Findings(root, _without_rivals(candidates))
+    own = sort_out(root, rooms.Folder.strays, rooms.Folder.second_copies)
+    claimed = [one.files for one in findings.usable]
+    findings.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
+    told = frozenset().union(*(one.files for one in findings.usable))
+    findings.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
+    return findings
+
+
+def _readers() -> Iterator[type[FundusDataset]]:
+    """Every reader of a public set."""
+    for reader in (getattr(rooms, name) for name in dir(rooms)):
+        if isinstance(reader, type) and issubclass(reader, FundusDataset) and reader.url:
+            yield reader
+
+
+def _search(reader: type[FundusDataset], folder: Path, top: Path, kinds: dict[str, list[Path]]) -> list[Found]:
+    """Try a reader on a folder and, where several packages stand in its way there, on the folders below."""
+    dataset = _listed(reader(folder), kinds)
+    try:
+        if not dataset.index():
+            return []
+        dataset = _listed(reader(folder), kinds)
+        _ = dataset.records
+    except DatasetError as error:
+        found = []
+        for below in sorted({path.relative_to(folder).parts[0] for path in dataset.files}):
+            if (folder / below).is_dir():
+                found += _search(reader, folder / below, top, _below(folder / below, kinds))
+        return found or ([Found(dataset, {"root": _relative(folder, top)}, error)] if _signed(dataset, top) else [])
+    if not _signed(dataset, top) or not _decodes(dataset):
+        return []
+    dataset = _smallest(dataset, kinds)
+    return [Found(dataset, {"root": _relative(dataset.root, top)})]
+
+
+def _listed(dataset: FundusDataset, kinds: dict[str, list[Path]]) -> FundusDataset:
+    """The dataset with its files listed already: one walk serves all readers."""
+    dataset.__dict__["_listing"] = kinds
+    return dataset
+
+
+def _below(folder: Path, kinds: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    start = f"{folder}/"
+    return {kind: [path for path in paths if str(path).startswith(start)] for kind, paths in kinds.items()}
+
+
+def _signed(dataset: FundusDataset, top: Path) -> bool:
+    """Whether a name says that it is this set, where the reader asks for that."""
+    sign = re.compile(dataset.signs, re.IGNORECASE)
+    return any(sign.search(str(path.relative_to(top.parent))) for path in (dataset.root, *dataset.files))
+
+
+def _decodes(dataset: FundusDataset) -> bool:
+    """Whether one of a few pictures can be read with its annotations: its codes are the set's."""
+    records = dataset.records
+    for record in records[:: max(1, len(records) // TRIED)][:TRIED]:
+        try:
+            dataset.load(record)
+        except FundusSegError:
+            continue
+        return True
+    return False
+
+
+def _smallest(dataset: FundusDataset, kinds: dict[str, list[Path]]) -> FundusDataset:
+    """The same reader on the smallest folder that gives the same records: tables may lie above the pictures."""
+    files = [file for record in dataset.records for file in (record.image, *record.files.values())]
+    folder = _common(files)
+    while folder != dataset.root and folder.is_relative_to(dataset.root):
+        smaller = _listed(type(dataset)(folder), _below(folder, kinds))
+        try:
+            if smaller.records == dataset.records:
+                return smaller
+        except DatasetError:
+            pass
+        folder = folder.parent
+    return dataset
+
+
+def _common(files: Iterable[Path]) -> Path:
+    """The folder that holds them all."""
+    folders = [file.parent for file in files]
+    common = folders[0]
+    for folder in folders[1:]:
+        while not folder.is_relative_to(common):
+            common = common.parent
+    return common
+
+
+def _without_rivals(candidates: list[Found]) -> list[Found]:
+    """Of two that claim the same pictures the one that reads more; what cannot be read only where nobody else reads."""
+    kept: list[Found] = []
+    for one in sorted(candidates, key=lambda one: -len(one.dataset) if one.error is None else 1):
+        if one.error is None:
+            images = {record.image for record in one.dataset.records}
+            rival = any(images & other.files for other in kept)
+        else:
+            folder = one.dataset.root
+            rival = any(_touch(folder, other.dataset.root) for other in kept if other.error is None)
+        if not rival:
+            kept.append(one)
+    return sorted(kept, key=lambda one: str(one.settings["root"]))
+
+
+def _touch(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _own_folders(root: Path, kinds: dict[str, list[Path]]) -> Iterator[Found]:
+    """Folders of images with a folder of masks beside, that are read without a question."""
+    parents: dict[Path, set[str]] = {}
+    for path in kinds[""]:
+        for folder in path.relative_to(root).parents:
+            if folder.name:
+                parents.setdefault(root / folder.parent, set()).add(folder.name)
+    for parent, names in sorted(parents.items()):
+        images = sorted(name for name in names if _IMAGES.fullmatch(name))
+        masks = sorted(name for name in names if _MASKS.fullmatch(name))
+        if images and masks and (one := _own_folder(parent, images[0], masks[0], root, kinds)):
+            yield one
+
+
+def _own_folder(parent: Path, images: str, masks: str, root: Path, kinds: dict[str, list[Path]]) -> Found | None:
+    regions: tuple[tuple[Region, ...], ...] = ((DISC, CUP), (DISC,))
+    name = re.sub(r"\W+", "_", parent.name).strip("_").lower() or "folder"
+    tables = [path.name for path in kinds[""] if path.parent == parent and path.suffix.lower() == ".csv"]
+    for labelled, table in product(regions, [*tables, None]):
+        settings: dict[str, Any] = {"images": images, "masks": masks, "name": name, "regions": list(labelled)}
+        settings |= {"csv": table} if table else {}
+        try:
+            dataset = _listed(rooms.Folder(parent, **settings), _below(parent, kinds))
+            if dataset.records and _decodes(dataset):
+                return Found(dataset, {"root": _relative(parent, root), **settings})
+        except FundusSegError:
+            continue
+    return None
+
+
+def _relative(folder: Path, top: Path) -> str:
+    return folder.relative_to(top).as_posix()
