@@ -29,6 +29,7 @@ from fundusseg.training.preemption import Preemption
 from fundusseg.training.task import SegmentationTask
 from fundusseg.xla import backend
 from fundusseg.xla.compile_monitor import CompileMonitor
+from fundusseg.xla.strategy import SPMDStrategy, trainer_arguments
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
 
@@ -59,7 +60,7 @@ def hardware(
         backend.require_devices()
     if strategy == "auto" and (accelerator == "tpu" or (accelerator == "auto" and backend.has_tpu())):
         folder = str(default_folder() / "xla") if cache_dir == "auto" else cache_dir
-        return backend.trainer_arguments(devices, batch_size, precision, folder)
+        return trainer_arguments(devices, batch_size, precision, folder)
     return {"accelerator": accelerator, "devices": devices, "strategy": strategy}
 
 
@@ -183,7 +184,7 @@ class FundusCLI(LightningCLI):
             cache_dir=self.config_init.xla.cache_dir,
         )
         watched = any(isinstance(callback, CompileMonitor) for callback in _listed(settings.callbacks))
-        if isinstance(where["strategy"], backend.SPMDStrategy) and not watched:
+        if isinstance(where["strategy"], SPMDStrategy) and not watched:
             callbacks.append(CompileMonitor())
         if where.get("plugins"):
             where["plugins"] += _listed(settings.plugins)

@@ -67,6 +67,7 @@ class Preemption(Callback):
 
     def find(self, trainer: Trainer, task: Any) -> Path | None:
         """The checkpoint of a stopped run of the same configuration; the logger then goes on in its folder."""
+        # Whether a file is this command's is read from its name: digests of configurations, none is opened.
         logger: Any = trainer.logger
         if not hasattr(logger, "root_dir"):
             folder = Path(getattr(logger, "save_dir", None) or trainer.default_root_dir)
@@ -91,6 +92,7 @@ class Preemption(Callback):
         """Take up chance and metrics where they were; from now on, listen."""
         if self._restored:
             _set_random_state(self._restored["random"], pl_module.device)
+            # Not in `on_load_checkpoint`: a sanity check in between would draw random numbers and reset metrics.
             _set_metrics(pl_module, self._restored["metrics"], _sums(trainer))
             trainer._logger_connector._callback_metrics.update(self._restored["figures"])
         self._restored = {}
@@ -121,6 +123,7 @@ class Preemption(Callback):
 
     def _decide(self, trainer: Trainer) -> None:
         """Let Lightning stop at the end of this step or epoch, once its own work for it is done."""
+        # Gradients that are half accumulated are in no checkpoint.
         batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         last = trainer.is_last_batch
         accumulating = batches % trainer.accumulate_grad_batches != 0 and not last
@@ -243,6 +246,7 @@ def _set_metrics(task: LightningModule, states: dict[str, dict[str, torch.Tensor
     """Take up all that was summed, or start from nothing."""
     for name, state in states.items():
         metric: Any = task.get_submodule(name)
+        # Else torchmetrics takes it for one that was never updated, and warns or leaves it out of the next checkpoint.
         metric._update_count = 1
         for key, value in state.items() if mine else ():
             setattr(metric, key, value.to(metric.device))

@@ -5,6 +5,8 @@ import warnings
 
 import torch
 
+from fundusseg.xla import backend
+
 _QUIET = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
@@ -35,6 +37,4 @@ def compute_device(name: str) -> str:
     """
     if name not in ("tpu", "xla"):
         return name
-    from fundusseg.xla import backend  # it loads Lightning, which nobody else needs who predicts
-
     return str(backend.device())

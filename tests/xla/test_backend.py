@@ -28,7 +28,7 @@ from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import write_png
 from fundusseg.training.cli import _listed, hardware
-from fundusseg.xla import backend, compile_monitor
+from fundusseg.xla import backend, compile_monitor, strategy
 from fundusseg.xla.compile_monitor import CompileMonitor
 from tests.support.virtual import on_devices
 
@@ -292,13 +292,13 @@ def test_without_a_tpu_the_sentence_says_what_to_install_and_how_to_try(place):
 def test_without_torch_xla_the_sentence_says_what_to_install(no_xla, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = "torch_xla is not installed.*pip install 'fundusseg.tpu.'.*PJRT_DEVICE=CPU CPU_NUM_DEVICES=8"
-    for strategy in ("auto", "xla"):
-        arguments = fit_command(tmp_path, *UNET, f"--trainer.strategy={strategy}")
+    for name in ("auto", "xla"):
+        arguments = fit_command(tmp_path, *UNET, f"--trainer.strategy={name}")
         with pytest.raises(ConfigurationError, match=said):
             fit.main(arguments)
     with pytest.raises(ConfigurationError, match=said):
         backend.device()
-    assert not backend.has_tpu() and not backend.XLAAccelerator.is_available()
+    assert not backend.has_tpu() and not strategy.XLAAccelerator.is_available()
 
 
 def test_no_xla_device_is_taken_unasked(monkeypatch):
@@ -362,18 +362,18 @@ def test_loaders_of_several_hosts_divide_the_global_batch(tmp_path):
 
 
 def test_batch_and_precision_are_checked():
-    assert backend._RANKS.keys() >= Batch.__annotations__.keys(), "each of a batch's tensors is divided"
-    backend._check_batch(16, 8)
-    assert backend.XLAPrecision(None).precision == backend.XLAPrecision(32).precision == "32-true"
+    assert strategy._RANKS.keys() >= Batch.__annotations__.keys(), "each of a batch's tensors is divided"
+    strategy._check_batch(16, 8)
+    assert strategy.XLAPrecision(None).precision == strategy.XLAPrecision(32).precision == "32-true"
     for precision in ("16-mixed", "bf16-mixed", "16-true", "64-true", 16):
         with pytest.raises(ConfigurationError, match=f"{precision}.*bf16-true"):
-            backend.XLAPrecision(precision)
+            strategy.XLAPrecision(precision)
 
 
 def test_rounding_twice_is_rounding_once():
     task = nn.Module()
     task.model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
-    plugin = backend.XLAPrecision("bf16-true")
+    plugin = strategy.XLAPrecision("bf16-true")
     plugin.convert_module(plugin.convert_module(task))
     assert len(task.model[1]._forward_hooks) == len(task.model[1]._forward_pre_hooks) == 1
     assert task.model(torch.zeros(1, 3, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16

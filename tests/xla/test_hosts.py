@@ -3,8 +3,8 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from fundusseg.xla.backend import SPMDStrategy
 from fundusseg.xla.hosts import Hosts
+from fundusseg.xla.strategy import SPMDStrategy
 
 
 def test_one_process_asks_nobody():
