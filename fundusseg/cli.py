@@ -1,5 +1,6 @@
 """What the commands share: the parser, its errors in one sentence, the console. No torch, no Lightning."""
 
+import io
 import json
 import sys
 import traceback
@@ -30,6 +31,10 @@ TRAINING = {
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Run an entry point: a user's mistake ends in one sentence and exit code 2, ``--debug`` shows the traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name need not be in the console's code page: it must not end a run that is done.
+            stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     try:

@@ -7,8 +7,9 @@
 
 Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
 pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all of them measures.csv and report.html. A
-file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. A run that was
-stopped goes on where it was when the same command is given again.
+file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. Files of a folder
+that are no photographs are counted by their ending. A run that was stopped goes on where it was when the same command
+is given again.
 """
 
 import re
@@ -17,19 +18,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest
 from fundusseg.cli import Parser, console, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_with_light
-from fundusseg.inference.output_files import Found, failed, found, write
+from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
 from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
 from fundusseg.inference.pipeline import pipeline
 from fundusseg.inference.predictor import Predictor
-from fundusseg.inference.run_journal import Entry, Journal
-from fundusseg.inference.summary import merge, part, summarise, summarise_part
+from fundusseg.inference.run_journal import Journal, JournalEntry
+from fundusseg.inference.summary import merge_shards, shard_table_path, summarise_run, summarise_shard
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.files import NAME
 from fundusseg.reports.progress import progress
@@ -60,12 +62,12 @@ def parser() -> Parser:
 
 
 def main(arguments: list[str]) -> int:
-    """Predict; returns the exit code: 0, 1 when a file could not be done, 130 when stopped."""
+    """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
     prepare_process()
     settings = parser().parse_args(arguments)
     if settings.merge:
         folders = [Path(folder) for folder in settings.photographs]
-        return merge(folders, Path(settings.output or folders[0]))
+        return merge_shards(folders, Path(settings.output or folders[0]))
     if settings.checkpoint is None:
         raise ConfigurationError("no checkpoint", "--checkpoint on the command line", "give it")
     if settings.workers < 1:
@@ -75,18 +77,20 @@ def main(arguments: list[str]) -> int:
     how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
     predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")
-    photographs = shard_of(find_photographs(settings.photographs, output), *shard)
+    listed = find_photographs(settings.photographs, output)
+    photographs = shard_of(listed.photographs, *shard)
     made_by = provenance(predictor, Path(settings.checkpoint)) | {"charts": settings.charts}
     with Journal(output, made_by, shard, settings.overwrite) as journal, _stoppable():
         try:
             predict(predictor, photographs, journal, settings.workers, settings.charts)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             console.print("stopped; the same command goes on where this one was", style="yellow")
-            return 130
+            return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+        journal.note_passed_over(listed.passed_over)
         entries = journal.order([photograph.name for _, photograph in photographs])
         if shard == (1, 1):
-            return summarise([(entry, output) for entry in entries], made_by, output)
-        return summarise_part(entries, shard, output)
+            return summarise_run([(entry, output) for entry in entries], made_by, output, listed.passed_over)
+        return summarise_shard(entries, shard, output, listed.passed_over)
 
 
 def predict(
@@ -106,27 +110,27 @@ def predict(
         charts: Draw a chart of every eye.
     """
     regions = predictor.description.preparation.regions
-    fresh = [(photograph, Entry.of(photograph, position, {})) for position, photograph in photographs]
+    fresh = [(photograph, JournalEntry.of_photograph(photograph, position, {})) for position, photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
     if left:
         # A table stands for a run that came to its end.
-        part(journal.output, journal.shard).unlink(missing_ok=True)
+        shard_table_path(journal.output, journal.shard).unlink(missing_ok=True)
     positions = {photograph.name: position for position, photograph in photographs}
 
-    def work(photograph: Photograph, pixels: tuple[Image, float]) -> Found:
+    def work(photograph: Photograph, pixels: tuple[Image, float]) -> PhotographResult:
         image, light = pixels
-        return found(photograph, image, predictor(image, photograph.side(), photograph.path.name, light))
+        return photograph_result(photograph, image, predictor(image, photograph.side(), photograph.path.name, light))
 
-    def store(photograph: Photograph, result: Found) -> dict[str, Any]:
-        write(journal, photograph, result, regions, charts)
+    def store(photograph: Photograph, result: PhotographResult) -> dict[str, Any]:
+        write_result(journal, photograph, result, regions, charts)
         return result.row
 
     stages = pipeline(left, lambda photograph: read_with_light(photograph.path), work, store, workers)
     with progress(len(photographs), len(photographs) - len(left), console) as advance:
         for photograph, future in stages:
             error = future.exception()
-            row = future.result() if error is None else failed(photograph, error)
-            journal.add(Entry.of(photograph, positions[photograph.name], row))
+            row = future.result() if error is None else failed_row(photograph, error)
+            journal.add(JournalEntry.of_photograph(photograph, positions[photograph.name], row))
             advance()
 
 
@@ -165,13 +169,21 @@ def _shard(text: str) -> tuple[int, int]:
     return index, count
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: schedulers know its exit code, 143, for "told to stop"."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Let SIGTERM, which ends a job of a cluster, stop the run as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:

@@ -64,7 +64,7 @@ def main() -> None:
         made(read_photograph(settings.photographs[0]))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
-    photographs = find_photographs(settings.photographs, Path("nowhere"))[: settings.limit]
+    photographs = find_photographs(settings.photographs, Path("nowhere")).photographs[: settings.limit]
     show([time_round(made, photographs) for _ in range(settings.rounds + 1)][1:], len(photographs))
     print(f"peak memory on 60 megapixels: {peak(settings, photographs[0].path) / 1024:.0f} MiB")
 
@@ -78,9 +78,9 @@ def time_round(made: Predictor, photographs: list[Any]) -> dict[str, float]:
             start = time.perf_counter()
             image = read_photograph(photograph.path)
             read = time.perf_counter()
-            found = output_files.found(photograph, image, made(image, name=photograph.path.name))
+            found = output_files.photograph_result(photograph, image, made(image, name=photograph.path.name))
             predicted = time.perf_counter()
-            output_files.write(journal, photograph, found, regions)
+            output_files.write_result(journal, photograph, found, regions)
             written = time.perf_counter()
             for name, seconds in (
                 ("read", read - start),

@@ -14,8 +14,8 @@ from fundusseg.imaging.image_files import encode_jpeg, encode_png
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.report_page import thumbnail
 from fundusseg.inference.run_journal import FOLDER, Journal
-from fundusseg.inference.thumbnails import thumbnail
 from fundusseg.measures.contours import as_json
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
@@ -26,7 +26,7 @@ _FIRST = ("file", "error", "verdict", "reasons", "eye")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PhotographResult:
     """What is kept of a photograph until it is written.
 
     Attributes:
@@ -40,53 +40,53 @@ class Found:
     row: dict[str, Any]
 
 
-def found(photograph: Photograph, image: Image, prediction: Prediction) -> Found:
+def photograph_result(photograph: Photograph, image: Image, prediction: Prediction) -> PhotographResult:
     """Keep what the files are made from."""
     row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
-    return Found(image, prediction, row | _flat(prediction))
+    return PhotographResult(image, prediction, row | _flat(prediction))
 
 
-def failed(photograph: Photograph, error: BaseException) -> dict[str, Any]:
+def failed_row(photograph: Photograph, error: BaseException) -> dict[str, Any]:
     """The row of a photograph that could not be done."""
     return {"file": str(photograph.path), "error": " ".join(str(error).split()) or type(error).__name__}
 
 
-def write(
-    journal: Journal, photograph: Photograph, found: Found, regions: Sequence[Region], charted: bool = False
+def write_result(
+    journal: Journal, photograph: Photograph, result: PhotographResult, regions: Sequence[Region], charted: bool = False
 ) -> None:
     """Write one photograph's files, each whole or not at all; a chart of the eye too, where that is asked for.
 
     The overlay is a JPEG, which takes a fiftieth of a PNG's time: it is looked at, not measured.
     """
-    labels = found.prediction.label_map
-    picture = overlay(found.image, labels, regions=regions)
+    labels = result.prediction.label_map
+    picture = overlay(result.image, labels, regions=regions)
     journal.write(label_map_path(journal.output, photograph.name), encode_png(labels))
-    journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, found))
+    journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, result))
     journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
-    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(found.image, labels, regions))
+    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(result.image, labels, regions))
     if charted:
-        journal.write(journal.output / f"{photograph.name}_chart.png", encode_png(_chart(photograph, found)))
+        journal.write(journal.output / f"{photograph.name}_chart.png", encode_png(_chart(photograph, result)))
 
 
-def _chart(photograph: Photograph, found: Found) -> Image:
+def _chart(photograph: Photograph, result: PhotographResult) -> Image:
     """One eye's picture, with verdict and interval below its ratio."""
     from fundusseg.inference.eye_chart import chart
 
-    prediction = found.prediction
+    prediction = result.prediction
     low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
     words = [f"interval {low:.2f} to {high:.2f}"] if low == low else []
     words += [prediction.verdict] if prediction.verdict else []
     rim = rim_profile(prediction.label_map, prediction.eye)
     labels, outlines, caption = prediction.label_map, prediction.outlines, "; ".join(words)
     title = photograph.path.name
-    return chart(found.image, labels, prediction.measures, rim, outlines=outlines, title=title, caption=caption)
+    return chart(result.image, labels, prediction.measures, rim, outlines=outlines, title=title, caption=caption)
 
 
-def _contours_file(photograph: Photograph, found: Found) -> bytes:
+def _contours_file(photograph: Photograph, result: PhotographResult) -> bytes:
     """The outlines with the size that they belong to; x to the right, y down, whole numbers at pixel centres."""
-    height, width = found.prediction.label_map.shape
+    height, width = result.prediction.label_map.shape
     size = {"photograph": photograph.path.name, "width": width, "height": height}
-    return (json.dumps(size | {"contours": as_json(found.prediction.outlines)}) + "\n").encode()
+    return (json.dumps(size | {"contours": as_json(result.prediction.outlines)}) + "\n").encode()
 
 
 def label_map_path(output: Path, name: str) -> Path:
@@ -104,7 +104,7 @@ def thumbnail_path(output: Path, name: str) -> Path:
     return output / FOLDER / "thumbnails" / f"{name}.jpg"
 
 
-def table(rows: Iterable[Mapping[str, Any]]) -> bytes:
+def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The rows as the content of a CSV file; None is left empty.
 
     Columns are those of all rows; without a measured one, those of `Measures`.

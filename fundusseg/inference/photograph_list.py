@@ -7,13 +7,14 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging.image_files import SUFFIXES
+from fundusseg.imaging.photograph_files import HIDDEN, ending, is_hidden, walk
 from fundusseg.sample import Eye
 
 STDIN = "-"
@@ -49,10 +50,33 @@ class Photograph:
         return _EYES.get(eye)
 
 
-def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | None = None) -> list[Photograph]:
+@dataclass(frozen=True, slots=True)
+class PhotographList:
+    """What a command line names.
+
+    Attributes:
+        photographs: In order, each once.
+        passed_over: Every other file of its folders and patterns with the reason, see
+            `fundusseg.imaging.photograph_files`.
+    """
+
+    photographs: list[Photograph]
+    passed_over: dict[Path, str]
+
+
+def count_passed_over(passed_over: Mapping[Path, str]) -> str:
+    """How many files were passed over for which reason.
+
+    >>> count_passed_over({Path("a.dcm"): ".dcm", Path("b.dcm"): ".dcm", Path(".c"): "hidden"})
+    '2 .dcm, 1 hidden'
+    """
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(passed_over.values()).items()))
+
+
+def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | None = None) -> PhotographList:
     """The photographs that a command line names, in its order, each once.
 
-    Folders are read with all below them and keep their inner structure; what lies in the output folder is passed over.
+    Folders are read with all below them and keep their inner structure; what lies in the output folder is left out.
     Of single files, a pattern or a list, the file's name alone is taken, or its place below the folder that they have
     in common where two would fall together. Names that still fall together keep their ending as well.
 
@@ -69,13 +93,17 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     """
     groups: list[list[Photograph]] = []
     single: list[Photograph] = []
+    passed_over: dict[Path, str] = {}
+    results = output.resolve()
     for argument in arguments:
         path = Path(argument)
         if argument == STDIN:
             groups.append(_flat(_lines(stdin or sys.stdin)))
         elif path.is_dir():
-            files = _pictures(path.rglob("*"), output, path)
-            groups.append([Photograph(file, _name(file.relative_to(path))) for file in files])
+            content = walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results)
+            passed_over |= content.passed_over
+            _refuse_nothing(content.files, f"below {path}", content.passed_over)
+            groups.append([Photograph(file, file.relative_to(path).as_posix()) for file in content.files])
         elif path.is_file() and path.suffix.lower() == ".csv":
             groups.append(_flat(_csv(path)))
         elif path.is_file():
@@ -83,15 +111,22 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
             groups.append(single[-1:])
         elif re.search(r"[*?\[]", argument):
             # A pattern may begin at the root, which Path.glob does not take.
-            files = _pictures(map(Path, glob.iglob(argument, recursive=True)), output, argument)  # noqa: PTH207
+            matches = sorted(map(Path, glob.iglob(argument, recursive=True)))  # noqa: PTH207
+            taken = {match: _why_not(match, results, "**" in argument) for match in matches}
+            others = {match: reason for match, reason in taken.items() if reason}
+            passed_over |= others
+            files = [match for match, reason in taken.items() if reason == ""]
+            _refuse_nothing(files, f"of the pattern {argument}", others)
             groups.append(_flat(Photograph(file) for file in files))
         else:
             raise ImageError(f"no file or folder at {path}", "a photograph, a folder or a list of them", "check it")
     names = {photograph.path: photograph.name for photograph in _flat(single)}
     listed = _once(photograph for group in groups for photograph in group)
-    return _named(
+    named = _named(
         [photograph if photograph.name else replace(photograph, name=names[photograph.path]) for photograph in listed]
     )
+    given = {_absolute(photograph.path) for photograph in named}
+    return PhotographList(named, {path: why for path, why in passed_over.items() if _absolute(path) not in given})
 
 
 def shard_of(photographs: Iterable[Photograph], index: int, count: int) -> list[tuple[int, Photograph]]:
@@ -113,15 +148,21 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "big")
 
 
-def _pictures(paths: Iterable[Path], output: Path, where: Path | str) -> list[Path]:
-    """Files that look like pictures, sorted; hidden ones and earlier results left out."""
-    results = output.resolve()
-    seen = [path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()]
-    found = sorted(path for path in seen if results not in path.resolve().parents)
-    if not found:
-        kind = "below" if isinstance(where, Path) else "of the pattern"
-        raise ImageError(f"no photograph {kind} {where}", f"files ending in {sorted(SUFFIXES)}", "check the path")
-    return found
+def _refuse_nothing(files: Sequence[Path], where: str, passed_over: Mapping[Path, str]) -> None:
+    if not files:
+        others = f" ({count_passed_over(passed_over)} passed over)" if passed_over else ""
+        raise ImageError(f"no photograph {where}{others}", f"files ending in {sorted(SUFFIXES)}", "check the path")
+
+
+def _why_not(match: Path, results: Path, any_depth: bool) -> str | None:
+    """Why a pattern's match is no photograph: empty where it is one, None where nobody meant it."""
+    if match.is_dir():
+        return None if any_depth or match.resolve() == results else "folder"
+    if results in match.resolve().parents:
+        return None
+    if is_hidden(match.name):
+        return HIDDEN
+    return "" if match.suffix.lower() in SUFFIXES else ending(match)
 
 
 def _lines(stream: TextIO) -> Iterator[Photograph]:
@@ -151,27 +192,43 @@ def _csv(path: Path) -> Iterator[Photograph]:
         if column < len(row) and (cell := row[column].strip()):
             file = Path(cell)
             beside = path.parent / file
-            yield Photograph(beside if beside.exists() and not file.exists() else file, eye="".join(row[eye : eye + 1]))
+            found_beside = os.path.exists(beside) and not os.path.exists(file)  # noqa: PTH110 - no error of a strange name
+            yield Photograph(beside if found_beside else file, eye="".join(row[eye : eye + 1]))
 
 
 def _flat(photographs: Iterable[Photograph]) -> list[Photograph]:
     """Name files of a list after themselves, or after their place below the folder that they share."""
     listed = _once(photographs)
-    if len({photograph.path.name for photograph in listed}) == len(listed):
-        return [replace(photograph, name=photograph.path.name) for photograph in listed]
-    absolute = [photograph.path.absolute() for photograph in listed]
-    shared = os.path.commonpath(path.parent for path in absolute)
+    absolute = [Path(_absolute(photograph.path)) for photograph in listed]
+    names = [path.name for path in absolute]
+    if len(set(names)) < len(names):
+        names = _places(absolute)
+    # The root itself, which a list may name by mistake, has no name; it is told like any file that cannot be read.
     return [
-        replace(photograph, name=_name(path.relative_to(shared)))
-        for photograph, path in zip(listed, absolute, strict=True)
+        replace(photograph, name="root" if name in ("", ".") else name)
+        for photograph, name in zip(listed, names, strict=True)
     ]
+
+
+def _places(paths: Sequence[Path]) -> list[str]:
+    """Each path below the folder that all share, or, on Windows, below its drive's letter."""
+    try:
+        shared = os.path.commonpath(path.parent for path in paths)
+    except ValueError:  # several drives share nothing
+        return ["/".join((path.drive.strip(":\\/").replace("\\", "/"), *path.parts[1:])) for path in paths]
+    return [Path(os.path.relpath(path, shared)).as_posix() for path in paths]
+
+
+def _absolute(path: Path) -> str:
+    """From the root, without ``..``: what a name is made of never leads out of the output folder."""
+    return os.path.abspath(path)  # noqa: PTH100 - takes ".." out, asks no disk
 
 
 def _once(photographs: Iterable[Photograph]) -> list[Photograph]:
     """Each file once, the first time it is named."""
     seen: dict[str, Photograph] = {}
     for photograph in photographs:
-        seen.setdefault(os.path.abspath(photograph.path), photograph)  # noqa: PTH100 - takes ".." out, asks no disk
+        seen.setdefault(_absolute(photograph.path), photograph)
     return list(seen.values())
 
 
@@ -194,9 +251,5 @@ def _named(photographs: Sequence[Photograph]) -> list[Photograph]:
 
 
 def _stem(name: str) -> str:
-    return _name(Path(name).with_suffix(""))
-
-
-def _name(path: Path) -> str:
-    """With ``/`` on every system, as names go into tables and decide the shard."""
-    return path.as_posix()
+    """Without its ending; ``/`` between folders on every system, as names go into tables and decide the shard."""
+    return Path(name).with_suffix("").as_posix()

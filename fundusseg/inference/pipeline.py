@@ -8,15 +8,15 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Raw = TypeVar("Raw")
-Found = TypeVar("Found")
+Worked = TypeVar("Worked")
 Result = TypeVar("Result")
 
 
 def pipeline(
     items: Iterable[Item],
     read: Callable[[Item], Raw],
-    work: Callable[[Item, Raw], Found],
-    write: Callable[[Item, Found], Result],
+    work: Callable[[Item, Raw], Worked],
+    write: Callable[[Item, Worked], Result],
     workers: int = 1,
 ) -> Iterator[tuple[Item, Future[Result]]]:
     """Take items through three stages, in order; what one item raises is its own result.

@@ -7,18 +7,31 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
+import cv2
 import numpy as np
-from markupsafe import Markup
+import numpy.typing as npt
 
-from fundusseg.inference.thumbnails import SIDE
+from fundusseg.imaging.image_files import encode_jpeg
+from fundusseg.imaging.roi import Box, crop, disc_box, square
 from fundusseg.measures.cup_disc import NOT_SOUGHT
+from fundusseg.reports.overlay import overlay
+from fundusseg.sample import CUP, DISC, Image, Region
+
+SIDE = 160
+"""Of a thumbnail, in pixels: with JPEG some 5 kB, so that a thousand fit into one page."""
+
+_AROUND = 2.0
+"""Side of a thumbnail's square over the longer side of what was found."""
 
 EMBEDDED = 1500
 """Rows with a picture in the page, of some 7 kB each; further ones have a link to their overlay."""
+
+LISTED_PASSED_OVER = 200
+"""Files passed over that the page names for each reason."""
 
 LISTED = 20_000
 """Rows of the table, those to look at first; a browser would not scroll through more."""
@@ -43,21 +56,21 @@ _LOW, _HIGH = "{}_low", "{}_high"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReportRow:
     """One photograph of the report.
 
     Attributes:
-        row: Its row of measures.csv; None where undefined.
+        columns: Its row of measures.csv by column; None where undefined.
         overlay: The overlay's file.
         thumbnail: The small picture's file.
     """
 
-    row: Mapping[str, Any]
+    columns: Mapping[str, Any]
     overlay: Path
     thumbnail: Path
 
 
-def status(row: Mapping[str, Any]) -> str:
+def row_status(row: Mapping[str, Any]) -> str:
     """One of `STATUSES`."""
     if row.get("error"):
         return "failed"
@@ -66,36 +79,47 @@ def status(row: Mapping[str, Any]) -> str:
     return "look at" if row.get("reason") and row["reason"] not in NOT_SOUGHT.values() else "measured"
 
 
-def page(lines: Sequence[Line], provenance: Mapping[str, Any], folder: Path, missing: Sequence[str] = ()) -> bytes:
+def report_html(
+    rows: Sequence[ReportRow],
+    provenance: Mapping[str, Any],
+    folder: Path,
+    missing: Sequence[str] = (),
+    passed_over: Mapping[Path, str] = MappingProxyType({}),
+) -> bytes:
     """Lay out the report; the same results give the same bytes.
 
     Args:
-        lines: The photographs, in order.
+        rows: The photographs, in order.
         provenance: What made the results.
         folder: Where the page will lie; links start there.
         missing: Sentences on what is not in the page and should be.
+        passed_over: Files that were not taken for photographs, each with the reason.
 
     Returns:
         The content of an HTML file. Its Content-Security-Policy forbids every request.
     """
+    import jinja2  # with its cost, only when a run has come to its end
+    from markupsafe import Markup
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    counts = Counter(status(line.row) for line in lines)
-    shown = [name for name in _COLUMNS if any(line.row.get(name) is not None for line in lines)]
-    ordered = sorted(lines, key=lambda line: STATUSES.index(status(line.row)))[:LISTED]
+    counts = Counter(row_status(row.columns) for row in rows)
+    shown = [name for name in _COLUMNS if any(row.columns.get(name) is not None for row in rows)]
+    ordered = sorted(rows, key=lambda row: STATUSES.index(row_status(row.columns)))[:LISTED]
     note = "measures.csv, beside this page, holds every measure."
-    if len(lines) > LISTED:
-        note = f"The table ends after {LISTED:,} of {len(lines):,}; measures.csv, beside this page, holds them all."
+    if len(rows) > LISTED:
+        note = f"The table ends after {LISTED:,} of {len(rows):,}; measures.csv, beside this page, holds them all."
     text = environment.get_template("page.html").render(
         policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}",
         style=Markup(style),
         script=Markup(script),
-        total=len(lines),
+        total=len(rows),
         counts={word: counts[word] for word in STATUSES if counts[word]},
         missing=missing,
-        histogram=_histogram([r for line in lines if (r := line.row.get("vertical_cdr")) is not None]),
+        passed_over=_by_reason(passed_over),
+        histogram=_histogram([r for row in rows if (r := row.columns.get("vertical_cdr")) is not None]),
         note=note,
         headings=[
             {"text": "Status", "title": ""},
@@ -103,27 +127,27 @@ def page(lines: Sequence[Line], provenance: Mapping[str, Any], folder: Path, mis
             *({"text": _COLUMNS[name][0], "title": _COLUMNS[name][1]} for name in shown),
             {"text": "Remarks", "title": ""},
         ],
-        rows=[_row(line, shown, folder, number < EMBEDDED) for number, line in enumerate(ordered)],
+        rows=[_row(row, shown, folder, number < EMBEDDED) for number, row in enumerate(ordered)],
         side=SIDE,
         provenance={key: _words(value) for key, value in provenance.items()},
     )
     return text.encode("utf-8", "backslashreplace")
 
 
-def _row(line: Line, shown: Sequence[str], folder: Path, embedded: bool) -> dict[str, Any]:
+def _row(row: ReportRow, shown: Sequence[str], folder: Path, embedded: bool) -> dict[str, Any]:
     """What the template needs of one photograph."""
-    row, word = line.row, status(line.row)
+    columns, word = row.columns, row_status(row.columns)
     picture = ""
-    if word != "failed" and embedded and line.thumbnail.is_file():
-        picture = base64.b64encode(line.thumbnail.read_bytes()).decode()
-    remarks = [row.get("error"), row.get("reasons"), row.get("reason")]
+    if word != "failed" and embedded and row.thumbnail.is_file():
+        picture = base64.b64encode(row.thumbnail.read_bytes()).decode()
+    remarks = [columns.get("error"), columns.get("reasons"), columns.get("reason")]
     return {
         "status": word,
         "rank": STATUSES.index(word),
-        "file": row["file"],
-        "overlay": "" if word == "failed" else _link(line.overlay, folder),
+        "file": columns["file"],
+        "overlay": "" if word == "failed" else _link(row.overlay, folder),
         "thumbnail": picture,
-        "cells": [_cell(row, name) for name in shown],
+        "cells": [_cell(columns, name) for name in shown],
         "remarks": "; ".join(dict.fromkeys(str(remark) for remark in remarks if remark)),
     }
 
@@ -160,6 +184,17 @@ def _histogram(ratios: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def _by_reason(passed_over: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
+    """How many files were passed over for each reason, and the first of them by name."""
+    found: dict[str, list[str]] = {}
+    for path, reason in passed_over.items():
+        found.setdefault(reason, []).append(str(path))
+    return {
+        reason: {"count": len(files), "files": sorted(files)[:LISTED_PASSED_OVER]}
+        for reason, files in sorted(found.items())
+    }
+
+
 def _link(path: Path, folder: Path) -> str:
     relative = Path(os.path.relpath(path, folder)).as_posix()
     return quote(relative, safe="/", errors="surrogateescape")
@@ -175,3 +210,45 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
     return ", ".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def thumbnail(image: Image, label_map: npt.NDArray[np.uint8], regions: Sequence[Region] = (DISC, CUP)) -> bytes:
+    """The square around what was found, or the whole photograph where nothing was.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        label_map: H x W uint8, 0 background.
+        regions: What the map was made with.
+
+    Returns:
+        A JPEG file of 160 x 160 pixels.
+    """
+    box = _shown_square(label_map)
+    # Drawn at twice the size: smooth lines of one pixel.
+    side = 2 * SIDE
+    drawn = overlay(crop(image, box, side), _nearest(label_map, box, side), regions=regions)
+    return encode_jpeg(np.asarray(cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8), quality=80)
+
+
+def _shown_square(label_map: npt.NDArray[np.uint8]) -> Box:
+    """The square to show, moved into the picture as far as it fits."""
+    height, width = label_map.shape
+    whole = square(Box(0, 0, height, width))
+    found = label_map > 0
+    if not found.any() or (box := disc_box(found, _AROUND)).height >= whole.height:
+        return whole
+    top, left = (
+        min(max(first, 0), side - box.height) if box.height <= side else -((box.height - side) // 2)
+        for first, side in ((box.top, height), (box.left, width))
+    )
+    return Box(top, left, box.height, box.width)
+
+
+def _nearest(label_map: npt.NDArray[np.uint8], box: Box, side: int) -> npt.NDArray[np.uint8]:
+    """Cut a box out of a label map; codes are not mixed."""
+    steps = (np.arange(side) + 0.5) / side
+    rows, columns = ((steps * box.height).astype(int) + box.top, (steps * box.width).astype(int) + box.left)
+    height, width = label_map.shape
+    cut = label_map[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))]
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    return np.where(inside, cut, 0).astype(np.uint8)

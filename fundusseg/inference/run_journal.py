@@ -2,7 +2,8 @@
 
 Below the output folder lies ``journal``: ``run.json`` says what made the results, ``rows-I-of-N.jsonl`` holds a line
 for each photograph done (of the I-th of N shards), written after its files. A photograph counts as done as long as its
-path, size and time of change are the same. A torn last line is passed over.
+path, size and time of change are the same. A torn last line is passed over. ``lock-I-of-N`` is held by the one process
+that writes; ``passed_over.json`` lists the files that were not taken for photographs.
 """
 
 import json
@@ -17,17 +18,20 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
+from filelock import FileLock, Timeout
+
 from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.reports.files import difference
 
 FOLDER = "journal"
+_LOCK, _PASSED_OVER = "lock", "passed_over.json"
 _ROWS = re.compile(r"rows-(\d+)-of-(\d+)\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One photograph done.
 
     Attributes:
@@ -49,18 +53,18 @@ class Entry:
     row: dict[str, Any]
 
     @classmethod
-    def of(cls, photograph: Photograph, position: int, row: Mapping[str, Any]) -> "Entry":
+    def of_photograph(cls, photograph: Photograph, position: int, row: Mapping[str, Any]) -> "JournalEntry":
         """The entry of a photograph as its file is now."""
         try:
             stat = photograph.path.stat()
             size, changed = stat.st_size, stat.st_mtime_ns
-        except OSError:
+        except (OSError, ValueError):  # there is no such file, or a name that no file can have
             size = changed = -1
         path = os.path.abspath(photograph.path)  # noqa: PTH100 - links stay links, ".." goes
         plain = {key: None if value != value else value for key, value in row.items()}
         return cls(photograph.name, position, path, size, changed, photograph.eye, plain)
 
-    def holds(self, now: "Entry") -> bool:
+    def holds(self, now: "JournalEntry") -> bool:
         """Whether the photograph is the same still, and was measured."""
         same = (self.path, self.size, self.changed, self.eye) == (now.path, now.size, now.changed, now.eye)
         return same and not self.row["error"]
@@ -76,7 +80,8 @@ class Journal:
         overwrite: Begin anew, also where the folder was made by something else.
 
     Raises:
-        ConfigurationError: The folder's results were made by something else, or it cannot be written to.
+        ConfigurationError: The folder's results were made by something else, another process writes to it, or it cannot
+            be written to.
     """
 
     def __init__(
@@ -85,37 +90,61 @@ class Journal:
         self.output, self.folder, self.shard = output, output / FOLDER, shard
         self._partial = self.folder / "partial-{}-of-{}".format(*shard)
         self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
-        if overwrite:
-            self._forget(run)
+        self._lock = FileLock(self.folder / "{}-{}-of-{}".format(_LOCK, *shard))
         try:
+            self._claim()
+            if overwrite:
+                self._forget(run)
             # What a killed run was writing when it ended.
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir(parents=True)
             self._check(dict(run))
-            self.entries = {entry.name: entry for entry in read(self._path)}
+            self.entries = {entry.name: entry for entry in read_entries(self._path)}
             self._compact(self.entries.values())
             self._file = self._path.open("a", encoding="ascii", newline="\n")
+        except FundusSegError:
+            self._lock.release()
+            raise
         except OSError as error:
+            self._lock.release()
             raise ConfigurationError(
                 f"an output folder that cannot be written to ({error.strerror}): {output}",
                 "a folder of your own, on a disk with space",
                 "give another with --output",
             ) from error
 
+    def _claim(self) -> None:
+        """Be the only process that writes here; the system lets go of the lock when the process ends, however it ends.
+
+        Raises:
+            ConfigurationError: Another process writes.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise ConfigurationError(
+                f"an output folder that another predict is writing to: {self.output}",
+                "one run at a time in a folder",
+                "wait for its end, or give another --output",
+            ) from error
+
     def _forget(self, run: Mapping[str, Any]) -> None:
         """Clear away what something else made; of the same maker this shard alone, as others may be at theirs."""
         try:
-            before = provenance(self.output)
+            before = read_provenance(self.output)
         except ConfigurationError:
             before = {}
         if before is not None and difference(before, run):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for path in self.folder.iterdir():
+                if not path.name.startswith(_LOCK):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         else:
             self._path.unlink(missing_ok=True)
 
     def _check(self, run: dict[str, Any]) -> None:
         """Compare with what made the folder's results."""
-        before = provenance(self.output)
+        before = read_provenance(self.output)
         if before is None:
             self.write(self.folder / "run.json", json.dumps(run, indent=2).encode())
         elif other := difference(before, run):
@@ -130,7 +159,12 @@ class Journal:
         """Write a file of the output folder atomically, from any thread."""
         write_whole(path, content, self._partial / str(get_ident()))
 
-    def keep(self, now: Entry, file: str) -> bool:
+    def note_passed_over(self, passed_over: Mapping[Path, str]) -> None:
+        """List the files that were not taken for photographs, each with the reason."""
+        content = {str(path): reason for path, reason in passed_over.items()}
+        self.write(self.folder / _PASSED_OVER, json.dumps(content, indent=1).encode())
+
+    def keep(self, now: JournalEntry, file: str) -> bool:
         """Whether a photograph is done already; its place in the list and its spelling are those of today.
 
         Args:
@@ -143,13 +177,13 @@ class Journal:
         self.entries[now.name] = replace(entry, position=now.position, row={**entry.row, "file": file})
         return True
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Note a photograph whose files are written."""
         self.entries[entry.name] = entry
         self._file.write(_line(entry))
         self._file.flush()
 
-    def order(self, names: Sequence[str]) -> list[Entry]:
+    def order(self, names: Sequence[str]) -> list[JournalEntry]:
         """End a run that is done: write the journal anew, what is named first and in that order, and return it."""
         self._file.close()
         wanted = {name: self.entries[name] for name in names}
@@ -160,8 +194,9 @@ class Journal:
         """End the run; it can be taken up again."""
         self._file.close()
         shutil.rmtree(self._partial, ignore_errors=True)
+        self._lock.release()
 
-    def _compact(self, entries: Iterable[Entry]) -> None:
+    def _compact(self, entries: Iterable[JournalEntry]) -> None:
         """One whole line for each name."""
         self.write(self._path, "".join(map(_line, entries)).encode("ascii"))
 
@@ -172,19 +207,19 @@ class Journal:
         self.close()
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: JournalEntry) -> str:
     """ASCII: file names need not be Unicode, and escapes keep every byte of them."""
     return json.dumps(asdict(entry), allow_nan=False) + "\n"
 
 
-def read(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[JournalEntry]:
     """A journal's entries, the last one of each name; what is torn or foreign is passed over."""
     entries = {}
     if path.is_file():
         with path.open("rb") as lines:
             for line in lines:
                 try:
-                    entry = Entry(**json.loads(line))
+                    entry = JournalEntry(**json.loads(line))
                     # The columns' names, of which a hundred thousand rows would each hold their own.
                     row = {sys.intern(key): value for key, value in entry.row.items()}
                 except (ValueError, TypeError, AttributeError):
@@ -193,7 +228,7 @@ def read(path: Path) -> list[Entry]:
     return list(entries.values())
 
 
-def provenance(output: Path) -> dict[str, Any] | None:
+def read_provenance(output: Path) -> dict[str, Any] | None:
     """What a folder's results were made by; None where there are none."""
     try:
         content: dict[str, Any] = json.loads((output / FOLDER / "run.json").read_text(encoding="utf-8"))
@@ -206,7 +241,16 @@ def provenance(output: Path) -> dict[str, Any] | None:
     return content
 
 
-def shards(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:
+def read_passed_over(output: Path) -> dict[Path, str]:
+    """The files of a run that were not taken for photographs; none where nothing was noted."""
+    try:
+        content = json.loads((output / FOLDER / _PASSED_OVER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {Path(path): reason for path, reason in content.items()}
+
+
+def journals_by_shard(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:
     """The journals of some output folders by shard ``(i, n)``.
 
     Raises:

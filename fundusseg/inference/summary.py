@@ -7,9 +7,16 @@ from typing import Any
 from fundusseg.atomic_file import write_whole
 from fundusseg.cli import console
 from fundusseg.errors import ConfigurationError
-from fundusseg.inference.output_files import overlay_path, table, thumbnail_path
-from fundusseg.inference.report_page import Line, page, status
-from fundusseg.inference.run_journal import Entry, provenance, read, shards
+from fundusseg.inference.output_files import measures_csv, overlay_path, thumbnail_path
+from fundusseg.inference.photograph_list import count_passed_over
+from fundusseg.inference.report_page import ReportRow, report_html, row_status
+from fundusseg.inference.run_journal import (
+    JournalEntry,
+    journals_by_shard,
+    read_entries,
+    read_passed_over,
+    read_provenance,
+)
 from fundusseg.reports.files import difference
 
 _SAID = 20
@@ -18,8 +25,12 @@ _SAID = 20
 _COLOURS = {"failed": "red", "reject": "red", "review": "yellow", "look at": "yellow"}
 
 
-def summarise(
-    entries: Sequence[tuple[Entry, Path]], made_by: Mapping[str, Any], output: Path, missing: Sequence[str] = ()
+def summarise_run(
+    entries: Sequence[tuple[JournalEntry, Path]],
+    made_by: Mapping[str, Any],
+    output: Path,
+    passed_over: Mapping[Path, str],
+    missing: Sequence[str] = (),
 ) -> int:
     """Write measures.csv and report.html.
 
@@ -27,38 +38,42 @@ def summarise(
         entries: In order, each with the output folder that its files are in.
         made_by: What made the results.
         output: Where to write.
+        passed_over: Files that were not taken for photographs, each with the reason.
         missing: Sentences on what should be there and is not.
 
     Returns:
         The exit code.
     """
-    lines = [
-        Line(entry.row, overlay_path(folder, entry.name), thumbnail_path(folder, entry.name))
+    rows = [
+        ReportRow(entry.row, overlay_path(folder, entry.name), thumbnail_path(folder, entry.name))
         for entry, folder in entries
     ]
-    write_whole(output / "measures.csv", table(line.row for line in lines))
-    write_whole(output / "report.html", page(lines, made_by, output, missing))
-    code = _say([line.row for line in lines], f"{output / 'measures.csv'}, report in {output / 'report.html'}")
+    write_whole(output / "measures.csv", measures_csv(row.columns for row in rows))
+    write_whole(output / "report.html", report_html(rows, made_by, output, missing, passed_over))
+    where = f"{output / 'measures.csv'}, report in {output / 'report.html'}"
+    code = _say([row.columns for row in rows], where, passed_over)
     for sentence in missing:
         console.print(sentence, style="red", soft_wrap=True, markup=False)
     return 1 if missing else code
 
 
-def summarise_part(entries: Sequence[Entry], shard: tuple[int, int], output: Path) -> int:
+def summarise_shard(
+    entries: Sequence[JournalEntry], shard: tuple[int, int], output: Path, passed_over: Mapping[Path, str]
+) -> int:
     """Write one shard's table; returns the exit code."""
-    path = part(output, shard)
-    write_whole(path, table(entry.row for entry in entries))
-    code = _say([entry.row for entry in entries], str(path))
+    path = shard_table_path(output, shard)
+    write_whole(path, measures_csv(entry.row for entry in entries))
+    code = _say([entry.row for entry in entries], str(path), passed_over)
     console.print(f"join the {shard[1]} parts: python -m fundusseg.predict --merge {output}", soft_wrap=True)
     return code
 
 
-def part(output: Path, shard: tuple[int, int]) -> Path:
+def shard_table_path(output: Path, shard: tuple[int, int]) -> Path:
     """The table of a shard; of a run that is not divided, measures.csv."""
     return output / ("measures.csv" if shard == (1, 1) else "measures-{}-of-{}.csv".format(*shard))
 
 
-def merge(folders: Sequence[Path], output: Path) -> int:
+def merge_shards(folders: Sequence[Path], output: Path) -> int:
     """Join the shards in some output folders to one measures.csv and report.html, in the order of the whole list.
 
     Args:
@@ -72,10 +87,10 @@ def merge(folders: Sequence[Path], output: Path) -> int:
         FundusSegError: A folder holds no results.
         ConfigurationError: Results of different checkpoints or divisions.
     """
-    found = shards(folders)
-    made_by = provenance(folders[0]) or {}
+    found = journals_by_shard(folders)
+    made_by = read_provenance(folders[0]) or {}
     for folder in folders[1:]:
-        if other := difference(made_by, provenance(folder) or {}):
+        if other := difference(made_by, read_provenance(folder) or {}):
             raise ConfigurationError(
                 f"results from another {other} in {folder} than in {folders[0]}",
                 "one checkpoint's results",
@@ -83,21 +98,25 @@ def merge(folders: Sequence[Path], output: Path) -> int:
             )
     count = max(count for _, count in found)
     missing = [f"Shard {i}/{count} is missing." for i in range(1, count + 1) if (i, count) not in found]
-    entries: dict[str, tuple[Entry, Path]] = {}
+    entries: dict[str, tuple[JournalEntry, Path]] = {}
     for shard, paths in found.items():
-        for path in paths:
+        # Where two runs did one photograph, the later one's entry counts, but never a failure over a success.
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
             folder = path.parents[1]
-            if not part(folder, shard).is_file():
+            if not shard_table_path(folder, shard).is_file():
                 missing.append(f"Shard {shard[0]}/{shard[1]} in {folder} is not at its end.")
-            for entry in read(path):
-                entries.setdefault(entry.path, (entry, folder))
+            for entry in read_entries(path):
+                before = entries.get(entry.path)
+                if before is None or before[0].row["error"] or not entry.row["error"]:
+                    entries[entry.path] = (entry, folder)
     ordered = sorted(entries.values(), key=lambda item: (item[0].position, item[0].name))
-    return summarise(ordered, made_by, output, missing)
+    passed_over = {path: reason for folder in folders for path, reason in read_passed_over(folder).items()}
+    return summarise_run(ordered, made_by, output, passed_over, missing)
 
 
-def _say(rows: Sequence[Mapping[str, Any]], where: str) -> int:
+def _say(rows: Sequence[Mapping[str, Any]], where: str, passed_over: Mapping[Path, str]) -> int:
     """Print what was done and what was not; returns the exit code."""
-    flagged = [(status(row), row) for row in rows if status(row) in _COLOURS]
+    flagged = [(row_status(row), row) for row in rows if row_status(row) in _COLOURS]
     flagged.sort(key=lambda item: list(_COLOURS).index(item[0]))
     for word, row in flagged[:_SAID]:
         why = "; ".join(str(row[key]) for key in ("error", "reasons", "reason") if row.get(key))
@@ -108,5 +127,10 @@ def _say(rows: Sequence[Mapping[str, Any]], where: str) -> int:
     if len(flagged) > _SAID:
         console.print(f"and {len(flagged) - _SAID} more to look at", soft_wrap=True)
     failed = sum(word == "failed" for word, _ in flagged)
-    console.print(f"{len(rows) - failed} of {len(rows)} photographs done; measures in {where}", soft_wrap=True)
+    others = f"; passed over: {count_passed_over(passed_over)}" if passed_over else ""
+    console.print(
+        f"{len(rows) - failed} of {len(rows)} photographs done{others}; measures in {where}",
+        soft_wrap=True,
+        markup=False,
+    )
     return 1 if failed else 0

@@ -152,6 +152,15 @@ def start(checkpoint, many, output, lines) -> subprocess.Popen:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+def test_a_second_run_in_one_folder_is_refused(checkpoint, many, whole, tmp_path):
+    output = tmp_path / "out"
+    process = start(checkpoint, many, str(output), 1)
+    with pytest.raises(ConfigurationError, match=r"another predict is writing to: .*out"):
+        predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)])
+    assert process.wait() == 1 and content(output) == content(whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_path):
     output = tmp_path / "out"
     process = start(checkpoint, many, str(output), 6)
@@ -166,7 +175,7 @@ def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_pat
     process = start(checkpoint, many, str(output), 14)
     process.terminate()
     assert "stopped; the same command goes on" in process.communicate()[0]
-    assert process.returncode == 130 and not list(output.glob("journal/partial*"))
+    assert process.returncode == 143 and not list(output.glob("journal/partial*"))
     half = journal.read_bytes().count(b"\n")
     assert 14 <= half < 30
     assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
@@ -275,6 +284,65 @@ def test_merge_of_what_does_not_belong_together(checkpoint, many, tmp_path):
         predict.main(["--merge", str(tmp_path / "a"), str(tmp_path / "c")])
     with pytest.raises(FundusSegError, match=r"no results in .*many"):
         predict.main(["--merge", str(many)])
+
+
+def test_of_two_runs_over_one_photograph_the_one_that_succeeded_counts(checkpoint, many, tmp_path):
+    one = tmp_path / "one.png"
+    one.write_bytes((many / "00.png").read_bytes())
+    base = ["--checkpoint", checkpoint, str(one), "--output"]
+    assert predict.main([*base, str(tmp_path / "a")]) == 0
+    one.write_bytes(b"torn by a bad disk")
+    assert predict.main([*base, str(tmp_path / "b")]) == 1
+    for order in ("ab", "ba"):
+        folders = [str(tmp_path / name) for name in order]
+        assert predict.main(["--merge", *folders, "--output", str(tmp_path / order)]) == 0
+        assert list(rows(tmp_path / order).verdict) == ["review"]
+    Image.new("RGB", (400, 300)).save(one)
+    assert predict.main([*base, str(tmp_path / "b")]) == 0
+    assert predict.main(["--merge", str(tmp_path / "b"), str(tmp_path / "a"), "--output", str(tmp_path / "all")]) == 0
+    assert list(rows(tmp_path / "all").verdict) == ["reject"]  # the later of two that succeeded
+
+
+def test_what_a_folder_holds_beside_photographs_is_counted_and_listed(checkpoint, many, tmp_path, capsys):
+    for name in ("eye.png", "@eaDir/eye.png/thumb.png", ".ipynb_checkpoints/eye.png", "study.dcm", "notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((many / "00.png").read_bytes())
+    arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    last = "1 of 1 photographs done; passed over: 1 .dcm, 1 .txt, 2 hidden; measures in"
+    assert predict.main(arguments) == 0 and last in capsys.readouterr().out
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "1 .dcm" in report and "study.dcm" in report and "2 hidden" in report
+    before = content(tmp_path / "out")
+    assert predict.main(arguments) == 0 and content(tmp_path / "out") == before
+    assert predict.main([*arguments[:3], "--output", str(tmp_path / "half"), "--shard", "1/2"]) == 0
+    capsys.readouterr()
+    predict.main(["--merge", str(tmp_path / "half")])
+    assert "passed over: 1 .dcm, 1 .txt, 2 hidden" in capsys.readouterr().out
+
+
+def test_two_folders_named_by_relative_paths_stay_in_the_output(checkpoint, many, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "other").mkdir()
+    for place in ("here", "other"):
+        (tmp_path / place / "img.png").write_bytes((many / "00.png").read_bytes())
+    monkeypatch.chdir(tmp_path / "here")
+    assert predict.main(["--checkpoint", checkpoint, "img.png", "../other/img.png", "--output", "predictions"]) == 0
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["img.png"]
+    made = sorted(path.relative_to("predictions").as_posix() for path in Path("predictions").rglob("*_labels.png"))
+    assert made == ["here/img_labels.png", "other/img_labels.png"]
+
+
+def test_a_console_of_a_small_code_page_ends_no_run(checkpoint, tmp_path):
+    (tmp_path / "眼底 π.png").write_text("no picture")
+    Image.fromarray(photograph()).save(tmp_path / "Œil.png")
+    command = [sys.executable, "-m", "fundusseg.predict", "--checkpoint", checkpoint, str(tmp_path), "--output"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "out")], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert rb"\u773c\u5e95 \u03c0.png" in done.stdout and b"1 of 2 photographs done" in done.stdout
+    assert "眼底 π.png" in (tmp_path / "out" / "measures.csv").read_text("utf-8")
 
 
 def test_lists_from_a_file_and_from_standard_input(checkpoint, many, tmp_path, monkeypatch):

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from fundusseg.imaging.roi import Box
-from fundusseg.inference.output_files import _flat, failed, table
+from fundusseg.inference.output_files import _flat, failed_row, measures_csv
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.predictor import Prediction
-from fundusseg.inference.run_journal import Entry
+from fundusseg.inference.run_journal import JournalEntry
 from fundusseg.measures.cup_disc import Measures
 
 
@@ -33,21 +33,21 @@ def read(content):
 
 
 def test_every_plain_field_of_a_prediction_is_a_column():
-    frame = read(table([row("a")]))
+    frame = read(measures_csv([row("a")]))
     assert list(frame)[:5] == ["file", "error", "verdict", "reasons", "vertical_cdr"]
     assert frame.reasons[0] == "dark; not sharp" and frame.vertical_cdr_low[0] == 0.25
     assert frame.reason[0] == "no, cup" and not {"square", "top", "label_map", "views", "outlines"} & set(frame)
 
 
 def test_failed_rows_change_no_column():
-    bad = failed(Photograph(Path("b")), ValueError("two\nlines"))
-    plain, mixed = read(table([row("a")])), read(table([bad, row("a", eye="OS")]))
+    bad = failed_row(Photograph(Path("b")), ValueError("two\nlines"))
+    plain, mixed = read(measures_csv([row("a")])), read(measures_csv([bad, row("a", eye="OS")]))
     assert mixed.error[0] == "two lines"
     assert list(mixed) == [*list(plain)[:4], "eye", *list(plain)[4:]]
-    assert "vertical_cdr" in read(table([bad])) and "file,error,vertical_cdr" in table([]).decode()
+    assert "vertical_cdr" in read(measures_csv([bad])) and "file,error,vertical_cdr" in measures_csv([]).decode()
 
 
 def test_undefined_is_empty(tmp_path):
-    entry = Entry.of(Photograph(tmp_path / "none.png", "none"), 0, row("a", other=float("nan")))
+    entry = JournalEntry.of_photograph(Photograph(tmp_path / "none.png", "none"), 0, row("a", other=float("nan")))
     assert entry.row["other"] is None and entry.size == -1
-    assert ",0.5," in table([entry.row]).decode() and "nan" not in table([entry.row]).decode().lower()
+    assert ",0.5," in measures_csv([entry.row]).decode() and "nan" not in measures_csv([entry.row]).decode().lower()

@@ -1,12 +1,18 @@
 """Which photographs a command line names, and what their results are called."""
 
+import csv
 import io
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fundusseg.errors import ConfigurationError, ImageError
-from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
+from fundusseg.imaging.photograph_files import HIDDEN
+from fundusseg.inference.output_files import label_map_path
+from fundusseg.inference.photograph_list import Photograph, count_passed_over, find_photographs, shard_of
 
 
 @pytest.fixture
@@ -20,7 +26,9 @@ def place(tmp_path, monkeypatch) -> Path:
 
 
 def found(*arguments, output="out", stdin=""):
-    return {p.path.as_posix(): p.name for p in find_photographs(arguments, Path(output), io.StringIO(stdin))}
+    return {
+        p.path.as_posix(): p.name for p in find_photographs(arguments, Path(output), io.StringIO(stdin)).photographs
+    }
 
 
 def test_a_folder_is_read_to_its_ground_in_order(place):
@@ -81,7 +89,7 @@ LISTS = {
 def test_a_list(place, case):
     text, eyes = LISTS[case]
     Path("list.csv").write_text(text, encoding="utf-8")
-    listed = find_photographs(["list.csv"], Path("out"))
+    listed = find_photographs(["list.csv"], Path("out")).photographs
     assert listed == [Photograph(Path("in/a.png"), "a", eyes[0]), Photograph(Path("in/b.jpg"), "b", eyes[1])]
 
 
@@ -130,3 +138,53 @@ def test_shards_divide_the_list_and_stay_where_a_file_is_missing():
     assert names[0] == names[1]
     # Known for good: machines of other versions must not divide otherwise.
     assert [p.name for _, p in shard_of(listed[:20], 1, 4)] == ["2", "5", "6", "10", "17"]
+
+
+def test_what_is_passed_over_is_told_with_its_reason(place):
+    listed = find_photographs(["in", "*", "in/**"], Path("out"))
+    assert {path.as_posix(): why for path, why in listed.passed_over.items()} == {
+        "in/.hidden.png": HIDDEN,
+        "in/notes.txt": ".txt",
+        "in": "folder",
+        "other": "folder",
+    }
+    assert count_passed_over(listed.passed_over) == "1 .txt, 2 folder, 1 hidden"
+    # What one argument passes over and another names is not passed over.
+    assert find_photographs(["in", "in/notes.txt"], Path("out")).passed_over == {Path("in/.hidden.png"): HIDDEN}
+    Path("in/deep/a.png").rename("in/deep/study.dcm")
+    with pytest.raises(ImageError, match=r"no photograph below in/deep \(1 \.dcm passed over\)"):
+        find_photographs(["in/deep"], Path("out"))
+
+
+def test_a_path_that_leads_up_names_nothing_outside_of_the_output(place):
+    assert found("in/a.png", "in/../other/a.png", "été 1.tif") == {
+        "in/a.png": "in/a",
+        "in/../other/a.png": "other/a",
+        "été 1.tif": "été 1",
+    }
+    Path("list.csv").write_text("file\n../a.png\n../../a.png\n/a.png\n.\n..\n/\n")
+    names = set(found("list.csv", "-", stdin="..\n../..\n").values())
+    assert not any(part in ("..", "", ".") for name in names for part in name.split("/"))
+
+
+PARTS = st.sampled_from(["..", ".", "a", "b.png", "a.b.png", "...", " ", "é", "x\\y.jpg", "a\0b", ".png"])
+PATHS = st.tuples(st.sampled_from(["", "/", "//"]), st.lists(PARTS, min_size=1, max_size=6)).map(
+    lambda path: path[0] + "/".join(path[1])
+)
+
+
+@given(st.lists(PATHS, min_size=1, max_size=8), st.lists(PATHS, max_size=8))
+def test_results_lie_in_the_output_folder_whatever_the_paths(tmp_path_factory, listed, piped):
+    output = tmp_path_factory.mktemp("out") / "predictions"
+    table = output.parent / "list.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["file"], *([path] for path in listed)])
+    try:
+        photographs = find_photographs([str(table), "-"], output, io.StringIO("\n".join(piped))).photographs
+    except (ImageError, ConfigurationError):  # two of one name, a list that is empty
+        return
+    names = [photograph.name for photograph in photographs]
+    assert len(set(names)) == len(names)
+    for name in names:
+        place = Path(os.path.normpath(label_map_path(output, name)))
+        assert place.is_relative_to(output) and place == label_map_path(output, name)

@@ -1,6 +1,7 @@
 """The report as a browser shows it: sorted, flagged first, without the network."""
 
 import html
+import io
 import json
 import re
 import shutil
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fundusseg.imaging.image_files import encode_jpeg
 from fundusseg.inference import report_page as page_module
-from fundusseg.inference.report_page import Line, page, status
+from fundusseg.inference.report_page import SIDE, ReportRow, report_html, row_status, thumbnail
+from fundusseg.reports.overlay import CUP_COLOUR, DISC_COLOUR
 
 NASTY = "<img src=x onerror=document.title='owned'> & \"é\".png"
 
@@ -38,9 +41,9 @@ ROWS = [
 def report(tmp_path) -> Path:
     """The report of `ROWS`, with pictures."""
     (tmp_path / "small.jpg").write_bytes(encode_jpeg(np.full((16, 16, 3), 120, np.uint8)))
-    lines = [Line(r, tmp_path / f"été {n}_overlay.jpg", tmp_path / "small.jpg") for n, r in enumerate(ROWS)]
+    lines = [ReportRow(r, tmp_path / f"été {n}_overlay.jpg", tmp_path / "small.jpg") for n, r in enumerate(ROWS)]
     made_by = {"checkpoint": "<b>best</b>", "thresholds": {"disc": 0.5}}
-    (tmp_path / "report.html").write_bytes(page(lines, made_by, tmp_path, ["Shard 2/3 is missing."]))
+    (tmp_path / "report.html").write_bytes(report_html(lines, made_by, tmp_path, ["Shard 2/3 is missing."]))
     return tmp_path / "report.html"
 
 
@@ -165,8 +168,8 @@ def test_many_photographs_have_links_instead_of_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(page_module, "EMBEDDED", 2)
     monkeypatch.setattr(page_module, "LISTED", 4)
     (tmp_path / "small.jpg").write_bytes(encode_jpeg(np.full((16, 16, 3), 120, np.uint8)))
-    lines = [Line(row(f"{n}.png", 0.5), tmp_path / f"{n}_overlay.jpg", tmp_path / "small.jpg") for n in range(6)]
-    text = page(lines, {}, tmp_path).decode()
+    lines = [ReportRow(row(f"{n}.png", 0.5), tmp_path / f"{n}_overlay.jpg", tmp_path / "small.jpg") for n in range(6)]
+    text = report_html(lines, {}, tmp_path).decode()
     assert text.count("data:image/jpeg;base64,") == 2 and text.count(">overlay</a>") == 2
     assert "after 4 of 6" in text and "6 defined" in text
 
@@ -174,19 +177,21 @@ def test_many_photographs_have_links_instead_of_pictures(tmp_path, monkeypatch):
 def test_a_thousand_photographs_stay_below_20_megabytes(tmp_path):
     noise = np.random.default_rng(0).normal(120, 12, (160, 160, 3)).clip(0, 255).astype(np.uint8)
     (tmp_path / "small.jpg").write_bytes(encode_jpeg(noise, quality=80))  # more than a real thumbnail's 6 kB
-    lines = [Line(row(f"{n}.png", 0.5), tmp_path / f"{n}.jpg", tmp_path / "small.jpg") for n in range(1000)]
+    lines = [ReportRow(row(f"{n}.png", 0.5), tmp_path / f"{n}.jpg", tmp_path / "small.jpg") for n in range(1000)]
     assert (tmp_path / "small.jpg").stat().st_size > 6_500
-    assert len(page(lines, {}, tmp_path)) < 20e6
+    assert len(report_html(lines, {}, tmp_path)) < 20e6
 
 
 def test_nobody_measured(tmp_path):
-    assert b"No photograph has one." in page([Line({"file": "a", "error": "x"}, tmp_path, tmp_path)], {}, tmp_path)
-    assert b"of 0 photographs" in page([], {}, tmp_path)
+    assert b"No photograph has one." in report_html(
+        [ReportRow({"file": "a", "error": "x"}, tmp_path, tmp_path)], {}, tmp_path
+    )
+    assert b"of 0 photographs" in report_html([], {}, tmp_path)
 
 
 def test_a_name_that_is_no_unicode(tmp_path):
-    line = Line(row("caf\udce9.png", 0.5), tmp_path / "caf\udce9.jpg", tmp_path / "none.jpg")
-    text = page([line], {}, tmp_path).decode()
+    line = ReportRow(row("caf\udce9.png", 0.5), tmp_path / "caf\udce9.jpg", tmp_path / "none.jpg")
+    text = report_html([line], {}, tmp_path).decode()
     assert r"caf\udce9.png" in text and "caf%E9.jpg" in text
 
 
@@ -201,4 +206,53 @@ def test_a_name_that_is_no_unicode(tmp_path):
     ],
 )
 def test_status(content, word):
-    assert status(content) == word
+    assert row_status(content) == word
+
+
+def picture(height, width, disc, cup):
+    """A label map of squares, as (top, left, side)."""
+    labels = np.zeros((height, width), np.uint8)
+    for code, (top, left, side) in ((1, disc), (2, cup)):
+        labels[top : top + side, left : left + side] = code
+    return labels
+
+
+def seen(content, colour):
+    """Where a colour is drawn: first and last row and column."""
+    pixels = np.asarray(Image.open(io.BytesIO(content))).astype(int)
+    assert pixels.shape == (SIDE, SIDE, 3)
+    rows, columns = np.nonzero(np.abs(pixels - colour).max(axis=-1) < 110)
+    return rows.min(), rows.max(), columns.min(), columns.max()
+
+
+# The second disc lies so near the corner that the square moves into the picture.
+@pytest.mark.parametrize(("top", "left", "first"), [(700, 900, 40), (0, 20, 0)])
+def test_the_disc_fills_half_of_the_side(top, left, first):
+    labels = picture(1600, 2000, (top, left, 400), (top + 100, left + 100, 200))
+    content = thumbnail(np.zeros((1600, 2000, 3), np.uint8), labels)
+    disc, cup = seen(content, DISC_COLOUR), seen(content, CUP_COLOUR)
+    side = first if left > 400 else 4
+    assert disc == pytest.approx((first, first + 80, side, side + 80), abs=2)
+    assert cup == pytest.approx((first + 20, first + 60, side + 20, side + 60), abs=2)
+
+
+@pytest.mark.parametrize("shape", [(300, 500), (500, 300)])
+def test_without_a_disc_the_whole_photograph_is_shown(shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    pixels = np.asarray(Image.open(io.BytesIO(thumbnail(image, np.zeros(shape, np.uint8)))))
+    assert pixels[SIDE // 2, SIDE // 2].tolist() == [200] * 3
+    assert (pixels > 100).all(axis=-1).mean() == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_disc_as_large_as_the_picture():
+    labels = np.ones((90, 120), np.uint8)
+    assert thumbnail(np.full((90, 120, 3), 99, np.uint8), labels)[:2] == b"\xff\xd8"
+
+
+def test_what_was_passed_over_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(page_module, "LISTED_PASSED_OVER", 2)
+    passed_over = {Path(f"{n}.dcm"): ".dcm" for n in range(3)} | {Path("<b>.txt"): ".txt"}
+    text = report_html([], {}, tmp_path, passed_over=passed_over).decode()
+    assert "3 .dcm" in text and "0.dcm" in text and "2.dcm" not in text and "and 1 more" in text
+    assert "1 .txt" in text and "&lt;b&gt;.txt" in text
+    assert "Passed over" not in report_html([], {}, tmp_path).decode()
