@@ -29,8 +29,9 @@ SUFFIXES = frozenset(
 """File endings, in lower case, that count as pictures when a folder is read: every one that Pillow decodes, save icons,
 films, game textures, printers' documents, fax pages and numbers of other sciences."""
 
-# What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size.
-_FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, Pillow.DecompressionBombError)
+# What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size, MemoryError a header that
+# promises more than any machine holds.
+_FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, MemoryError, Pillow.DecompressionBombError)
 
 _ACCEPTED = "H x W x 3 RGB of uint8 (or uint16, grey, RGBA, a Pillow picture)"
 _FROM_FILE = "read it with fundusseg.imaging.read_photograph"
@@ -223,6 +224,7 @@ def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
                 picture.seek(page)
             deep = _is_deep_colour(picture)
             picture.load()
+            picture.getexif()  # parsed here, so that a broken block is named as a broken file is
             picture.info[_DEEP] = deep
             return picture
     except _FAILURES as error:

@@ -114,6 +114,9 @@ def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
     table.index = [Path(name).name for name in table.index]
     for name, ratio in expected.items():
         assert table.error[name] == "" and float(table.vertical_cdr[name]) == pytest.approx(ratio, abs=0.02), name
+    # The numbers of a 12-bit camera are those of a sixteenth of the light as well: measured, and a person looks.
+    assert "poorly lit" in table.reasons["twelve bits.png"] and table.verdict["twelve bits.png"] != "accept"
+    assert "poorly lit" not in table.reasons["deep.tif"]
     bad = {"text.jpg", "cut.png", "cut.jpg", "empty.tif", "page.png", "float.tif"}
     # A grey copy of this picture is one flat white disc.
     flat = {"grey.png", "deep grey.tif"}

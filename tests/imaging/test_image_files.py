@@ -1,5 +1,6 @@
 """Picture files of every kind, whole and broken."""
 
+import contextlib
 import io
 import zlib
 
@@ -249,6 +250,33 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(ImageError, match=r"cannot be decoded.*a\.jpg"):
         read_photograph(tmp_path / "a.jpg")
+
+
+def test_a_broken_exif_block_is_named(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "a.webp", exif=exif, lossless=True)
+    content = (tmp_path / "a.webp").read_bytes()
+    assert content.count(b"II*\0") + content.count(b"MM\0*") == 1
+    (tmp_path / "a.webp").write_bytes(content.replace(b"II*\0", b"I+*\0").replace(b"MM\0*", b"M+\0*"))
+    for read in (read_photograph, read_mask):
+        with pytest.raises(ImageError, match=r"cannot be decoded.*a\.webp"):
+            read(tmp_path / "a.webp")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "GIF", "JPEG", "WEBP", "BMP"])
+def test_mutated_files_give_pixels_or_one_sentence(tmp_path, kind):
+    generator = np.random.default_rng(0)
+    stream = io.BytesIO()
+    Image.fromarray(RGB).convert("P" if kind == "GIF" else "RGB").save(stream, kind)
+    whole = np.frombuffer(stream.getvalue(), np.uint8)
+    for _ in range(60):
+        broken = whole.copy()
+        broken[generator.integers(0, min(200, whole.size), 3)] = generator.integers(0, 256, 3)
+        (tmp_path / "a").write_bytes(broken.tobytes()[: generator.integers(whole.size // 2, whole.size + 1)])
+        for read in (read_photograph, read_mask, count_pages):
+            with contextlib.suppress(ImageError):
+                read(tmp_path / "a")
 
 
 def test_a_missing_file_is_named(tmp_path):
