@@ -1,6 +1,7 @@
 """OpticDiscSeg: 381 photographs of the iChallenge-PM with the disc's mask."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, get_args
 
@@ -45,7 +46,7 @@ class OpticDiscSeg(FundusDataset):
         """Pair photographs and masks by name; the lists say the subset."""
         pictures = keyed("photograph", self.find(r"JPEGImages/([^/]+)\.jpe?g"))
         files = self.pair(pictures, {DISC: ("disc mask", self.find(r"Annotations/([^/]+)\.png"))})
-        subsets = self._subsets()
+        subsets = self._subsets([*pictures.values(), *(found[DISC] for found in files.values())])
         return [
             Record(
                 self.source,
@@ -67,24 +68,25 @@ class OpticDiscSeg(FundusDataset):
         check_codes(codes, (0, 1), path)
         return [Annotation(DISC, "expert1", codes == 1)]
 
-    def _subsets(self) -> dict[Path, Subset]:
-        """Subset of each listed photograph."""
-        present = set(self.files)
+    def _subsets(self, files: Iterable[Path]) -> dict[Path, Subset]:
+        """Subset of each listed photograph; the folders above may be called otherwise than in the lists."""
+        present = {file.name.lower(): file for file in files}
         subsets: dict[Path, Subset] = {}
         for subset in get_args(Subset):
             for path in self.match(rf"{subset}_list\.txt"):
                 for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-                    named = [path.parent / word for word in line.split()]
-                    missing = [str(file) for file in named if file not in present]
+                    named = [Path(word).name.lower() for word in line.split()]
+                    missing = [word for word, name in zip(line.split(), named, strict=True) if name not in present]
                     if missing:
                         raise DatasetError(
-                            f"no file at {missing[0]}, which {path} names",
+                            f"no file {missing[0]}, which {path} names",
                             "every listed photograph and mask",
                             "restore the file, or take its line out of the list",
                         )
-                    if named and subsets.setdefault(named[0], subset) != subset:
+                    photograph = present[named[0]] if named else None
+                    if photograph and subsets.setdefault(photograph, subset) != subset:
                         raise DatasetError(
-                            f"{named[0]} in the lists of both {subsets[named[0]]} and {subset}",
+                            f"{photograph} in the lists of both {subsets[photograph]} and {subset}",
                             "each photograph in one list",
                             "restore the lists from the dataset's package",
                         )
