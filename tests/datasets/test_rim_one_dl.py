@@ -58,3 +58,9 @@ def test_the_index_decodes_nothing(tree):
     for path in tree.rglob("*.png"):
         path.write_bytes(b"")
     assert len(RimOneDL(tree)) == 3
+
+
+def test_a_partition_in_capitals_is_the_partition(tree):
+    folder = next(tree.rglob("partitioned_randomly"))
+    folder.rename(folder.with_name("PARTITIONED_RANDOMLY"))
+    assert len(RimOneDL(tree)) == len(RimOneDL(tree, partition="by_hospital"))
