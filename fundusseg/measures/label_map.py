@@ -189,8 +189,11 @@ def _convex_hull(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     # Of a straight line of pixels scikit-image gives none; it is its own hull.
     if np.linalg.matrix_rank(points - points[0]) < 2:
         return mask
-    hull = convex_hull_image(mask, offset_coordinates=False)  # type: ignore[no-untyped-call]
-    return np.asarray(hull, np.bool_)
+    rows, columns = (slice(low, high + 1) for low, high in zip(points.min(0), points.max(0), strict=True))
+    hull = np.zeros_like(mask)
+    # Only the box is looked at, as every pixel of it is tried.
+    hull[rows, columns] = convex_hull_image(mask[rows, columns], offset_coordinates=False)  # type: ignore[no-untyped-call]
+    return hull
 
 
 def _one_area(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
