@@ -17,8 +17,7 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from rich.table import Table as Screen
-from rich.text import Text
+from rich.table import Table
 
 from fundusseg import __version__
 from fundusseg.cli import Parser, console, run
@@ -26,11 +25,12 @@ from fundusseg.data.splits import SUBSETS, Split
 from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
 from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
-from fundusseg.studies.collect import gaps, harvest
+from fundusseg.reports.tables import terminal_table, value_text
+from fundusseg.studies.collect import collect_rows, missing_scores
 from fundusseg.studies.job_queue import Queue
 from fundusseg.studies.job_workers import Workers, available
 from fundusseg.studies.plan import LocaliserSettings, Plan, Settings
-from fundusseg.studies.publication import Table, interval, number, publish
+from fundusseg.studies.publication import CrossTable, cell_notes, publish_study
 from fundusseg.studies.recipes import merge, split_off
 from fundusseg.training.cli import ACCELERATORS
 from fundusseg.training.preemption import EXIT_CODE
@@ -143,11 +143,11 @@ def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:
 
 def _publish(plan: Plan, queue: Queue, output: Path) -> int:
     """Gather what has been scored, and say what has not."""
-    rows = harvest(output / "runs", plan.networks)
-    remarks = gaps(rows, plan.networks)
-    tables = publish(rows, _about(plan, output), _protocols(plan), output / "results", remarks)
+    rows = collect_rows(output / "runs", plan.networks)
+    remarks = missing_scores(rows, plan.networks)
+    tables = publish_study(rows, _about(plan, output), _protocols(plan), output / "results", remarks)
     for table in tables:
-        console.print(_screen(table))
+        console.print(_terminal_table(table))
     for remark in remarks:
         _say(remark, style="red")
     _say(f"Tables, plots and report.html: {output / 'results'}")
@@ -202,16 +202,13 @@ def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _screen(table: Table) -> Screen:
+def _terminal_table(table: CrossTable) -> Table:
     """A table for the terminal."""
-    screen = Screen(title=f"{table.metric.title}, protocol {table.protocol}")
-    screen.add_column("Trained on")
-    for source in table.sources:
-        screen.add_column(Text(source), justify="right")
-    for training, cells in table.lines:
-        texts = [f"{number(cell)}{'*' if cell.worse else ''}\n{interval(cell)}" for cell in cells]
-        screen.add_row(Text(training), *map(Text, texts))
-    return screen
+    rows = [
+        [name, *(f"{value_text(cell)}{'*' if cell.worse else ''}\n{cell_notes(cell)}" for cell in cells)]
+        for name, cells in table.lines
+    ]
+    return terminal_table(["Trained on", *table.sources], rows, f"{table.metric.title}, protocol {table.protocol}")
 
 
 if __name__ == "__main__":

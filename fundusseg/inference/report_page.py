@@ -1,7 +1,6 @@
 """The report of many photographs: one HTML file that opens offline, asks no network and runs no foreign script."""
 
 import base64
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +50,6 @@ _FORMATS: dict[str, Callable[[float], str]] = {
     "rim_min_clock_hour": lambda hour: f"{hour:.0f}",
     "isnt_kept": lambda kept: "kept" if kept else "not kept",
 }
-_TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"
 _LOW, _HIGH = "{}_low", "{}_high"
 
 
@@ -98,23 +96,18 @@ def report_html(
     Returns:
         The content of an HTML file. Its Content-Security-Policy forbids every request.
     """
-    import jinja2  # with its cost, only when a run has come to its end
-    from markupsafe import Markup
+    from fundusseg.reports.page_templates import render_page  # with jinja2's cost, only when a run has come to its end
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     counts = Counter(row_status(row.columns) for row in rows)
     shown = [name for name in _COLUMNS if any(row.columns.get(name) is not None for row in rows)]
     ordered = sorted(rows, key=lambda row: STATUSES.index(row_status(row.columns)))[:LISTED]
     note = "measures.csv, beside this page, holds every measure."
     if len(rows) > LISTED:
         note = f"The table ends after {LISTED:,} of {len(rows):,}; measures.csv, beside this page, holds them all."
-    text = environment.get_template("page.html").render(
-        policy=f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}",
-        style=Markup(style),
-        script=Markup(script),
+    return render_page(
+        "page.html",
+        styles=("page.css",),
+        scripts=("page.js",),
         total=len(rows),
         counts={word: counts[word] for word in STATUSES if counts[word]},
         missing=missing,
@@ -129,9 +122,8 @@ def report_html(
         ],
         rows=[_row(row, shown, folder, number < EMBEDDED) for number, row in enumerate(ordered)],
         side=SIDE,
-        provenance={key: _words(value) for key, value in provenance.items()},
+        about={key: _words(value) for key, value in provenance.items()},
     )
-    return text.encode("utf-8", "backslashreplace")
 
 
 def _row(row: ReportRow, shown: Sequence[str], folder: Path, embedded: bool) -> dict[str, Any]:
@@ -198,11 +190,6 @@ def _by_reason(passed_over: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
 def _link(path: Path, folder: Path) -> str:
     relative = Path(os.path.relpath(path, folder)).as_posix()
     return quote(relative, safe="/", errors="surrogateescape")
-
-
-def _digest(text: str) -> str:
-    """What a Content-Security-Policy names an inline script or style by."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _words(value: Any) -> str:

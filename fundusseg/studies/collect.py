@@ -7,17 +7,16 @@ import numpy as np
 import pandas as pd
 
 from fundusseg.reports.files import read_cell
-from fundusseg.reports.metric_names import OLD_PROTOCOL_NAMES
-from fundusseg.studies.bland_altman_plot import FOUND, TRUE
-from fundusseg.studies.cross_table import RATIO_ERROR
+from fundusseg.reports.metric_names import OLD_PROTOCOL_NAMES, VCDR_ERROR
 from fundusseg.studies.trainings import Training
 
 ROWS = "images.csv"
 MODEL = "model"
+FOUND, TRUE = "vertical_cdr", "vertical_cdr_true"
 _TEXTS = ("protocol", "method", "source", "name", "patient", "labelled", "error")
 
 
-def harvest(runs: Path, networks: Sequence[Training]) -> pd.DataFrame:
+def collect_rows(runs: Path, networks: Sequence[Training]) -> pd.DataFrame:
     """Rows of the networks that have been evaluated, in their order.
 
     Args:
@@ -26,7 +25,7 @@ def harvest(runs: Path, networks: Sequence[Training]) -> pd.DataFrame:
 
     Returns:
         The columns of each evaluation's table; before them ``training``, ``trained`` (whether other patients of the
-        picture's source were trained on), ``fold`` and ``seed``; behind them `RATIO_ERROR`, where there are ratios.
+        picture's source were trained on), ``fold`` and ``seed``; behind them `VCDR_ERROR`, where there are ratios.
         Empty where nothing has been evaluated.
     """
     parts = []
@@ -44,15 +43,15 @@ def harvest(runs: Path, networks: Sequence[Training]) -> pd.DataFrame:
         return pd.DataFrame()
     whole = pd.concat(parts, ignore_index=True)
     if {FOUND, TRUE} <= set(whole.columns):
-        whole[RATIO_ERROR] = np.abs(whole[FOUND] - whole[TRUE])
+        whole[VCDR_ERROR] = np.abs(whole[FOUND] - whole[TRUE])
     return whole
 
 
-def gaps(rows: pd.DataFrame, networks: Sequence[Training]) -> list[str]:
+def missing_scores(rows: pd.DataFrame, networks: Sequence[Training]) -> list[str]:
     """What the tables lack, in sentences: networks that have not been evaluated, and pictures not scored.
 
     Args:
-        rows: As `harvest` gathers them.
+        rows: As `collect_rows` gathers them.
         networks: Of the study.
     """
     scored = set(zip(rows["training"], rows["fold"], rows["seed"], strict=True)) if len(rows) else set()

@@ -10,64 +10,69 @@ import pandas as pd
 
 from fundusseg.measures.bootstrap import mean_interval
 from fundusseg.measures.paired_tests import beyond_chance, holm, paired
+from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
+from fundusseg.reports.tables import Score
 
 MACRO = "mean of sources"
 """Column in which every source counts once."""
-
-RATIO_ERROR = "vertical_cdr_error"
 
 _PICTURE = ["source", "name", "patient"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A column that a table is made of.
+    """What a table shows.
 
     Attributes:
-        name: Of the column.
-        title: For people.
-        higher: Whether more is better.
-        regions: That must be labelled for it.
+        region: A region, or `metric_names.BOTH`.
+        metric: A key of `metric_names.METRIC_NAMES`.
     """
 
-    name: str
-    title: str
-    higher: bool
-    regions: tuple[str, ...]
+    region: str
+    metric: str
+
+    @property
+    def column(self) -> str:
+        """Its column in the rows of the pictures."""
+        return self.metric if self.region == BOTH else f"{self.region}_{self.metric}"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return metric_heading(self.region, self.metric)
+
+    @property
+    def higher(self) -> bool:
+        """Whether more is better."""
+        return self.metric not in LOWER_IS_BETTER
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Regions that must be labelled for it."""
+        return tuple(self.region.split("+"))
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One training on one source's test patients.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell(Score):
+    """One training on one source's test patients; ``source`` may be `MACRO`, the mean of all sources' means.
+
+    The value is the mean over pictures, each the mean over seeds. ``undefined`` counts pictures without a value under
+    one seed or more; the mean is then over the other seeds. The interval holds for these very networks.
 
     Attributes:
         protocol: How it was scored.
-        metric: Of which the value is the mean over pictures, each the mean over seeds.
         training: Who was trained.
-        source: Who is tested; `MACRO` for the mean of all sources' means.
         trained: Whether other patients of the source were trained on.
-        value: NaN where nothing is labelled.
-        low: Lower bound of the 95 % bootstrap interval over patients; it holds for these networks.
-        high: Upper bound.
-        n: Pictures with a value.
-        patients: Of these pictures.
-        undefined: Labelled pictures without a value under one seed or more; the mean is then over the other seeds.
+        patients: Of the pictures with a value.
         seeds_sd: Standard deviation of the seeds' values; NaN with one seed.
         best: Best of its column.
         worse: Worse than the best beyond chance.
     """
 
     protocol: str
-    metric: str
     training: str
-    source: str
     trained: bool
-    value: float
-    low: float
-    high: float
-    n: int
     patients: int
-    undefined: int
     seeds_sd: float
     best: bool = False
     worse: bool = False
@@ -79,6 +84,7 @@ class Comparison:
 
     Attributes:
         protocol: How they were scored.
+        region: Of what is compared.
         metric: What is compared.
         source: Who is tested.
         one: A training.
@@ -95,6 +101,7 @@ class Comparison:
     """
 
     protocol: str
+    region: str
     metric: str
     source: str
     one: str
@@ -110,16 +117,16 @@ class Comparison:
     beyond_chance: bool
 
 
-def metrics(rows: pd.DataFrame) -> list[Metric]:
+def table_metrics(rows: pd.DataFrame) -> list[Metric]:
     """What the rows hold: Dice of each region, and the error of the vertical ratio."""
     regions = [column.removesuffix("_dice") for column in rows.columns if column.endswith("_dice")]
-    found = [Metric(f"{region}_dice", f"{region.capitalize()} Dice", True, (region,)) for region in regions]
-    if RATIO_ERROR in rows:
-        found.append(Metric(RATIO_ERROR, "Absolute error of the vertical cup/disc ratio", False, ("disc", "cup")))
+    found = [Metric(region, "dice") for region in regions]
+    if VCDR_ERROR in rows:
+        found.append(Metric(BOTH, VCDR_ERROR))
     return found
 
 
-def cells(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Cell]:
+def table_cells(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Cell]:
     """The table of one protocol and metric; trainings and sources in the order of the rows, `MACRO` last.
 
     Args:
@@ -149,8 +156,9 @@ def _labelled(rows: pd.DataFrame, protocol: str, metric: Metric) -> pd.DataFrame
 
 
 def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protocol: str) -> Cell:
-    pictures = rows.groupby(_PICTURE, sort=True)[metric.name].mean().reset_index()
-    values = pictures[metric.name].to_numpy(np.float64)
+    # A picture's seeds first: it is one observation of the bootstrap, however often it was predicted.
+    pictures = rows.groupby(_PICTURE, sort=True)[metric.column].mean().reset_index()
+    values = pictures[metric.column].to_numpy(np.float64)
     patients, strata = pictures["patient"].astype(str).tolist(), pictures["source"].tolist()
     defined = ~np.isnan(values)
     low, high = mean_interval(values, patients, strata, macro=source == MACRO)
@@ -158,7 +166,8 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
     known = pictures[defined]
     return Cell(
         protocol=protocol,
-        metric=metric.name,
+        region=metric.region,
+        metric=metric.metric,
         training=training,
         source=source,
         trained=bool(len(rows)) and source != MACRO and bool(rows["trained"].iloc[0]),
@@ -167,18 +176,18 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
         high=high,
         n=int(defined.sum()),
         patients=len(known.drop_duplicates(["source", "patient"])),
-        undefined=len(rows.loc[rows[metric.name].isna(), _PICTURE].drop_duplicates()),
+        undefined=len(rows.loc[rows[metric.column].isna(), _PICTURE].drop_duplicates()),
         seeds_sd=float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan,
     )
 
 
 def _value(pictures: pd.DataFrame, source: str, metric: Metric) -> float:
     """A source's mean over pictures, or of `MACRO` the mean of the sources' means; NaN of nothing."""
-    values = pictures[metric.name]
+    values = pictures[metric.column]
     return float(values.groupby(pictures["source"]).mean().mean() if source == MACRO else values.mean())
 
 
-def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Comparison]:
+def compare_trainings(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Comparison]:
     """Every pair of trainings on every source, corrected within the source.
 
     Args:
@@ -190,7 +199,8 @@ def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Compa
     found = []
     for source in dict.fromkeys(chosen["source"]):
         own = chosen[chosen["source"] == source]
-        wide = own.groupby([*_PICTURE, "training"])[metric.name].mean().unstack("training")
+        # One row a picture, one column a training: NaN where a training has no value for it.
+        wide = own.groupby([*_PICTURE, "training"])[metric.column].mean().unstack("training")
         patients = wide.index.get_level_values("patient").astype(str).tolist()
         names = [training for training in dict.fromkeys(rows["training"]) if training in wide.columns]
         pairs = list(combinations(names, 2))
@@ -199,7 +209,7 @@ def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Compa
         for (one, other), difference, p_holm in zip(pairs, differences, adjusted.tolist(), strict=True):
             found.append(
                 Comparison(
-                    *(protocol, metric.name, source, one, other),
+                    *(protocol, metric.region, metric.metric, source, one, other),
                     *(difference.n, difference.undefined, difference.patients),
                     *(difference.mean, difference.low, difference.high, difference.p, p_holm),
                     beyond_chance=beyond_chance(difference, p_holm),
@@ -208,7 +218,7 @@ def compare_all(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Compa
     return found
 
 
-def rank(table: Sequence[Cell], comparisons: Sequence[Comparison], higher: bool) -> list[Cell]:
+def mark_best(table: Sequence[Cell], comparisons: Sequence[Comparison], higher: bool) -> list[Cell]:
     """Say of each cell whether it is the best of its column, or worse than the best beyond chance.
 
     Where pictures are undefined, the pictures that two trainings share may say the opposite of their means: then nobody

@@ -1,7 +1,6 @@
 """A study's results as files: CSV, JSON, Markdown, LaTeX, and one HTML page that opens offline."""
 
 import base64
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,19 +8,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.measures.paired_tests import LEVEL
 from fundusseg.reports.files import write_csv, write_json
-from fundusseg.studies.bland_altman_plot import bland_altman
-from fundusseg.studies.cross_table import MACRO, Cell, Comparison, Metric, cells, compare_all, metrics, rank
-from fundusseg.studies.heatmap import heatmap
-from fundusseg.studies.vectors import svg
+from fundusseg.reports.page_templates import render_page, template_environment
+from fundusseg.reports.tables import interval_text, value_text
+from fundusseg.studies.cross_table import (
+    MACRO,
+    Cell,
+    Comparison,
+    Metric,
+    compare_trainings,
+    mark_best,
+    table_cells,
+    table_metrics,
+)
+from fundusseg.studies.plots import bland_altman, heatmap, svg
 
-_TEMPLATES = Path(__file__).parents[1] / "reports" / "templates"
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -43,7 +48,7 @@ NOTE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CrossTable:
     """One protocol and metric.
 
     Attributes:
@@ -61,7 +66,7 @@ class Table:
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.protocol}-{self.metric.name}"
+        return f"{self.protocol}-{self.metric.column}"
 
     @property
     def sources(self) -> list[str]:
@@ -104,33 +109,33 @@ class Table:
         return "; ".join(parts) or "there is no other"
 
 
-def tables(rows: pd.DataFrame) -> list[Table]:
+def make_tables(rows: pd.DataFrame) -> list[CrossTable]:
     """Every protocol and metric in which anything is labelled.
 
     Args:
-        rows: As `harvest` gathers them.
+        rows: As `collect_rows` gathers them.
     """
     found = []
     for protocol in dict.fromkeys(rows["protocol"]) if len(rows) else ():
-        for metric in metrics(rows):
-            comparisons = compare_all(rows, protocol, metric)
-            table = rank(cells(rows, protocol, metric), comparisons, metric.higher)
+        for metric in table_metrics(rows):
+            comparisons = compare_trainings(rows, protocol, metric)
+            table = mark_best(table_cells(rows, protocol, metric), comparisons, metric.higher)
             if any(cell.n for cell in table):
-                found.append(Table(protocol, metric, table, comparisons))
+                found.append(CrossTable(protocol, metric, table, comparisons))
     return found
 
 
-def publish(
+def publish_study(
     rows: pd.DataFrame,
     about: Mapping[str, Any],
     protocols: Mapping[str, str],
     folder: Path,
     remarks: Sequence[str] = (),
-) -> list[Table]:
+) -> list[CrossTable]:
     """Write all files; the same rows give the same bytes.
 
     Args:
-        rows: As `harvest` gathers them.
+        rows: As `collect_rows` gathers them.
         about: What made them, in plain types.
         protocols: One sentence for each protocol, by name.
         folder: For the files.
@@ -139,7 +144,7 @@ def publish(
     Returns:
         The tables.
     """
-    found = tables(rows)
+    found = make_tables(rows)
     write_csv(rows.to_dict("records"), folder / "images.csv")  # type: ignore[arg-type]
     write_csv([asdict(cell) for table in found for cell in table.cells], folder / "table.csv")
     write_csv([asdict(c) for table in found for c in table.comparisons], folder / "comparisons.csv")
@@ -161,49 +166,29 @@ def publish(
 
 def _render(template: str, content: Mapping[str, Any], escape: Any) -> bytes:
     """Fill a template that is not HTML; all text goes through ``e``."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        autoescape=False,
-        comment_start_string="((#",
-        comment_end_string="#))",
+    environment = template_environment(
+        {"e": escape, **_FILTERS}, autoescape=False, comment_start_string="((#", comment_end_string="#))"
     )
-    environment.filters |= {"e": escape, "number": number, "interval": interval}
     return environment.get_template(template).render(**content).encode()
 
 
 def _page(content: Mapping[str, Any], figures: Mapping[str, bytes]) -> bytes:
-    """The HTML page; its Content-Security-Policy forbids every request."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {"number": number, "interval": interval}
-    style = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "study.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    text = environment.get_template("study.html").render(
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
-        style=Markup(style),
-        figures={name: base64.b64encode(picture).decode() for name, picture in figures.items()},
-        **content,
-    )
-    return text.encode("utf-8", "backslashreplace")
+    """The HTML page with its pictures inside."""
+    pictures = {name: base64.b64encode(picture).decode() for name, picture in figures.items()}
+    return render_page("study.html", ("page.css", "study.css"), filters=_FILTERS, figures=pictures, **content)
 
 
-def number(cell: Cell) -> str:
-    """A mean as it is printed; a dash where nothing is labelled."""
-    if math.isnan(cell.value):
-        return f"undefined ({cell.undefined})" if cell.undefined else "\N{EN DASH}"
-    return f"{cell.value:.3f}"
-
-
-def interval(cell: Cell) -> str:
+def cell_notes(cell: Cell) -> str:
     """Its interval, the spread of several seeds, and how many pictures have no value; empty where there is none."""
-    parts = [] if math.isnan(cell.low) else [f"{cell.low:.3f}\N{EN DASH}{cell.high:.3f}"]
+    parts = [interval_text(cell)] if interval_text(cell) else []
     parts += [] if math.isnan(cell.seeds_sd) else [f"seeds' SD {cell.seeds_sd:.3f}"]
     if cell.undefined and not math.isnan(cell.value):
         parts.append(f"{cell.undefined} undefined")
     return ", ".join(parts)
+
+
+_FILTERS = {"number": value_text, "interval": cell_notes}
+"""What the templates write of a cell."""
 
 
 def _count(number: int, what: str) -> str:

@@ -102,12 +102,12 @@ def test_stopped_and_continued_to_its_tables(folder, capsys):
     assert states(folder) == {"todo": 0, "running": 0, "done": 5, "failed": 0}
 
     table = pd.read_csv(folder / "out" / "results" / "table.csv")
-    disc = table[(table["metric"] == "disc_dice") & (table["protocol"] == "automatic_roi")]
+    disc = table[(table["region"] == "disc") & (table["metric"] == "dice") & (table["protocol"] == "automatic_roi")]
     assert list(zip(disc["training"], disc["source"], strict=True)) == [
         (training, source) for training in ("one", "discs") for source in ("one", "discs", "mean of sources")
     ]
     assert (disc["n"] == [3, 3, 6] * 2).all() and disc["trained"].tolist() == [True, False, False, False, True, False]
-    cup = table[(table["metric"] == "cup_dice") & (table["protocol"] == "automatic_roi")]
+    cup = table[(table["region"] == "cup") & (table["metric"] == "dice") & (table["protocol"] == "automatic_roi")]
     assert set(cup["source"]) == {"one", "mean of sources"}
     assert cup.groupby("training", sort=False)["n"].max().to_dict() == {"one": 3, "discs": 0}
     rows = pd.read_csv(folder / "out" / "results" / "images.csv", dtype={"name": str})

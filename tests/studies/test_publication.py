@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fundusseg.studies.bland_altman_plot import bland_altman
 from fundusseg.studies.cross_table import MACRO
-from fundusseg.studies.heatmap import heatmap
-from fundusseg.studies.publication import publish, tables
-from fundusseg.studies.vectors import svg
+from fundusseg.studies.plots import bland_altman, heatmap, svg
+from fundusseg.studies.publication import make_tables, publish_study
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ PROTOCOLS = {"automatic_roi": "automatic_roi: as in use & more."}
 
 
 def test_every_file_says_the_same(rows, tmp_path):
-    found = publish(rows, ABOUT, PROTOCOLS, tmp_path)
+    found = publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     metrics = ("disc_dice", "cup_dice", "vertical_cdr_error")
     assert [table.name for table in found] == [f"automatic_roi-{metric}" for metric in metrics]
     names = {path.name for path in tmp_path.iterdir()}
@@ -79,7 +77,7 @@ def test_every_file_says_the_same(rows, tmp_path):
 
 
 def test_markdown_tables_are_whole(rows, tmp_path):
-    publish(rows, ABOUT, PROTOCOLS, tmp_path)
+    publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "table.md").read_text()
     lines = [re.sub(r"\\\|", "", line) for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines} == {1 + 3 + 1, 1 + 2 + 1}, "trained on, sources, mean of sources"
@@ -88,7 +86,7 @@ def test_markdown_tables_are_whole(rows, tmp_path):
 
 
 def test_latex_is_escaped_and_closed(rows, tmp_path):
-    publish(rows, ABOUT, PROTOCOLS, tmp_path)
+    publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "table.tex").read_text()
     for what in ("table", "tabular"):
         assert text.count(f"\\begin{{{what}}}") == text.count(f"\\end{{{what}}}") == 3
@@ -102,7 +100,7 @@ def test_latex_is_escaped_and_closed(rows, tmp_path):
 
 
 def test_the_page_asks_nobody(rows, tmp_path):
-    publish(rows, ABOUT, PROTOCOLS, tmp_path)
+    publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "report.html").read_text()
     assert "default-src 'none'" in html.unescape(text) and "<script" not in text and "disc &amp; only" in text
     sources = re.findall(r'(?:src|href)="([^"]+)"', text)
@@ -113,13 +111,13 @@ def test_the_page_asks_nobody(rows, tmp_path):
 
 def test_the_same_rows_give_the_same_bytes(rows, tmp_path):
     for name in ("one", "two"):
-        publish(rows, ABOUT, PROTOCOLS, tmp_path / name)
+        publish_study(rows, ABOUT, PROTOCOLS, tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
 def test_what_is_missing_stands_before_the_tables_of_every_file(rows, tmp_path):
-    publish(rows, ABOUT, PROTOCOLS, tmp_path, ["Incomplete: c^2 & d are not scored."])
+    publish_study(rows, ABOUT, PROTOCOLS, tmp_path, ["Incomplete: c^2 & d are not scored."])
     for name, said in (
         ("table.md", "**Incomplete: c^2 & d are not scored.**"),
         ("table.tex", r"\textbf{Incomplete: c\textasciicircum{}2 \& d are not scored.} Mean over"),
@@ -130,12 +128,12 @@ def test_what_is_missing_stands_before_the_tables_of_every_file(rows, tmp_path):
 
 
 def test_nothing_scored_is_no_table(tmp_path):
-    assert publish(pd.DataFrame(), ABOUT, PROTOCOLS, tmp_path) == []
+    assert publish_study(pd.DataFrame(), ABOUT, PROTOCOLS, tmp_path) == []
     assert (tmp_path / "report.html").is_file()
 
 
 def test_a_heat_map_shows_every_mean(rows):
-    table = tables(rows)[1]
+    table = make_tables(rows)[1]
     texts = [text.get_text() for text in heatmap(table.cells, table.metric).axes[0].texts]
     assert len(texts) == len(table.cells) and texts[-1] == "\N{EN DASH}"
     assert texts[0].startswith(f"{table.cells[0].value:.3f}") and texts[0].endswith("\N{BULLET}")
@@ -157,8 +155,8 @@ def test_bland_altman_lines_are_bias_and_limits(rows):
 
 def test_sentences_name_the_best(rows):
     rows.loc[rows["training"] == "all", "disc_dice"] += 0.05
-    said = tables(rows)[0].sentences()
+    said = make_tables(rows)[0].sentences()
     assert len(said) == 2 and all("best is all; worse beyond chance: a_b <1>, disc & only" in line for line in said)
     assert not any(line.startswith(MACRO) for line in said)
-    few = tables(rows[rows["name"].isin(["0", "1", "2", "3", "4"])])[0].sentences()
+    few = make_tables(rows[rows["name"].isin(["0", "1", "2", "3", "4"])])[0].sentences()
     assert all("5 patients, too few for any difference among 3 pairs to be beyond chance" in line for line in few)
