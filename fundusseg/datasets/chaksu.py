@@ -21,7 +21,7 @@ BROKEN = {
     ("train/bosch/image162", f"{DISC} expert3"),
     ("test/bosch/p28_image1", f"{DISC} expert3"),
 }
-"""Published masks that are pieces of an outline and no area: less than a twentieth of what the other experts marked."""
+"""Published masks that are pieces of an outline and no area: a fifteenth or less of what the other experts marked."""
 
 _CAMERA = "(bosch|forus|rem[ie]dio)"
 _ENDING = r"\.(?:jpe?g|png|tiff?|bmp)"
@@ -82,7 +82,7 @@ class Chaksu(FundusDataset):
         check_choice("Chaksu", "camera", camera, CAMERAS)
         self.camera = camera
         if camera is not None:
-            self.source = f"chaksu_{camera}"
+            self.source, self.same_eyes_as = f"chaksu_{camera}", frozenset({"chaksu"})
 
     def index(self) -> list[Record]:
         """Pair photographs and masks by name; the tables say the diagnosis."""

@@ -58,7 +58,7 @@ class DofeFundus(FundusDataset):
     source = "dofe_fundus"
     regions = (DISC, CUP)
     published: ClassVar = {"train": 789, "test": 271}
-    same_eyes_as = frozenset({*DOMAINS.values(), "rim_one_dl", "smdg"})
+    same_eyes_as = frozenset({*DOMAINS.values(), "rim_one_dl"})
     url = "https://github.com/emma-sjwang/Dofe"
     licence = "not stated; the terms of each original set hold"
     citation = (
@@ -74,8 +74,8 @@ class DofeFundus(FundusDataset):
         check_choice("DofeFundus", "domain", self.domain, DOMAINS)
         if self.domain is not None:
             self.source = f"dofe_domain{self.domain}"
-            shared = {"1": {"smdg"}, "2": {"rim_one_dl"}}.get(self.domain, {"smdg"})
-            self.same_eyes_as = frozenset({"dofe_fundus", DOMAINS[self.domain], *shared})
+            crops = {"rim_one_dl"} if self.domain == "2" else set()
+            self.same_eyes_as = frozenset({"dofe_fundus", DOMAINS[self.domain], *crops})
 
     def index(self) -> list[Record]:
         """Pair crops and masks by domain, part and name."""

@@ -40,7 +40,6 @@ class Riga(FundusDataset):
     source = "riga"
     regions = (DISC, CUP)
     published: ClassVar = {"BinRushed": 195, "Magrabia": 95, "MESSIDOR": 460}
-    same_eyes_as = frozenset({"riga_plus"})
     url = "https://doi.org/10.7302/Z23R0R29"
     licence = "CC BY-NC 4.0"
     citation = (

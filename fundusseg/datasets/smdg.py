@@ -15,8 +15,14 @@ from fundusseg.errors import OrphanError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region
 
-ORIGINS = {"G1020": "g1020", "ORIGA": "origa", "REFUGE": "refuge", "PAPILA": "papila", "DRISHTI": "drishti_gs"}
-"""How the names of an original set begin, and its own reader's source."""
+ORIGINS = {
+    "G1020": {"g1020"},
+    "ORIGA": {"origa"},
+    "REFUGE": {"refuge", "dofe_fundus", "dofe_domain3", "dofe_domain4"},
+    "PAPILA": {"papila"},
+    "DRISHTI": {"drishti_gs", "dofe_fundus", "dofe_domain1"},
+}
+"""How the names of an original set begin, and the sources that show the same eyes."""
 
 _EXPERTS = {"DRISHTI": 4, "PAPILA": 2}
 """Experts of the sets whose masks are soft maps: white is where all of them agree."""
@@ -57,7 +63,7 @@ class Smdg(FundusDataset):
     nested_experts = True
     regions = (DISC, CUP)
     published: ClassVar = {"all": 3103}
-    same_eyes_as = frozenset({*ORIGINS.values(), "dofe_fundus", "dofe_domain1", "dofe_domain3", "dofe_domain4"})
+    same_eyes_as = frozenset().union(*ORIGINS.values())
     url = "https://www.kaggle.com/datasets/deathtrooper/multichannel-glaucoma-benchmark-dataset"
     licence = "not stated; the terms of each original set hold"
     citation = (
@@ -78,8 +84,7 @@ class Smdg(FundusDataset):
             check_choice("Smdg", "origins", name, ORIGINS)
         self.origins = tuple(origins)
         if origins:
-            others = frozenset(source for name, source in ORIGINS.items() if name not in origins)
-            self.same_eyes_as = type(self).same_eyes_as - others
+            self.same_eyes_as = frozenset().union(*(ORIGINS[name] for name in origins))
 
     def index(self) -> list[Record]:
         """Take the rows of the table that name a mask."""
