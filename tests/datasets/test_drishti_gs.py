@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from openpyxl import Workbook
 
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.splits import draw_split
 from fundusseg.datasets import DrishtiGS
 from fundusseg.errors import DatasetError
 from fundusseg.measures.cup_disc import measure
@@ -114,3 +116,74 @@ def test_the_measured_ratio_lies_within_the_experts_spread(realdata):
     assert np.mean(np.abs(difference)) <= np.mean(np.ptp(experts, axis=1))
     assert abs(np.mean(difference)) < 0.03
     assert np.max(np.abs(difference)) < 0.12
+
+
+SHEET = {
+    1: (11, "Glaucomatous"),
+    2: (11, "Normal"),
+    3: (12, "Normal"),
+    4: (13, "Glaucomatous"),
+    5: (13, "Normal"),
+    6: (14, "Normal"),
+    7: (15, "Glaucomatous"),
+    8: (15, "Glaucomatous"),
+}
+
+
+def test_the_sheet_tells_patient_and_diagnosis(tree):
+    drishti_gs.write_sheet(tree, SHEET)
+    dataset = DrishtiGS(tree)
+    assert [(r.name[-1], r.patient, r.diagnosis, r.subset) for r in dataset.records] == [
+        ("1", "11", "glaucoma", "train"),
+        ("2", "11", "healthy", "train"),
+        ("3", "12", "healthy", "train"),
+        ("5", "13", "healthy", "test"),
+        ("6", "14", "healthy", "test"),
+        ("7", "15", "glaucoma", "test"),
+        ("8", "15", "glaucoma", "test"),
+    ]
+    said = "; ".join(dataset.remarks())
+    assert "left out 1 training pictures of patients who are tested: " in said and "drishtiGS_004.png" in said
+    draw_split(dataset.records)  # refuses a patient on both sides
+
+
+def test_without_the_publishers_split_every_eye_is_kept(tree):
+    drishti_gs.write_sheet(tree, SHEET)
+    records = DrishtiGS(tree, published_split=False).records
+    assert len(records) == 8 and {record.subset for record in records} == {None}
+
+
+@pytest.mark.parametrize(
+    ("old", "message"), [("Total", "no column Total in"), ("Patient ID", "no column PatientID in")]
+)
+def test_another_sheet_is_named(tree, old, message):
+    book = Workbook()
+    book.active.append([cell for cell in ("Drishti-GS File", "Patient ID", "Total") if cell != old])
+    book.save(tree / "Drishti-GS1_diagnosis.xlsx")
+    with pytest.raises(DatasetError, match=rf"no column {old.replace(' ', '')} in .*Drishti-GS1_diagnosis\.xlsx"):
+        _ = DrishtiGS(tree).records
+
+
+def test_a_copy_without_the_folders_of_the_parts(tmp_path):
+    drishti_gs.build_flat(tmp_path)
+    dataset = DrishtiGS(tmp_path)
+    assert [(r.name[-1], r.diagnosis, r.subset) for r in dataset.records] == [
+        ("5", "glaucoma", "test"),
+        ("6", "healthy", "test"),
+        ("7", "glaucoma", "test"),
+        ("8", "healthy", "test"),
+    ]
+    assert dataset.passed_over == ()
+
+
+def test_doubled_folders_and_a_drives_zip_names(tmp_path):
+    drishti_gs.build(tmp_path / "Training-20211018T055246Z-001")
+    base = tmp_path / "Training-20211018T055246Z-001" / "Drishti-GS1_files"
+    base.rename(base.with_name("x"))
+    base.mkdir()
+    (base.with_name("x")).rename(base / "Drishti-GS1_files")
+    images = base / "Drishti-GS1_files" / "Training" / "Images"
+    images.rename(images.with_name("y"))
+    images.mkdir()
+    (images.with_name("y")).rename(images / "Images")
+    assert len(DrishtiGS(tmp_path)) == 8

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from fundusseg.datasets import G1020
+from fundusseg.datasets import G1020, DrionsDB
 from fundusseg.errors import DatasetError, ImageError
-from tests.miniatures import g1020
-from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+from tests.miniatures import drions_db, g1020
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, labels, save, truncate, vertical_ratio
 
 
 @pytest.fixture
@@ -95,3 +95,41 @@ def test_a_table_that_does_not_fit_is_named(tree, old, new, message):
     next(tree.rglob("G1020.csv")).write_text(g1020.TABLE.replace(old, new))
     with pytest.raises(DatasetError, match=rf"{message}.*G1020\.csv"):
         _ = G1020(tree).records
+
+
+def test_beside_drions_db_each_takes_its_own(tmp_path):
+    """Both name their photographs images/image_100.jpg."""
+    g1020.build(tmp_path)
+    drions_db.build(tmp_path, count=2)
+    save(tmp_path / "DRIONS-DB" / "images" / "image_1.jpg", ellipse())
+    dataset, drions = G1020(tmp_path), DrionsDB(tmp_path)
+    assert [record.name for record in dataset.records] == ["image_0", "image_1", "image_12"]
+    assert len(dataset.passed_over) == 3 and "passed over 3 pictures" in "; ".join(dataset.remarks())
+    (tmp_path / "DRIONS-DB" / "images" / "image_1.jpg").unlink()
+    assert [record.name for record in drions.under(tmp_path).records] == ["image_001", "image_002"]
+
+
+def test_a_damaged_cell_of_a_copys_table(tree):
+    next(tree.rglob("G1020.csv")).write_text(g1020.TABLE.replace("image_12.jpg,0", "image_12.jpg,0[imageindex]"))
+    assert [record.diagnosis for record in G1020(tree).records] == ["healthy", "glaucoma", "healthy"]
+
+
+def test_kaggles_renditions_are_no_photographs(tmp_path):
+    g1020.build(tmp_path, "both")
+    for folder in ("Images_Square", "Images_Cropped/img", "NerveRemoved_Images"):
+        save(tmp_path / "G1020" / folder / "image_0.jpg", ellipse())
+    for folder in ("Masks_Square", "Masks_Cropped/img"):
+        save(tmp_path / "G1020" / folder / "image_0.png", ellipse())
+    dataset = G1020(tmp_path)
+    assert len(dataset) == 3 and dataset.passed_over == () and dataset.form() == "LabelMe polygons"
+    said = "; ".join(dataset.remarks())
+    assert "5 cropped, squared or painted-over copies" in said and "3 masks of the polygons" in said
+
+
+@pytest.mark.parametrize("code", [(0, 128, 255), (255, 128, 0)])
+def test_masks_in_another_code(tmp_path, code):
+    g1020.build(tmp_path, "png")
+    for number in (0, 1):
+        save(tmp_path / "G1020" / "Masks" / f"image_{number}.png", labels(*code))
+    sample = G1020(tmp_path)[0]
+    assert vertical_ratio(sample.of("cup")[0].mask, sample.of("disc")[0].mask) == pytest.approx(RATIO, abs=0.03)

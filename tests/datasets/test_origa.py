@@ -7,7 +7,7 @@ from scipy.io import savemat
 from fundusseg.datasets import Origa
 from fundusseg.errors import DatasetError
 from tests.miniatures import origa
-from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, labels, truncate, vertical_ratio
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, labels, save, truncate, vertical_ratio
 
 
 @pytest.fixture
@@ -95,3 +95,59 @@ def test_real_crops(realdata):
         disc, cup = (annotation.mask for annotation in dataset.load(record).annotations)
         assert not (cup & ~disc).any()
         assert 0.2 < vertical_ratio(cup, disc) < 0.95
+
+
+@pytest.mark.parametrize(
+    "folder", ["Semi-automatic-annotations", "Semi-automatic-annotations-done-by-doctors-eg-ground-truth"]
+)
+def test_both_annotation_folders_and_their_stray_pictures(tmp_path, folder):
+    origa.build(tmp_path, "mat", matrices=folder)
+    save(tmp_path / "ORIGA" / folder / "013.tif", ellipse())
+    dataset = Origa(tmp_path)
+    assert len(dataset) == 3 and dataset.form() == "MATLAB masks" and dataset.passed_over == ()
+    assert "1 pictures among the matrices" in "; ".join(dataset.remarks())
+
+
+@pytest.mark.parametrize("code", [(0, 1, 2), (0, 128, 255), (255, 128, 0)])
+def test_the_border_tells_the_code(tree, code):
+    for path in tree.rglob("Masks/*.png"):
+        save(path, labels(*code))
+    for sample in Origa(tree):
+        assert np.array_equal(sample.of("cup")[0].mask, ellipse(CUP))
+
+
+def with_ratio(tree, ratio):
+    table = next(tree.rglob("OrigaList.csv"))
+    table.write_text(origa.TABLE.replace("OD,001.jpg,0.6,", f"OD,001.jpg,{ratio},"))
+    return Origa(tree)
+
+
+def test_the_tables_ratio_proves_the_decoding(tree):
+    found = extent(ellipse(CUP)) / extent(ellipse(DISC))
+    dataset = with_ratio(tree, round(found, 4))
+    _ = dataset[0]
+    assert dataset.remark() == ""
+    dataset = with_ratio(tree, round(found + 0.0015, 4))
+    _ = dataset[0]
+    assert "vertical ratios of 1 masks more than 0.001 off the table's ExpCDR, the most -0.00" in dataset.remark()
+    with pytest.raises(DatasetError, match=r"a vertical cup/disc ratio of 0\.607 in .*001\.png; expected 0\.470"):
+        _ = with_ratio(tree, 0.47)[0]
+
+
+def test_a_mask_of_the_disc_alone_is_no_mask_of_both(tree):
+    save(next(tree.rglob("Masks/001.png")), ellipse() * 255)
+    with pytest.raises(DatasetError, match=r"the values 0, 255 in .*001\.png, a cup without any rim"):
+        _ = Origa(tree)[0]
+
+
+def test_the_form_for_classification_is_told(tmp_path):
+    origa.build_classified(tmp_path)
+    with pytest.raises(DatasetError, match=r"a copy of ORIGA for classification, without any mask: .*002\.jpg"):
+        _ = Origa(tmp_path).records
+
+
+def test_photographs_with_a_table_of_diagnoses_alone(tmp_path):
+    origa.build(tmp_path, masks="none", table=False)
+    (tmp_path / "ORIGA" / "glaucoma.csv").write_text("ImageName,glaucoma\n001.jpg,0\n")
+    with pytest.raises(DatasetError, match="a copy of ORIGA for classification"):
+        _ = Origa(tmp_path).records

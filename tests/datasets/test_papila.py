@@ -88,3 +88,11 @@ def test_the_index_decodes_no_picture_and_no_contour(tree):
     for path in [*tree.rglob("*.jpg"), *tree.rglob("*.txt")]:
         path.write_bytes(b"")
     assert len(Papila(tree)) == 4
+
+
+def test_contours_in_the_published_number_form(tree):
+    path = next(tree.rglob("RET002OD_disc_exp1.txt"))
+    points = [line.split() for line in path.read_text().splitlines()]
+    before = Papila(tree)[0].of("disc")[0].mask
+    path.write_text("".join(f"   {float(x):.7e}   {float(y):.7e}\r\n" for x, y in points))
+    assert (Papila(tree)[0].of("disc")[0].mask ^ before).sum() <= 1

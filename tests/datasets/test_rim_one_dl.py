@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fundusseg.data.splits import draw_split
 from fundusseg.datasets import RimOneDL
 from fundusseg.errors import ConfigurationError, DatasetError
 from tests.miniatures import rim_one_dl
@@ -64,3 +65,38 @@ def test_a_partition_in_capitals_is_the_partition(tree):
     folder = next(tree.rglob("partitioned_randomly"))
     folder.rename(folder.with_name("PARTITIONED_RANDOMLY"))
     assert len(RimOneDL(tree)) == len(RimOneDL(tree, partition="by_hospital"))
+
+
+def test_names_of_r3_tell_patient_and_eye(tmp_path):
+    rim_one_dl.build(tmp_path, rim_one_dl.IMAGES | rim_one_dl.OF_R3)
+    dataset = RimOneDL(tmp_path)
+    assert [(r.name, r.patient, r.eye, r.diagnosis, r.subset) for r in dataset.records][2:] == [
+        ("r3_G-3-R_left_half", "r3_G-3", "OD", "glaucoma", "test"),
+        ("r3_Im002", "r3_Im002", None, "healthy", "test"),
+        ("r3_N-12-L_left_half", "r3_N-12", "OS", "healthy", "train"),
+        ("r3_N-12-R_left_half", "r3_N-12", "OD", "healthy", "train"),
+        ("r3_S-10-L_left_half", "r3_S-10", "OS", "glaucoma", "train"),
+    ]
+    assert dataset.passed_over == ()
+    assert all(np.array_equal(sample.of("cup")[0].mask, ellipse(CUP)) for sample in dataset)
+
+
+def test_both_eyes_of_a_patient_stay_together(tmp_path):
+    rim_one_dl.build(tmp_path, rim_one_dl.IMAGES | rim_one_dl.OF_R3)
+    records = RimOneDL(tmp_path).records
+    for seed in range(6):
+        split = draw_split(records, folds=3, fold=seed % 3, seed=seed)
+        eyes = [f"rim_one_dl/r3_N-12-{eye}_left_half" for eye in "LR"]
+        assert any(set(eyes) <= set(split.keys(subset)) for subset in ("train", "val", "test"))
+
+
+@pytest.mark.realdata
+def test_all_real_images_of_the_training_part_are_read(realdata):
+    dataset = RimOneDL(realdata / "RIM-ONE-DL")
+    assert len(dataset) == 339 and dataset.passed_over == ()
+    of_r3 = [record for record in dataset.records if record.eye]
+    assert len(of_r3) == 92 and all(record.patient == record.name[: len(record.patient)] for record in of_r3)
+    assert {record.patient for record in of_r3} & {
+        record.patient for record in dataset.records if not record.eye
+    } == set()
+    assert {record.diagnosis for record in dataset.records} == {"healthy", "glaucoma"}

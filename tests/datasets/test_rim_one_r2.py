@@ -42,3 +42,12 @@ def test_the_index_decodes_nothing(tree):
     for path in [*tree.rglob("*.jpg"), *tree.rglob("*.bmp")]:
         path.write_bytes(b"")
     assert len(RimOneR2(tree)) == 3
+
+
+def test_of_both_formats_the_exact_one_is_taken(tmp_path):
+    """As the package is published: every mask as BMP and as JPEG."""
+    rim_one_r2.build(tmp_path, both=True)
+    dataset = RimOneR2(tmp_path)
+    assert {record.files["disc"].suffix for record in dataset.records} == {".bmp"}
+    assert all(np.array_equal(sample.annotations[0].mask, ellipse()) for sample in dataset)
+    assert "3 masks as JPEG too" in "; ".join(dataset.remarks()) and dataset.passed_over == ()

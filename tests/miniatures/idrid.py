@@ -18,3 +18,15 @@ def build(root: Path) -> None:
             save(base / "1. Original Images" / part / f"IDRiD_{number}.jpg", photograph(int(number)))
             save(truth / part / "5. Optic Disc" / f"IDRiD_{number}_OD.tif", ellipse().astype(np.uint8) * 76)
             save(truth / part / "1. Microaneurysms" / f"IDRiD_{number}_MA.tif", ellipse().astype(np.uint8))
+
+
+def build_other_parts(root: Path) -> None:
+    """Write parts B and C beside A: numbers of three digits, and no mask of the disc."""
+    for part in ("B. Disease Grading", "C. Localization"):
+        for folder, number in (("a. Training Set", "001"), ("b. Testing Set", "001")):
+            save(root / part / "1. Original Images" / folder / f"IDRiD_{number}.jpg", photograph(int(number)))
+    table = root / "C. Localization" / "2. Groundtruths" / "1. Optic Disc Center Location"
+    table.mkdir(parents=True)
+    (table / "a. IDRiD_OD_Center_Training Set_Markups.csv").write_text(
+        "Image No,X- Coordinate,Y - Coordinate\nIDRiD_001,60,46\n"
+    )

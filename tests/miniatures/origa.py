@@ -7,10 +7,11 @@ from scipy.io import savemat
 from tests.miniatures.shapes import labels, photograph, save
 
 TABLE = "Eye,Filename,ExpCDR,Set,Glaucoma\nOD,001.jpg,0.6,A,0\nOS,002.jpg,0.6,B,1\nOD,004.jpg,0.6,B,0\n"
+MATRICES = "Semi-automatic-annotations"
 NUMBERS = ("001", "002", "004")
 
 
-def build(root: Path, masks: str = "png", table: bool = True) -> None:
+def build(root: Path, masks: str = "png", table: bool = True, matrices: str = MATRICES) -> None:
     """Write three photographs with masks as ``png``, ``mat`` or ``both``."""
     base = root / "ORIGA"
     for number in NUMBERS:
@@ -20,8 +21,14 @@ def build(root: Path, masks: str = "png", table: bool = True) -> None:
         if masks in ("png", "both"):
             save(base / "Masks" / f"{number}.png", codes)
         if masks in ("mat", "both"):
-            folder = base / "Semi-automatic-annotations"
+            folder = base / matrices
             folder.mkdir(exist_ok=True)
             savemat(folder / f"{number}.mat", {"mask": codes.astype(float)})
     if table:
         (base / "OrigaList.csv").write_text(TABLE)
+
+
+def build_classified(root: Path) -> None:
+    """Write the form for classification: no mask anywhere."""
+    for part, diagnosis, number in (("Training", "normal", "001"), ("Testing", "glaucoma", "002")):
+        save(root / "ORIGA" / "ORIGA" / part / diagnosis / f"{number}.jpg", photograph(int(number)))

@@ -13,10 +13,18 @@ IMAGES = {
 }
 
 
-def build(root: Path) -> None:
-    """Write three images in the two partitions, and their masks."""
+OF_R3 = {
+    "r3_N-12-L_left_half": ("normal", "training_set", "test_set"),
+    "r3_N-12-R_left_half": ("normal", "training_set", "test_set"),
+    "r3_G-3-R_left_half": ("glaucoma", "test_set", "training_set"),
+    "r3_S-10-L_left_half": ("glaucoma", "training_set", "test_set"),
+}
+
+
+def build(root: Path, images=IMAGES) -> None:
+    """Write images in the two partitions, and their masks."""
     masks = root / "RIM-ONE_DL_reference_segmentations"
-    for number, (name, (folder, randomly, by_hospital)) in enumerate(IMAGES.items()):
+    for number, (name, (folder, randomly, by_hospital)) in enumerate(images.items()):
         for partition, part in (("randomly", randomly), ("by_hospital", by_hospital)):
             base = root / "RIM-ONE_DL_images" / f"partitioned_{partition}"
             save(base / part / folder / f"{name}.png", photograph(number))
