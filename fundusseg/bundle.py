@@ -10,13 +10,17 @@ among them; but they chose the segmenter's checkpoint, so that on strangers the 
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.seen_patients import KnownPictures, SeenPatients
+from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
+from fundusseg.evaluation.cohort import identify_all
 from fundusseg.inference import model_bundle
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -25,6 +29,7 @@ from fundusseg.inference.uncertainty import Calibration, calibrate, least_photog
 from fundusseg.measures.cup_disc import measure
 from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.models import checkpoint
+from fundusseg.models.redaction import command_without_paths
 from fundusseg.reports.files import write_text
 from fundusseg.reports.model_card import card_path, model_card_text
 from fundusseg.reports.progress import progress
@@ -56,9 +61,9 @@ def main(arguments: list[str]) -> int:
     made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser)
     calibration = None
     if first.calibrate:
-        description, _ = checkpoint.load(first.segmenters[0])
+        description = checkpoint.named(made.segmenters[0].description, first.segmenters[0])
         settings = scored_data(command, arguments, None, description.configuration)
-        calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings)
+        calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings, description.split)
     model_bundle.save(first.output, first.segmenters, first.localiser, calibration)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
@@ -72,16 +77,17 @@ def main(arguments: list[str]) -> int:
 
 def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:
     """The model card of all that is in the bundle."""
+    typed, name = shlex.join(["python", "-m", "fundusseg.bundle", *arguments]), Path(output).name
     remarks = [
         f"Of the vertical ratio: {found}.",
-        Markdown(f"Bundled by {code_span(shlex.join(['python', '-m', 'fundusseg.bundle', *arguments]))}."),
-        Markdown(f"{code_span(f'python -m fundusseg.evaluate --checkpoint {output}')} scores it, with intervals."),
+        Markdown(f"Bundled by {code_span(command_without_paths(typed))}."),
+        Markdown(f"{code_span(f'python -m fundusseg.evaluate --checkpoint {name}')} scores it, with intervals."),
     ]
-    networks = {name: network.description for name, network in made.networks.items()}
-    return model_card_text(Path(output).name, networks, remarks=remarks)
+    networks = {part: network.description for part, network in made.networks.items()}
+    return model_card_text(name, networks, remarks=remarks)
 
 
-def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibration:
+def _calibrate(made: Bundle, data: FundusDataModule, settings: Any, own: Split | None) -> Calibration:
     """Predict the validation photographs end to end and compare the ratios."""
     predictor = Predictor(made, views=settings.views)
     if predictor.views * len(made.segmenters) == 1:
@@ -90,7 +96,7 @@ def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibrati
         )
     least_photographs(settings.coverage)
     errors, spreads = [], []
-    for sample in unseen_in_training(data, made):
+    for sample in unseen_in_training(data, made, own):
         prediction = predictor(sample.image)
         truth = {region: fuse(sample.of(region), "majority") > 127 for region in (DISC, CUP)}
         true = measure(label_map_of_masks(truth, (DISC, CUP))).vertical_cdr
@@ -99,22 +105,34 @@ def _calibrate(made: Bundle, data: FundusDataModule, settings: Any) -> Calibrati
     return calibrate(errors, spreads, settings.views, settings.coverage)
 
 
-def unseen_in_training(data: FundusDataModule, made: Bundle) -> Iterator[Sample]:
+def unseen_in_training(data: FundusDataModule, made: Bundle, own: Split | None) -> Iterator[Sample]:
     """Validation samples of the first segmenter with disc and cup, of patients that no network was trained on.
+
+    Args:
+        data: The datasets.
+        made: All networks.
+        own: Split of the first segmenter, with names where its run's folder holds them.
 
     Raises:
         CheckpointError: A network does not say whom it was trained on.
     """
-    splits = [split for network in made.networks.values() if (split := network.description.split) is not None]
-    if len(splits) < len(made.networks):
+    splits = [split for network in made.networks.values() for split in network.description.splits]
+    known = [replace(split, val=(), test=(), dropped=()) for split in [own, *splits] if split is not None]
+    if own is None or None in splits:
         raise CheckpointError(
             "a network that does not say whom it was trained on", "checkpoints of `fit`", "leave --calibrate out"
         )
-    trained = {split.patients.get(key, key) for split in splits for key in split.train}
-    first = splits[0]
-    wanted = {key for key in first.val if first.patients.get(key, key) not in trained}
+    trained, chosen = SeenPatients(known), KnownPictures([(own, own.val)])
+    identities = identify_all(data.datasets, trained.files | chosen.files)
+    trained.meet(data.records, identities)
     for dataset in data.datasets:
-        records = [r for r in dataset.records if r.key in wanted and {DISC, CUP} <= set(r.regions)]
+        records = [
+            record
+            for record in dataset.records
+            if {DISC, CUP} <= set(record.regions)
+            and chosen.hold(record.key, identities[record.key])
+            and trained.mark(record, identities[record.key]) != "patient"
+        ]
         with progress(len(records), 0, console, f"photographs of {dataset.source}") as advance:
             for record in records:
                 if sample := _load(dataset, record):

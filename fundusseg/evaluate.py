@@ -40,6 +40,7 @@ from fundusseg.evaluation.worst_cases import WorstCases
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
+from fundusseg.models import checkpoint
 from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.reports.progress import progress
 from fundusseg.xla.process import compute_device, prepare_process
@@ -78,12 +79,12 @@ def main(arguments: list[str]) -> int:
     if first.workers < 1:
         raise ConfigurationError(f"{first.workers} workers", "1 or more", "correct --workers")
     methods = _methods(first)
-    own = methods[MODEL].description
+    own = checkpoint.named(methods[MODEL].description, first.checkpoint)
     settings = scored_data(command, arguments, first.config, own.configuration)
     datasets = [dataset.under(settings.data.root) for dataset in settings.data.datasets or [Phantom()]]
-    seen = SeenPatients(
-        [network.description.split for one in methods.values() for network in one.bundle.networks.values()]
-    )
+    networks = [network for one in methods.values() for network in one.bundle.networks.values()]
+    # In the run's own folder patients are known by name too, not by their pictures alone.
+    seen = SeenPatients([own.split, *(split for network in networks for split in network.description.splits)])
     given = Split.load(settings.data.split) if settings.data.split else None
     cases = select_cohort(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"

@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
     prepare_process()
     cli = FundusCLI(arguments)
-    if cli.config.resume:
-        checkpoint.load(cli.config.resume)  # what is none of ours is said before the data are read
+    if cli.datamodule.earlier is not None:  # who is trained on depends on the pictures themselves
+        cli.datamodule.setup()
     _say_what_is_trained(cli)
     preemption = Preemption.of(cli.trainer)
     saved = preemption.find(cli.trainer, cli.model) if preemption else None
@@ -101,7 +101,7 @@ def _write_cards(cli: FundusCLI, best: Path, scores: Sequence[Score]) -> None:
         description, _ = checkpoint.load(path)
         text = model_card_text(path.name, {"segmenter": description})
         if path == best:
-            command = code_span(f"python -m fundusseg.evaluate --checkpoint {path}")
+            command = code_span(f"python -m fundusseg.evaluate --checkpoint {path.name}")
             remark = Markdown(_constant(cli) or f"{command} scores it at the photographs' own size.")
             table = markdown_table(*source_table(scores)) if scores else ""
             text = model_card_text(path.name, {"segmenter": description}, table, [_protocol(cli)], [remark])

@@ -141,7 +141,7 @@ def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
     sources = {
         source: licence
         for network in predictor.bundle.networks.values()
-        for source, licence in network.description.sources.items()
+        for source, licence in network.description.all_sources.items()
     }
     return {
         "checkpoint": f"sha256 {file_digest(checkpoint)}",

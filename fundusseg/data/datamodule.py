@@ -16,7 +16,6 @@ import os
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
-from fundusseg.data.duplicates import Duplicate, drop_or_refuse, find_duplicates
+from fundusseg.data.duplicates import Duplicate, drop_or_refuse, find_duplicates, same_pictures
+from fundusseg.data.earlier_training import EarlierTraining
+from fundusseg.data.identity import Identity
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.sampling import SourceSampler, position
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
@@ -120,6 +121,8 @@ class FundusDataModule(LightningDataModule):
         self.drop_duplicates_from = tuple(drop_duplicates_from)
         shares = {"val": val_share, "test": test_share, "folds": folds, "fold": fold, "test_sources": test_sources}
         self.split = self._split(split, {**shares, "by": split_by})
+        self.earlier: EarlierTraining | None = None
+        """What the network was trained on before, where it does not start from nothing; set before `setup`."""
         self.subsets: dict[Subset, PreparedDataset] = {}
         self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)
@@ -194,10 +197,12 @@ class FundusDataModule(LightningDataModule):
         if self.subsets:  # a stage before this one has done it
             return
         store = MergedStore(self.open_stores())
-        digests = self.digests(store)
-        self.split.check_files(digests)
-        used = {*self.split.train, *self.split.val, *self.split.test, *self.split.dropped}
-        self.split = replace(self.split, files={key: digests[key] for key in sorted(used)})
+        identities = self.identities(store)
+        self.split.check_files({key: identity.files for key, identity in identities.items()})
+        if self.earlier is not None:
+            self.split = self.earlier.apply(self.split, self.records, identities)
+            self.split.check(self.records)
+        self.split = self.split.identified(identities)
         self.split = self.split.without(self._dropped(store))
         positions = {record.key: index for index, record in enumerate(self.records)}
         self.subsets = {
@@ -211,10 +216,9 @@ class FundusDataModule(LightningDataModule):
             for subset in SUBSETS
         }
 
-    def digests(self, store: MergedStore | None = None) -> dict[str, str]:
-        """Digest of each picture's files, by key."""
-        store = store or MergedStore(self.open_stores())
-        return {record.key: digest for record, digest in zip(self.records, store.digests, strict=True)}
+    def identities(self, store: MergedStore) -> dict[str, Identity]:
+        """What each picture is recognised by, by key."""
+        return {record.key: identity for record, identity in zip(self.records, store.identities, strict=True)}
 
     def _dropped(self, store: MergedStore) -> list[str]:
         """Keys of the pictures that are left out because another source or subset has them too.
@@ -223,11 +227,14 @@ class FundusDataModule(LightningDataModule):
         """
         subset_of = {key: subset for subset in SUBSETS for key in self.split.keys(subset)}
         place = [(record.source, subset_of.get(record.key)) for record in self.records]
-        duplicates = find_duplicates(
-            store.hashes,
-            store.view,
-            lambda one, two: None not in (place[one][1], place[two][1]) and place[one] != place[two],
-        )
+
+        def apart(one: int, two: int) -> bool:
+            return None not in (place[one][1], place[two][1]) and place[one] != place[two]
+
+        # A view follows the labelled disc: where masks were drawn anew, only the picture itself is the same.
+        found = (*same_pictures(store.identities, apart), *find_duplicates(store.hashes, store.view, apart))
+        pairs = {(pair.first, pair.second): pair for pair in found}
+        duplicates = [pairs[positions] for positions in sorted(pairs)]
         dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)
         if left:
             raise self._duplicates_error(left)

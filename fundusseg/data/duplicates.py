@@ -14,6 +14,8 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 
+from fundusseg.data.identity import Identity
+from fundusseg.data.seen_patients import LOOK_DISTANCE, look_bits
 from fundusseg.imaging.image_files import as_pillow
 from fundusseg.imaging.roi import Box, crop
 from fundusseg.sample import Image
@@ -87,6 +89,22 @@ def find_duplicates(
         for first, second in _near(hashes)
         if apart(first, second) and (value := correlation(image(first), image(second))) >= CORRELATION
     ]
+
+
+def same_pictures(identities: Sequence[Identity], apart: Callable[[int, int], bool]) -> list[Duplicate]:
+    """All pairs of one photograph, saved or scaled anew at most, that should not be together, whatever their masks.
+
+    Args:
+        identities: Of each picture.
+        apart: Whether a pair matters: of different sources or subsets.
+    """
+    looks = look_bits([identity.look for identity in identities])
+    near = (
+        (first, first + 1 + int(offset))
+        for first in range(len(looks) - 1)
+        for offset in np.flatnonzero(np.bitwise_count(looks[first + 1 :] ^ looks[first]).sum(axis=1) <= LOOK_DISTANCE)
+    )
+    return [Duplicate(first, second, 1.0) for first, second in near if apart(first, second)]
 
 
 def correlation(one: Image, two: Image) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 from fundusseg.atomic_file import write_whole
+from fundusseg.data.identity import Identity
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 
@@ -16,6 +17,9 @@ SUBSETS: tuple[Subset, ...] = ("train", "val", "test")
 
 SplitBy: TypeAlias = Literal["patient", "image"]
 """What is never in two subsets. Images by themselves are how many published tables were made, and flatter them."""
+
+
+_BY_KEY = ("patients", "files", "pixels", "looks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Split:
         patients: Patient (``source/patient``) of each picture, by key.
         files: Digest of each picture's files, by key; empty where it is not known.
         by: What is kept together: all images of a patient, or each image by itself.
+        pixels: Digest of each decoded picture, by key; empty where it is not known. See `fundusseg.data.identity`.
+        looks: Perceptual hash of each decoded picture, by key; empty where it is not known.
     """
 
     train: tuple[str, ...]
@@ -39,6 +45,8 @@ class Split:
     patients: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     by: SplitBy = "patient"
+    pixels: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, str] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:
@@ -49,8 +57,12 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that the split says, so that two runs can be seen to share it."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of everything that the split says, so that two runs can be seen to share it.
+
+        With names and without it is the same, once the pictures have been decoded.
+        """
+        content = self.anonymous() if self.pixels else self
+        return hashlib.sha256(json.dumps(content.as_dict(), sort_keys=True).encode()).hexdigest()
 
     def keys(self, subset: Subset) -> tuple[str, ...]:
         """The keys of one subset."""
@@ -67,11 +79,54 @@ class Split:
         train, val, test = (tuple(key for key in self.keys(subset) if key not in out) for subset in SUBSETS)
         return replace(self, train=train, val=val, test=test, dropped=tuple(sorted({*self.dropped, *out})))
 
+    def anonymous(self) -> "Split":
+        """The same split without names: what a checkpoint says of its pictures to whoever has it.
+
+        A picture is called by the digest of its decoded pixels, which nobody finds by trying out names as a hash of a
+        name or of a patient's number could be; a patient by the digest of the digests of his or her pictures.
+        """
+        names = {
+            key: f"{_source(key)}/{self.pixels.get(key, f'unknown{place}')}" for place, key in enumerate(self.listed)
+        }
+        pictures: dict[str, list[str]] = defaultdict(list)
+        for key in self.listed:
+            pictures[self.patients.get(key, key)].append(names[key])
+        persons = {
+            patient: f"{_source(keys[0])}/{hashlib.sha256(''.join(sorted(keys)).encode()).hexdigest()[:16]}"
+            for patient, keys in pictures.items()
+        }
+        train, val, test, dropped = (
+            tuple(names[key] for key in keys) for keys in (self.train, self.val, self.test, self.dropped)
+        )
+        patients = {names[key]: persons[self.patients.get(key, key)] for key in self.listed}
+        files, pixels, looks = (
+            {names[key]: known[key] for key in self.listed if key in known}
+            for known in (self.files, self.pixels, self.looks)
+        )
+        return Split(train, val, test, dropped, patients, files, self.by, pixels, looks)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """All keys, those that are left out too."""
+        return (*self.train, *self.val, *self.test, *self.dropped)
+
+    def identified(self, identities: Mapping[str, Identity]) -> "Split":
+        """The same split with what each of its pictures is recognised by.
+
+        Args:
+            identities: By key, of all its pictures at least.
+        """
+        listed = {key: identities[key] for key in sorted(self.listed)}
+        files = {key: identity.files for key, identity in listed.items()}
+        pixels = {key: identity.pixels for key, identity in listed.items()}
+        looks = {key: identity.look for key, identity in listed.items()}
+        return replace(self, files=files, pixels=pixels, looks=looks)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON and checkpoints."""
         content: dict[str, Any] = {subset: list(self.keys(subset)) for subset in SUBSETS}
-        content |= {"dropped": list(self.dropped), "patients": dict(self.patients), "files": dict(self.files)}
-        return content | {"by": self.by}
+        content |= {"dropped": list(self.dropped), "by": self.by}
+        return content | {name: dict(getattr(self, name)) for name in _BY_KEY}
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
@@ -89,9 +144,8 @@ class Split:
                 subsets["val"],
                 subsets["test"],
                 tuple(content.get("dropped", ())),
-                dict(content.get("patients", {})),
-                dict(content.get("files", {})),
-                by,
+                by=by,
+                **{name: dict(content.get(name, {})) for name in _BY_KEY},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigurationError(
@@ -126,7 +180,7 @@ class Split:
                 split is not one by image.
         """
         known = {record.key for record in records}
-        listed = {key for subset in SUBSETS for key in self.keys(subset)} | set(self.dropped)
+        listed = set(self.listed)
         for strays, where in ((listed - known, "not in the datasets"), (known - listed, "not in the split")):
             if strays:
                 raise DatasetError(
@@ -240,6 +294,10 @@ def _check_shares(
         raise ConfigurationError(f"test_sources {unknown}", f"some of {sorted(known)}", "change --data.test_sources")
     if test_sources and folds is not None:
         raise ConfigurationError("both folds and test_sources", "one of them", "leave out one")
+
+
+def _source(key: str) -> str:
+    return key.split("/", 1)[0]
 
 
 def _patient(record: Record) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.identity import Identity, identify
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.static_variants import Variants
 from fundusseg.datasets.base import FundusDataset
@@ -40,11 +41,13 @@ _MAKERS = (
     "data/static_variants.py",
     "data/border_weights.py",
     "data/duplicates.py",
+    "data/identity.py",
 )
 """Our files that decide what a store holds: where one of them changes, stores are made anew."""
 
 _MAPS = ("images", "views", "targets", "truths")
 _BORDERS = "borders.npy"
+_IDENTITIES = "identities.json"
 
 
 def default_folder() -> Path:
@@ -72,7 +75,7 @@ class PreparedStore:
         borders: N x S x S x R uint8: weights in multiples of `border_weights.STEP`; None where none are stored.
         valid: N x R bool, region labelled.
         hashes: N x H uint64, perceptual hashes of each picture's view.
-        digests: Digest of each picture's files.
+        identities: What each picture is recognised by.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,12 +83,15 @@ class PreparedStore:
         try:
             self.valid: npt.NDArray[np.bool_] = np.load(folder / "valid.npy")
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
-            self.digests: tuple[str, ...] = tuple(json.loads((folder / "digests.json").read_text()))
+            listed = json.loads((folder / _IDENTITIES).read_text())
+            self.identities: tuple[Identity, ...] = tuple(Identity(*digests) for digests in listed)
             self.images, self.views, self.targets, self.truths = (_map(folder / f"{name}.npy") for name in _MAPS)
             self.borders = _map(folder / _BORDERS) if (folder / _BORDERS).exists() else None
             maps = (self.images, self.views, self.targets, self.truths, self.borders)
-            whole = {len(part) for part in (*maps, self.valid, self.hashes) if part is not None} == {len(self.digests)}
-        except (OSError, ValueError, EOFError):
+            whole = {len(part) for part in (*maps, self.valid, self.hashes) if part is not None} == {
+                len(self.identities)
+            }
+        except (OSError, ValueError, TypeError, EOFError):
             whole = False
         if not whole:
             raise DatasetError(
@@ -178,15 +184,6 @@ def _map(path: Path) -> Image:
     return mapped
 
 
-def digest(record: Record) -> str:
-    """Digest of a picture's files, whatever they are called; of a made picture's name."""
-    files = [file for file in (record.image, *record.files.values()) if file.is_file()]
-    total = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
-    if not files:
-        total.update(record.key.encode())
-    return total.hexdigest()[:16]
-
-
 def _stamps(record: Record) -> list[object]:
     files = [record.image, *record.files.values()]
     status = [file.stat() if file.is_file() else None for file in files]
@@ -210,7 +207,7 @@ def _write(
     views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
-    digests: list[str] = []
+    identities: list[Identity] = []
     failures: list[FundusSegError] = []
 
     def prepare(record: Record, sample: Sample) -> None:
@@ -228,9 +225,10 @@ def _write(
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
     for record, outcome in _loaded(dataset, visit, prepare):
-        digests.append(digest(record))
         if isinstance(outcome, FundusSegError):
             failures.append(outcome)
+        else:
+            identities.append(identify(record, outcome.image))
     if failures:
         raise _cannot_be_prepared(dataset, failures)
     images.flush()
@@ -241,7 +239,7 @@ def _write(
         weights.flush()
     np.save(folder / "valid.npy", valid)
     np.save(folder / "hashes.npy", np.stack(hashes))
-    (folder / "digests.json").write_text(json.dumps(digests))
+    (folder / _IDENTITIES).write_text(json.dumps([astuple(identity) for identity in identities]))
 
 
 def _new(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":

@@ -45,7 +45,7 @@ class MergedStore:
         self.sources = np.repeat(np.arange(len(stores)), [len(store) for store in stores])
         self.within = np.concatenate([np.arange(len(store)) for store in stores])
         self.hashes = np.concatenate([store.hashes for store in stores])
-        self.digests = [digest for store in stores for digest in store.digests]
+        self.identities = [identity for store in stores for identity in store.identities]
 
     def image(self, index: int, variant: int = 0) -> Image:
         """S x S x 3 uint8, of its own memory."""

@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fundusseg.atomic_file import file_digest
-from fundusseg.data.seen_patients import SeenPatients
+from fundusseg.data.identity import Identity, files_digest, identify
+from fundusseg.data.seen_patients import KnownPictures, SeenPatients
 from fundusseg.data.splits import Split
-from fundusseg.data.store import digest
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
+from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError
 from fundusseg.evaluation.scoring import Case
 from fundusseg.sample import Record
 
@@ -47,16 +47,17 @@ def select_cohort(
             "score it with --allow_seen, and the table says that nobody knows",
         )
     everything = [(dataset, record) for dataset in datasets for record in dataset.records]
-    with ThreadPoolExecutor(4) as threads:
-        digests = dict(threads.map(lambda pair: (pair[1].key, _digest(pair[1])), everything))
-    wanted = set(digests)
+    identities = identify_all(datasets, seen.files)
+    seen.meet((record for _, record in everything), identities)
+    wanted = set(identities)
     if given is not None:
-        wanted = _tested(given, digests)
+        wanted = _tested(given, {key: identity.files for key, identity in identities.items()})
     elif own is not None and own.by == "image" and not allow_seen:
-        wanted &= set(own.test)
+        tested = KnownPictures([(own, own.test)])
+        wanted = {key for key in wanted if tested.hold(key, identities[key])}
     chosen = [(dataset, record) for dataset, record in everything if record.key in wanted]
     if not allow_seen:
-        known = {record.key for _, record in chosen if seen.forbids(record, digests[record.key])}
+        known = {record.key for _, record in chosen if seen.forbids(record, identities[record.key])}
         if known and (own is None or given is not None):
             raise _known_error(known, len(chosen))
         chosen = [(dataset, record) for dataset, record in chosen if record.key not in known]
@@ -67,7 +68,7 @@ def select_cohort(
             "give other data with --config, or train with a larger --data.test_share",
         )
     _refuse_shared_photographs([record for _, record in chosen])
-    return [Case(dataset, record, seen.mark(record, digests[record.key])) for dataset, record in chosen]
+    return [Case(dataset, record, seen.mark(record, identities[record.key])) for dataset, record in chosen]
 
 
 def _known_error(known: Collection[str], count: int) -> DatasetError:
@@ -79,12 +80,29 @@ def _known_error(known: Collection[str], count: int) -> DatasetError:
     )
 
 
-def _digest(record: Record) -> str:
-    """Digest of a picture's files; empty where one cannot be read, which its own row will say."""
+def identify_all(datasets: Sequence[FundusDataset], known: Collection[str]) -> dict[str, Identity]:
+    """What each picture is recognised by, by key.
+
+    Args:
+        datasets: Where they are.
+        known: Digests of files that are recognised as they are, so that the picture need not be decoded.
+    """
+    everything = [(dataset, record) for dataset in datasets for record in dataset.records]
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda pair: _identity(pair[0], pair[1], known), everything)
+        return dict(zip((record.key for _, record in everything), found, strict=True))
+
+
+def _identity(dataset: FundusDataset, record: Record, known: Collection[str]) -> Identity:
+    """What a picture is recognised by; empty where a file cannot be read, which its own row will say."""
     try:
-        return digest(record)
-    except OSError:
-        return ""
+        files = files_digest(record)
+        if files in known:
+            return Identity(files)
+        whole = type(dataset).load is not FundusDataset.load  # a reader that changes the picture after decoding it
+        return identify(record, dataset.load(record).image if whole else dataset.photograph(record))
+    except (OSError, FundusSegError):
+        return Identity("")
 
 
 def _tested(split: Split, digests: dict[str, str]) -> set[str]:
@@ -115,7 +133,7 @@ def _refuse_shared_photographs(records: Sequence[Record]) -> None:
         if record.image.is_file():
             try:
                 other = first.setdefault(file_digest(record.image), record)
-            except OSError:  # as of `_digest`
+            except OSError:  # as of `_identity`
                 continue
             if other.source != record.source:
                 twice.append(f"{other.key} = {record.key}")

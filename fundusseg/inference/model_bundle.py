@@ -1,7 +1,7 @@
 """One file with all that leads from a photograph to its numbers: localiser, segmenters, calibration."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
+from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.sample import DISC
 
 KEY = "fundusseg_bundle"
@@ -113,6 +114,9 @@ def _part(path: str | Path) -> dict[str, Any]:
     """A checkpoint without what only training needs."""
     content = checkpoint.read(path)
     description, _ = checkpoint.parse(content, path)
+    # One of an older version may still hold them.
+    configuration, command = without_paths(description.configuration), command_without_paths(description.command)
+    description = replace(description, configuration=configuration, command=command)
     weights = {name: weight for name, weight in content["state_dict"].items() if name.startswith("model.")}
     return {checkpoint.KEY: description.as_dict(), "state_dict": weights}
 

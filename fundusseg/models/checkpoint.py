@@ -5,8 +5,9 @@ It is a Lightning checkpoint with one more entry, `KEY`.
 
 import inspect
 import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import import_module, metadata
 from io import BytesIO
@@ -23,12 +24,36 @@ from fundusseg.class_paths import renew
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.sample import Region
 
 KEY = "fundusseg"
 _NETWORK = "model."
 _LIBRARIES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
 """Whose version a training's numbers may hang on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A training that came before, whose weights this one started from.
+
+    Attributes:
+        sources: Licence of every source.
+        split: Who was trained on, chosen on and tested; None where it is not known.
+    """
+
+    sources: dict[str, str]
+    split: Split | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        return {"sources": dict(self.sources), "split": None if self.split is None else self.split.as_dict()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Earlier":
+        """Undo `as_dict`."""
+        split = content["split"]
+        return cls(dict(content["sources"]), None if split is None else Split.from_dict(split))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +67,11 @@ class Description:
         thresholds: Probability above which a pixel belongs to the region.
         sources: Licence of every source it was trained on.
         configuration: The run's whole resolved YAML; empty where no command line made it.
-        split: Who was trained on, chosen on and tested; None where it is not known.
+        split: Who was trained on, chosen on and tested, without names, see `Split.anonymous`; None where it is not
+            known.
         command: What was typed; empty where it is not known, as in older checkpoints.
         versions: Of Python and the libraries, by name; empty in older checkpoints.
+        earlier: The trainings whose weights it started from, the last one first.
     """
 
     version: str
@@ -56,6 +83,22 @@ class Description:
     split: Split | None
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def splits(self) -> list[Split | None]:
+        """Its own split and those of the trainings before it: all that the network has seen."""
+        return [self.split, *(training.split for training in self.earlier)]
+
+    @property
+    def past(self) -> tuple[Earlier, ...]:
+        """What a network that starts from it has behind itself: this training, and those before it."""
+        return (Earlier(self.sources, self.split), *self.earlier)
+
+    @property
+    def all_sources(self) -> dict[str, str]:
+        """Licence of every source of this training and those before it."""
+        return {source: licence for one in reversed(self.past) for source, licence in one.sources.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types only."""
@@ -71,6 +114,7 @@ class Description:
             "split": None if self.split is None else self.split.as_dict(),
             "command": self.command,
             "versions": dict(self.versions),
+            "earlier": [training.as_dict() for training in self.earlier],
         }
 
     @classmethod
@@ -89,6 +133,7 @@ class Description:
             split=None if split is None else Split.from_dict(split),
             command=content.get("command", ""),
             versions=content.get("versions", {}),
+            earlier=tuple(Earlier.from_dict(training) for training in content.get("earlier", ())),
         )
 
 
@@ -101,15 +146,32 @@ def describe(
     configuration: str = "",
     split: Split | None = None,
     command: str = "",
+    earlier: Sequence[Earlier] = (),
 ) -> Description:
-    """Describe a network and its run.
+    """Describe a network and its run; names of pictures and patients, and paths, are left out.
 
     Raises:
         ConfigurationError: The network does not say how it was built.
     """
     spec = network_spec(network, configuration)
-    made = (dict(thresholds), dict(sources), configuration, split, command, versions())
+    shared = None if split is None else split.anonymous()
+    told = (without_paths(configuration), shared, command_without_paths(command))
+    made = (dict(thresholds), dict(sources), *told, versions(), tuple(earlier))
     return Description(__version__, spec, preparation, *made)
+
+
+def named(description: Description, path: str | Path) -> Description:
+    """A description with the names and paths that a run's own folder holds, where the checkpoint still lies in it."""
+    run = Path(path).absolute().parent.parent
+    split, configuration = description.split, description.configuration
+    with suppress(OSError, ValueError, yaml.YAMLError, ConfigurationError):
+        if (run / "split.json").is_file() and (local := Split.load(run / "split.json")).anonymous() == split:
+            split = local
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        text = (run / "config.yaml").read_text(encoding="utf-8")
+        if without_paths(text) == configuration:
+            configuration = text
+    return replace(description, split=split, configuration=configuration)
 
 
 @cache
@@ -211,15 +273,24 @@ def build(description: Description, weights: Mapping[str, Tensor]) -> nn.Module:
         CheckpointError: Its class cannot be imported, or its weights do not fit.
     """
     network = from_spec(description.network)
+    fill(network, description, weights)
+    return network.eval()
+
+
+def fill(network: nn.Module, description: Description, weights: Mapping[str, Tensor]) -> None:
+    """Put a checkpoint's weights into a network.
+
+    Raises:
+        CheckpointError: They do not fit.
+    """
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
-            f"weights that do not fit {description.network['class_path']} ({first_line(error)})",
-            f"the network that fundusseg {description.version} trained",
-            "install the version that wrote the checkpoint",
+            f"weights that do not fit {type(network).__name__} ({first_line(error)})",
+            f"the network that fundusseg {description.version} trained: {description.network}",
+            "set --model.model to it, or install the version that wrote the checkpoint",
         ) from error
-    return network.eval()
 
 
 def from_spec(spec: Mapping[str, Any]) -> nn.Module:

@@ -10,9 +10,17 @@ from pathlib import Path
 import yaml
 
 from fundusseg.data.splits import SUBSETS
-from fundusseg.models.checkpoint import Description
+from fundusseg.models.checkpoint import Description, Earlier
 from fundusseg.reports.tables import NOTES, code_block, code_span, markdown_table, markdown_text
 from fundusseg.sample import CUP, DISC
+
+_NAMES = """\
+The file says which pictures it has seen by digests of their decoded pixels and by perceptual hashes (256 bits), and \
+keeps a patient's pictures together by a digest of these; it holds no name, no patient's number and no path. Whoever \
+has a picture can tell whether it was used, which is what they are for, and a hash shows as much of a picture as a \
+thumbnail of a few dots. Nobody can find a name by trying names out. What a digest cannot tell: another picture of a \
+known patient, where none that was used lies beside it.
+"""
 
 _USE = """\
 For research on optic disc and optic cup in colour fundus photographs. Not a medical device: no number it gives is a \
@@ -60,7 +68,7 @@ def card_path(checkpoint: str | Path) -> Path:
 def _limits(networks: Iterable[Description]) -> str:
     """What follows from how the networks were made."""
     networks = list(networks)
-    sources = sorted({source for description in networks for source in description.sources})
+    sources = sorted({source for description in networks for source in description.all_sources})
     regions = networks[0].preparation.regions
     limits = [
         f"Trained on {_list(sources) or 'data that are not known'} alone: other cameras, populations and diseases may "
@@ -115,7 +123,23 @@ def _data(description: Description) -> str:
     dropped = f"Left out, shown in another source or subset too: {len(split.dropped)} pictures.\n\n" * bool(
         split.dropped
     )
-    return f"{counts}\n\n{dropped}{split.protocol.capitalize()}. SHA-256 of the split: `{split.digest}`."
+    return (
+        f"{counts}\n\n{dropped}{split.protocol.capitalize()}. SHA-256 of the split: `{split.digest}`.\n\n"
+        f"{_earlier(description.earlier)}{_NAMES if split.looks else ''}"
+    ).strip()
+
+
+def _earlier(trainings: Sequence[Earlier]) -> str:
+    """What the weights were trained on before."""
+    lines = []
+    for training in trainings:
+        split = training.split
+        seen = "whom is not known" if split is None else f"{len(split.train)} pictures, chosen on {len(split.val)}"
+        licences = ", ".join(
+            f"{markdown_text(source)} ({markdown_text(licence)})" for source, licence in training.sources.items()
+        )
+        lines.append(f"Its weights come from a training on {licences}: {seen}.\n\n")
+    return "".join(lines)
 
 
 def _repeat(description: Description) -> str:

@@ -19,8 +19,11 @@ from lightning.pytorch.trainer import Trainer
 
 from fundusseg.cli import ErrorMixin, console
 from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.earlier_training import EarlierTraining
 from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
+from fundusseg.models import checkpoint
+from fundusseg.models.redaction import without_paths
 from fundusseg.training.callbacks import ContourPanel
 from fundusseg.training.epoch_lines import EpochLines
 from fundusseg.training.finetuning import TwoStage
@@ -30,6 +33,9 @@ from fundusseg.training.task import SegmentationTask
 from fundusseg.xla import backend
 from fundusseg.xla.compile_monitor import CompileMonitor
 from fundusseg.xla.strategy import SPMDStrategy, trainer_arguments
+
+_OF_THE_SPLIT = ("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "seed")
+"""Settings of the data that decide who is trained on."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
 
@@ -99,6 +105,12 @@ class FundusCLI(LightningCLI):
             help="Where programs compiled for a TPU are kept; null keeps none.",
         )
         parser.add_argument("--resume", type=str | None, default=None, help="Checkpoint of a run to continue.")
+        parser.add_argument(
+            "--start_from",
+            type=str | None,
+            default=None,
+            help="Checkpoint whose weights alone are taken, for a training of its own on other pictures.",
+        )
         parser.link_arguments("data.preparation", "model.preparation", apply_on="instantiate")
         parser.link_arguments("data.sources", "model.sources", apply_on="instantiate")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -143,12 +155,42 @@ class FundusCLI(LightningCLI):
             if isinstance(callback, TwoStage):
                 callback.check(self.trainer, self.model)
         self._check_pixel_weights()
+        self._take_up()
         # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
         callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
         self.model.configuration = self.parser.dump(self.config, skip_unset=False)
         self.model.command = self.command
-        plain = yaml.safe_load(self.model.configuration)
+        plain = yaml.safe_load(without_paths(self.model.configuration))  # they travel in the checkpoint too
         self.model.save_hyperparameters({key: plain[key] for key in ("seed_everything", "data", "model", "trainer")})
+
+    def _take_up(self) -> None:
+        """Take up what the network has behind itself, where it starts from a checkpoint.
+
+        Raises:
+            CheckpointError: The file is none of ours, or its weights do not fit the network.
+            ConfigurationError: Two checkpoints to start from.
+        """
+        resume, start_from = self.config.resume, self.config.start_from
+        if resume and start_from:
+            raise ConfigurationError("both --resume and --start_from", "one of them", "leave one out")
+        if not (resume or start_from):
+            return
+        description, weights = checkpoint.load(resume or start_from)
+        if start_from:
+            checkpoint.fill(self.model.model, description, weights)
+        keep = bool(resume) and not self._another_split(description.configuration)
+        # A run that goes on with its own split has seen nothing else; where it is not known, nobody knows.
+        self.model.earlier = description.earlier if keep and description.split else description.past
+        if description.split is not None:
+            before = tuple(split for split in description.splits[1:] if split is not None)
+            self.datamodule.earlier = EarlierTraining(description.split, before, keep=keep, complete=bool(resume))
+
+    def _another_split(self, configuration: str) -> bool:
+        """Whether a setting asks for a split that is not the checkpoint's."""
+        before = (yaml.safe_load(configuration) or {}).get("data") or {}
+        now = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))["data"]
+        usual = yaml.safe_load(self.parser.dump(self.parser.get_defaults(), skip_unset=False))["data"]
+        return any(now[name] not in (before.get(name, usual[name]), usual[name]) for name in _OF_THE_SPLIT)
 
     def _check_pixel_weights(self) -> None:
         """Weights that no loss takes, or a loss without weights, is a mistake in either."""

@@ -181,7 +181,7 @@ class Preemption(Callback):
 
 def _same_data(trainer: Trainer, checkpoint: dict[str, Any]) -> bool:
     split: Any = getattr(getattr(trainer, "datamodule", None), "split", None)
-    return split is None or Split.from_dict(checkpoint[KEY]["split"]) == split
+    return split is None or Split.from_dict(checkpoint[KEY]["split"]) == split.anonymous()
 
 
 def _processes(trainer: Trainer) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.tables import Score
 from fundusseg.sample import Region
+from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
 from fundusseg.training.schedules import OneCycle, Schedule
@@ -65,6 +67,8 @@ class SegmentationTask(LightningModule):
         """The whole resolved YAML, where a command line made the task: it travels in the checkpoint."""
         self.command = ""
         """What was typed there: it travels too."""
+        self.earlier: tuple[checkpoint.Earlier, ...] = ()
+        """The trainings that the weights come from."""
         self.results: dict[str, list[Score]] = {}
         """The last scores of each stage."""
         self.constant: dict[str, list[Region]] = {}
@@ -227,7 +231,9 @@ class SegmentationTask(LightningModule):
             configuration=self.configuration,
             split=getattr(getattr(self.trainer, "datamodule", None), "split", None),
             command=self.command,
+            earlier=self.earlier,
         ).as_dict()
+        leave_names(content.get("callbacks", {}))
 
     def on_load_checkpoint(self, content: dict[str, Any]) -> None:
         """Take the thresholds that the checkpoint describes, and outside of training the weights that it is used with.
@@ -239,6 +245,10 @@ class SegmentationTask(LightningModule):
         if tuple(thresholds) == self.regions:
             # In place of the averaged ones: Lightning loads the weights after this hook.
             content["state_dict"]["thresholds"] = torch.tensor([*thresholds.values()])
+        if self.trainer.ckpt_path:
+            kept = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+            own = {callback.state_key: str(callback.dirpath) for callback in kept}
+            find_folders(content.get("callbacks", {}), Path(self.trainer.ckpt_path), own)
         # A resumed training does need the weights that were not averaged.
         if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
             content["current_model_state"] = content["state_dict"]
@@ -266,4 +276,5 @@ class SegmentationTask(LightningModule):
         task = cls(network, **{"preparation": description.preparation, "sources": description.sources, **arguments})
         task.thresholds.copy_(torch.tensor([description.thresholds[region] for region in task.regions]))
         task.configuration, task.command = description.configuration, description.command
+        task.earlier = description.past  # whoever trains it on has all of this behind the weights
         return task if map_location is None else task.to(map_location)

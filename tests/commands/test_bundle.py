@@ -9,6 +9,7 @@ import torch
 
 from fundusseg import bundle, fit
 from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.data.identity import identify
 from fundusseg.datasets import Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.model_bundle import KEY, Bundle
@@ -118,15 +119,18 @@ def test_nobody_whom_any_network_was_trained_on_calibrates(checkpoints):
     segmenter, localiser = (Segmenter.from_checkpoint(checkpoints[kind]) for kind in ("segmenter", "localiser"))
     data = FundusDataModule([Phantom(count=80, size=128)], image_size=48)
     split = segmenter.description.split
-    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
-    assert sorted(names) == sorted(split.val)
+    named = {f"{r.source}/{identify(r, data.datasets[0].load(r).image).pixels}": r.key for r in data.records}
+
+    def kept() -> list[str]:
+        return [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser), split)]
+
+    assert sorted(kept()) == sorted(named[key] for key in split.val)
     met = replace(split, train=(*split.train, split.val[0]), val=split.val[1:])
     localiser.description = replace(localiser.description, split=met)
-    names = [sample.record.key for sample in bundle.unseen_in_training(data, Bundle((segmenter,), localiser))]
-    assert sorted(names) == sorted(split.val[1:])
+    assert sorted(kept()) == sorted(named[key] for key in split.val[1:])
     localiser.description = replace(localiser.description, split=None)
     with pytest.raises(CheckpointError, match="whom it was trained on"):
-        next(bundle.unseen_in_training(data, Bundle((segmenter,), localiser)))
+        kept()
 
 
 def _cup_only(checkpoints: dict[str, str]) -> Segmenter:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fundusseg.data.identity import files_digest
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split, draw_split
-from fundusseg.data.store import digest
 from fundusseg.datasets import Folder, Phantom
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
 from fundusseg.evaluation.cohort import select_cohort
@@ -68,7 +68,7 @@ def test_what_a_split_left_out_as_a_duplicate_is_known(split):
 def test_a_file_is_known_under_another_name(tmp_path):
     folder.build(tmp_path)
     mine, renamed = Folder(tmp_path, name="mine"), Folder(tmp_path, name="renamed")
-    files = {record.key: digest(record) for record in mine.records}
+    files = {record.key: files_digest(record) for record in mine.records}
     split = Split(tuple(files)[:1], (), tuple(files)[1:], files=files)
     with pytest.raises(DatasetError, match=r"1 of 3 pictures, such as renamed/a_left"):
         select_cohort([renamed], SeenPatients([split]))

@@ -1,0 +1,164 @@
+"""A network's past follows it: through resuming, fine-tuning, evaluation and bundling, and without a name."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fundusseg import bundle, evaluate, fit
+from fundusseg.data.splits import Split
+from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.models import checkpoint
+
+SECRETS = ("smith", "4711", "clinic-folder")
+
+
+def write(root: Path, seed: int = 0, count: int = 16, grow: int = 0, ending: str = "png") -> Path:
+    """Photographs of a clinic: names and numbers of patients in files and table; masks grown by some pixels."""
+    lines = ["image,patient"]
+    for number, sample in enumerate(Phantom(count=count, size=96, seed=seed)):
+        name = f"smith{number:02}"
+        lines.append(f"{name}.{ending},4711{number // 2}")
+        masks = {region: sample.of(region)[0].mask.astype(np.uint8) * 255 for region in ("disc", "cup")}
+        for place, pixels in (("images", sample.image[..., ::-1]), *((f"masks/{r}", m) for r, m in masks.items())):
+            file = root / place / f"{name}.{ending if place == 'images' else 'png'}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            grown = cv2.dilate(pixels, np.ones((1 + 2 * grow, 1 + 2 * grow))) if grow and place != "images" else pixels
+            cv2.imwrite(str(file), grown)
+    (root / "table.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def reader(root: Path, name: str = "clinic") -> str:
+    where = f"{{root: {root}, csv: table.csv, name: {name}}}"
+    return f"--data.datasets=[{{class_path: fundusseg.datasets.Folder, init_args: {where}}}]"
+
+
+def command(place: Path, *more: str) -> list[str]:
+    return [
+        f"--data.cache_dir={place}/cache",
+        "--data.image_size=32",
+        "--data.batch_size=2",
+        "--model.model=fundusseg.models.UNet",
+        "--model.model.start_channels=4",
+        "--model.model.depth=2",
+        "--trainer.max_epochs=1",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+        *more,
+    ]
+
+
+def run(folder: Path, main, *arguments: str) -> int:
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return main([*arguments])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("clinic-folder")
+
+
+@pytest.fixture(scope="module")
+def trained(place) -> Path:
+    """A run on a clinic's photographs."""
+    assert run(place, fit.main, *command(place, reader(write(place / "first")))) == 0
+    return place / "runs" / "version_0"
+
+
+def content(run_folder: Path, name: str = "last.ckpt") -> dict:
+    return torch.load(run_folder / "checkpoints" / name, weights_only=True)
+
+
+def test_neither_checkpoint_nor_card_nor_bundle_holds_a_name_and_the_run_does(trained, place, tmp_path):
+    best = trained / "checkpoints" / "best.ckpt"
+    output = tmp_path / "all.bundle"
+    assert bundle.main(["--segmenters", str(best), "--output", str(output)]) == 0
+    shared = [*(trained / "checkpoints").iterdir(), output, output.with_suffix(".md")]
+    assert len(shared) == 6
+    for file in shared:
+        held = file.read_bytes()
+        assert not [word for word in SECRETS if word.encode() in held], file
+    local = Split.load(trained / "split.json")
+    assert any("smith" in key for key in local.train) and "4711" in str(local.patients)
+    assert str(place) in (trained / "config.yaml").read_text()
+    assert local.anonymous() == checkpoint.load(best)[0].split
+
+
+def test_the_same_run_goes_on_with_its_split(trained, place):
+    arguments = command(place, reader(place / "first"), "--resume=runs/version_0/checkpoints/last.ckpt")
+    write(place / "grown", count=20)
+    for root in ("first", "grown"):
+        run(place, fit.main, *arguments[:-2], reader(place / root), arguments[-1], "--trainer.max_epochs=2")
+        newest = max((place / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+        before, after = content(trained)["fundusseg"]["split"], content(newest)["fundusseg"]["split"]
+        for subset in ("train", "val", "test"):
+            assert set(before[subset]) <= set(after[subset]), (root, subset)
+
+
+@pytest.mark.parametrize(
+    "other", ["--data.seed=9", "--data.test_share=0.6", "--data.folds=2", "--data.split=other.json", "data"]
+)
+def test_another_split_of_what_was_seen_is_refused(trained, place, other):
+    split = Split.load(trained / "split.json")
+    moved = Split(split.test + split.val, split.train[:4], split.train[4:], patients=split.patients)
+    moved.save(place / "other.json")
+    data = reader(write(place / "second", seed=3)) if other == "data" else reader(place / "first")
+    more = [] if other == "data" else [other]
+    with pytest.raises(DatasetError, match=r"though the checkpoint|of the continued run that are not in the datasets"):
+        run(place, fit.main, *command(place, data, "--resume=runs/version_0/checkpoints/last.ckpt", *more))
+
+
+def test_a_fine_tuning_carries_what_came_before(trained, place, tmp_path):
+    second = reader(write(place / "second", seed=3), "second")
+    start = f"--start_from={trained / 'checkpoints' / 'best.ckpt'}"
+    assert run(tmp_path, fit.main, *command(place, second, start)) == 0
+    tuned = tmp_path / "runs" / "version_0" / "checkpoints" / "best.ckpt"
+    description, _ = checkpoint.load(tuned)
+    first = checkpoint.load(trained / "checkpoints" / "best.ckpt")[0]
+    assert [earlier.split for earlier in description.earlier] == [first.split]
+    assert set(description.all_sources) == {"clinic", "second"}
+    assert "Its weights come from a training on clinic" in tuned.with_suffix(".md").read_text()
+    config = tmp_path / "first.yaml"
+    config.write_text(f"data: {{{reader(place / 'first')[7:].replace('=', ': ', 1)}}}\n")
+    with pytest.raises(DatasetError, match="that a network was trained or chosen on"):
+        evaluate.main([f"--checkpoint={tuned}", f"--config={config}", f"--output={tmp_path / 'out'}"])
+    with pytest.raises(DatasetError, match=r"(tested|validated) on, though"):
+        run(tmp_path, fit.main, *command(place, reader(place / "first"), "--data.seed=9", start))
+
+
+def test_only_one_checkpoint_to_start_from(trained, place):
+    last = trained / "checkpoints" / "last.ckpt"
+    with pytest.raises(ConfigurationError, match="both --resume and --start_from"):
+        run(place, fit.main, *command(place, reader(place / "first"), f"--resume={last}", f"--start_from={last}"))
+
+
+@pytest.mark.parametrize(("grow", "ending"), [(3, "png"), (0, "jpg"), (3, "jpg")])
+def test_a_photograph_under_another_source_with_masks_drawn_anew_is_known(trained, place, tmp_path, grow, ending):
+    alone = tmp_path / "shared.ckpt"  # as it is given away: no split.json beside it
+    shutil.copy(trained / "checkpoints" / "best.ckpt", alone)
+    root = write(tmp_path / "other", grow=grow, ending=ending)
+    for number, file in enumerate(sorted((root / "images").iterdir())):
+        for old in (file, root / "masks" / "disc" / f"{file.stem}.png", root / "masks" / "cup" / f"{file.stem}.png"):
+            old.rename(old.with_name(f"n{number:02}{old.suffix}"))
+    (root / "table.csv").write_text("image,patient\n" + "".join(f"n{n:02},{n}\n" for n in range(16)))
+    config = tmp_path / "other.yaml"
+    config.write_text(f"data: {{{reader(root, 'other')[7:].replace('=', ': ', 1)}}}\n")
+    seen = len(content(trained)["fundusseg"]["split"]["train"]) + len(content(trained)["fundusseg"]["split"]["val"])
+    with pytest.raises(DatasetError, match=f"{seen} of 16 pictures"):
+        evaluate.main([f"--checkpoint={alone}", f"--config={config}", f"--output={tmp_path / 'out'}"])
+
+
+def test_a_shared_checkpoint_leaves_out_the_patients_of_its_pictures(trained, place, tmp_path):
+    alone = tmp_path / "shared.ckpt"
+    shutil.copy(trained / "checkpoints" / "best.ckpt", alone)
+    config = ["--data.root", str(place), reader(place / "first")]
+    evaluate.main([f"--checkpoint={alone}", *config, f"--output={tmp_path / 'out'}"])
+    tested = len(content(trained)["fundusseg"]["split"]["test"])
+    assert len((tmp_path / "out" / "images.csv").read_text().splitlines()) == 1 + 2 * tested

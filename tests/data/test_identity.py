@@ -1,0 +1,79 @@
+"""A picture is recognised whatever it is called, with other masks, saved or resized anew; no other picture is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fundusseg.data.identity import identify
+from fundusseg.data.seen_patients import LOOK_DISTANCE, KnownPictures, look_bits
+from fundusseg.data.splits import Split
+from fundusseg.datasets import DrishtiGS, Phantom
+from fundusseg.sample import Record
+
+PICTURES = [Phantom(count=24, size=256)[number].image for number in range(24)]
+
+
+def record(folder: Path, name: str = "a") -> Record:
+    return Record("x", name, folder / f"{name}.png", name, ("disc",), files={"disc": folder / f"{name}_disc.png"})
+
+
+def distance(one: str, two: str) -> int:
+    return int(np.bitwise_count(look_bits([one]) ^ look_bits([two])).sum())
+
+
+def test_files_pixels_and_look_each_answer_their_own_question(tmp_path):
+    one = record(tmp_path)
+    cv2.imwrite(str(one.image), PICTURES[0])
+    (tmp_path / "a_disc.png").write_bytes(b"mask")
+    first = identify(one, PICTURES[0])
+    assert [len(first.files), len(first.pixels), len(first.look)] == [16, 16, 64]
+    (tmp_path / "a_disc.png").write_bytes(b"drawn anew")
+    again = identify(one, PICTURES[0])
+    assert again.files != first.files and (again.pixels, again.look) == (first.pixels, first.look)
+    other = identify(one, PICTURES[1])
+    assert other.files == again.files and other.pixels != again.pixels
+    assert distance(other.look, first.look) > LOOK_DISTANCE
+
+
+def test_a_made_picture_is_known_by_its_pixels_and_never_by_its_name(tmp_path):
+    made = record(tmp_path)
+    assert identify(made, PICTURES[0]) == identify(replace(made, name="smith", patient="4711"), PICTURES[0])
+
+
+def copies(picture: np.ndarray) -> list[np.ndarray]:
+    """Saved as JPEG, resized, both, and turned into another shape."""
+    saved = [cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, q])[1], 1) for q in (95, 40)]
+    small = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return [*saved, small, cv2.imdecode(cv2.imencode(".jpg", small)[1], 1), cv2.resize(picture, (200, 300))]
+
+
+def check(pictures: list[np.ndarray]) -> None:
+    looks = [identify(record(Path("nowhere")), picture).look for picture in pictures]
+    for look, picture in zip(looks, pictures, strict=True):
+        for copy in copies(picture):
+            assert distance(look, identify(record(Path("nowhere")), copy).look) <= LOOK_DISTANCE
+    for number, look in enumerate(looks):
+        assert min(distance(look, other) for other in looks[:number] + looks[number + 1 :]) > LOOK_DISTANCE
+
+
+def test_copies_look_alike_and_others_do_not():
+    check(PICTURES)
+
+
+@pytest.mark.realdata
+def test_copies_of_real_photographs_look_alike_and_others_do_not(realdata):
+    dataset = DrishtiGS(realdata / "Drishti-GS1_files")
+    check([dataset.photograph(one) for one in dataset.records[:12]])
+
+
+def test_known_pictures_are_found_by_each_of_their_traces():
+    made = [identify(record(Path("nowhere"), str(n)), picture) for n, picture in enumerate(PICTURES[:4])]
+    split = Split(("x/0",), ("x/1",), ()).identified({"x/0": made[0], "x/1": made[1]})
+    known = KnownPictures([(split, ("x/0",))])
+    other = made[2]
+    assert known.hold("x/0", other) and not known.hold("x/2", other) and not known.hold("x/2", made[1])
+    for trace in ("files", "pixels", "look"):
+        assert known.hold("y/9", replace(other, **{trace: getattr(made[0], trace)})), trace
