@@ -33,7 +33,7 @@ def without_paths(configuration: str) -> str:
         here = {"split": None, "cache_dir": None, "root": "."}
         data |= {name: value for name, value in here.items() if name in data}
     reduced |= {name: None for name in ("resume", "start_from", "config") if name in reduced}
-    return yaml.safe_dump(reduced, sort_keys=True)
+    return configuration if reduced == content else yaml.safe_dump(reduced, sort_keys=True)
 
 
 def command_without_paths(command: str) -> str:
