@@ -22,8 +22,12 @@ from fundusseg.sample import Region
 from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
+from fundusseg.training.resumed_schedule import Groups, changed, made_for, same_kind, settings_of, start_again
 from fundusseg.training.schedules import OneCycle, Schedule
 from fundusseg.training.scores import ALL, SegmentationScores, nest
+
+_MADE_FOR = "fundusseg_schedule"
+"""Key of what a checkpoint's optimiser and schedule were made for."""
 
 Stage = Literal["train", "val", "test"]
 
@@ -69,6 +73,8 @@ class SegmentationTask(LightningModule):
         """What was typed there: it travels too."""
         self.earlier: tuple[checkpoint.Earlier, ...] = ()
         """The trainings that the weights come from."""
+        self._given: tuple[Groups, Schedule | None, int] | None = None
+        self._restored: tuple[dict[str, Any] | None, list[dict[str, Any]]] | None = None
         self.results: dict[str, list[Score]] = {}
         """The last scores of each stage."""
         self.constant: dict[str, list[Region]] = {}
@@ -115,6 +121,14 @@ class SegmentationTask(LightningModule):
             ConfigurationError: The network could not be rebuilt from a checkpoint.
         """
         checkpoint.network_spec(self.model, self.configuration)
+
+    def on_train_start(self) -> None:
+        """Apply a learning rate, a schedule or a length that the resumed run did not have."""
+        if self._given is not None and self._restored is not None:
+            before, states = self._restored
+            if changed(before, made_for(*self._given), states):
+                start_again(self.trainer, *self._given)
+        self._restored = None
 
     def configure_callbacks(self) -> list[Callback]:
         """What every training needs, whoever makes the Trainer."""
@@ -216,9 +230,10 @@ class SegmentationTask(LightningModule):
         for group in optimizer.param_groups:
             if "rate" in group:
                 group["lr"] *= group.pop("rate")
+        steps = int(self.trainer.estimated_stepping_batches)
+        self._given = (settings_of(optimizer), self.schedule, steps)
         if self.schedule is None:
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer, steps)}
 
     def on_save_checkpoint(self, content: dict[str, Any]) -> None:
@@ -234,6 +249,7 @@ class SegmentationTask(LightningModule):
             earlier=self.earlier,
         ).as_dict()
         leave_names(content.get("callbacks", {}))
+        content[_MADE_FOR] = None if self._given is None else made_for(*self._given)
 
     def on_load_checkpoint(self, content: dict[str, Any]) -> None:
         """Take the thresholds that the checkpoint describes, and outside of training the weights that it is used with.
@@ -249,6 +265,11 @@ class SegmentationTask(LightningModule):
             kept = [callback for callback in self.trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
             own = {callback.state_key: str(callback.dirpath) for callback in kept}
             find_folders(content.get("callbacks", {}), Path(self.trainer.ckpt_path), own)
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._restored = (content.get(_MADE_FOR), content.get("lr_schedulers", []))
+            content["lr_schedulers"] = same_kind(
+                content.get(_MADE_FOR), self.schedule, content.get("lr_schedulers", [])
+            )
         # A resumed training does need the weights that were not averaged.
         if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
             content["current_model_state"] = content["state_dict"]

@@ -91,7 +91,6 @@ def test_neither_checkpoint_nor_card_nor_bundle_holds_a_name_and_the_run_does(tr
     assert local.anonymous() == checkpoint.load(best)[0].split
 
 
-@pytest.mark.skip(reason="the schedule")
 def test_the_same_run_goes_on_with_its_split(trained, place):
     arguments = command(place, reader(place / "first"), "--resume=runs/version_0/checkpoints/last.ckpt")
     write(place / "grown", count=20)
