@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fundusseg.datasets._label_codes import code_of, nested
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import line_of, meaning, read_csv
-from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.base import FundusDataset, mask_size_error
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Subset
@@ -83,6 +83,8 @@ class Origa(FundusDataset):
         """Read the mask."""
         path = record.files["mask"]
         codes = _read_matrix(path) if path.suffix.lower() == ".mat" else read_mask(path)
+        if codes.shape != shape:
+            raise mask_size_error(record, DISC, codes.shape, shape)
         annotations = nested(codes, code_of(codes, path), path)
         self._compare_ratio(record, *(annotation.mask for annotation in annotations))
         return annotations

@@ -9,7 +9,7 @@ from typing import ClassVar
 from fundusseg.datasets._label_codes import code_of, nested, read_binary
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._tables import meaning, read_sheet
-from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.base import FundusDataset, mask_size_error
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Subset
@@ -106,6 +106,8 @@ class Refuge(FundusDataset):
         """Read the mask, or each expert's two masks."""
         if path := record.files.get("mask"):
             codes = read_mask(path)
+            if codes.shape != shape:
+                raise mask_size_error(record, DISC, codes.shape, shape)
             return nested(codes, code_of(codes, path), path)
         return [
             Annotation(region, f"expert{number}", read_binary(record.files[f"{region} expert{number}"]))
