@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest
@@ -29,14 +29,15 @@ from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
 from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
 from fundusseg.inference.pipeline import pipeline
-from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import merge_shards, shard_table_path, summarise_run, summarise_shard
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.files import NAME
 from fundusseg.reports.progress import progress
 from fundusseg.sample import Image
-from fundusseg.xla.process import compute_device, prepare_process
+
+if TYPE_CHECKING:
+    from fundusseg.inference import Predictor
 
 
 def parser() -> Parser:
@@ -63,7 +64,6 @@ def parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
-    prepare_process()
     settings = parser().parse_args(arguments)
     if settings.merge:
         folders = [Path(folder) for folder in settings.photographs]
@@ -73,6 +73,11 @@ def main(arguments: list[str]) -> int:
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     shard = _shard(settings.shard)
+    # torch takes seconds to load: help and mistakes on the command line do not wait for it.
+    from fundusseg.inference.predictor import Predictor
+    from fundusseg.xla.process import compute_device, prepare_process
+
+    prepare_process()
     device = compute_device(settings.device)
     how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
     predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
@@ -94,7 +99,7 @@ def main(arguments: list[str]) -> int:
 
 
 def predict(
-    predictor: Predictor,
+    predictor: "Predictor",
     photographs: Sequence[tuple[int, Photograph]],
     journal: Journal,
     workers: int = 1,
@@ -134,7 +139,7 @@ def predict(
             advance()
 
 
-def provenance(predictor: Predictor, checkpoint: Path) -> dict[str, Any]:
+def provenance(predictor: "Predictor", checkpoint: Path) -> dict[str, Any]:
     """What makes the results, in plain types; a folder holds those of one checkpoint and version only."""
     description = predictor.description
     preparation = description.preparation

@@ -1,7 +1,6 @@
 """Adaptive histogram equalisation (CLAHE) of a photograph."""
 
 import numpy as np
-from skimage import exposure
 
 from fundusseg.sample import Image
 
@@ -18,5 +17,7 @@ def equalise(image: Image, clip_limit: float) -> Image:
     Returns:
         H x W x 3 uint8.
     """
+    from skimage import exposure  # a quarter of a second, which only networks that ask for it pay
+
     equalised = exposure.equalize_adapthist(image, clip_limit=clip_limit)
     return np.asarray((equalised * 255).round(), dtype=np.uint8)

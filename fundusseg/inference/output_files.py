@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fundusseg.imaging.image_files import encode_jpeg, encode_png
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.photograph_list import Photograph
-from fundusseg.inference.predictor import Prediction
 from fundusseg.inference.report_page import thumbnail
 from fundusseg.inference.run_journal import FOLDER, Journal
 from fundusseg.measures.contours import as_json
@@ -21,6 +20,9 @@ from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
 from fundusseg.reports.overlay import overlay
 from fundusseg.sample import Image, Region
+
+if TYPE_CHECKING:
+    from fundusseg.inference.predictor import Prediction
 
 _FIRST = ("file", "error", "verdict", "reasons", "eye")
 
@@ -36,11 +38,11 @@ class PhotographResult:
     """
 
     image: Image
-    prediction: Prediction
+    prediction: "Prediction"
     row: dict[str, Any]
 
 
-def photograph_result(photograph: Photograph, image: Image, prediction: Prediction) -> PhotographResult:
+def photograph_result(photograph: Photograph, image: Image, prediction: "Prediction") -> PhotographResult:
     """Keep what the files are made from."""
     row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
     return PhotographResult(image, prediction, row | _flat(prediction))

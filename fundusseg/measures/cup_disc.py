@@ -24,6 +24,9 @@ _TIE = 0.1
 NOT_SOUGHT = {DISC: "no disc looked for", CUP: "no cup looked for"}
 """Reasons that say nothing of the photograph."""
 
+_LARGEST_CODE = 63
+"""No network looks for more regions; larger values are greys, such as 128 and 255."""
+
 EYE_UNKNOWN = "eye not known: no nasal, no temporal side"
 
 
@@ -143,10 +146,12 @@ def measure(
         so.
 
     Raises:
-        ConfigurationError: The eye is neither OD nor OS, or the scale is not above 0.
+        ConfigurationError: The eye is neither OD nor OS, the scale is not above 0, or the map holds grey values such as
+            0/128/255 instead of codes.
     """
     _check(eye)
     check_scale(millimetres_per_pixel)
+    _check_codes(label_map)
     if DISC not in regions:
         return Measures(reason=NOT_SOUGHT[DISC])
     disc = region_mask(label_map, DISC)
@@ -183,6 +188,24 @@ def _check(eye: str | None) -> None:
         raise ConfigurationError(
             f"the eye {eye!r}", "OD for a right eye or OS for a left one", "give OD, OS or nothing"
         )
+
+
+def _check_codes(label_map: npt.NDArray[np.uint8]) -> None:
+    """Refuse a mask's grey values: no disc would be found in them, and nobody told why."""
+    if label_map.max(initial=0) <= _LARGEST_CODE:
+        return
+    values = np.unique(label_map).tolist()
+    if len(values) == 2:
+        cure = "give np.uint8(mask > 127), where white is disc, with regions=['disc']"
+    elif label_map[0, 0] > 127:
+        cure = "of white around grey around black make np.uint8(mask < 192) + np.uint8(mask < 64)"
+    else:
+        cure = "of black around grey around white make np.uint8(mask >= 64) + np.uint8(mask >= 192)"
+    raise ConfigurationError(
+        f"a label map of the values {', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}",
+        "the codes 0 background, 1 rim, 2 cup",
+        cure,
+    )
 
 
 def _disc(mask: npt.NDArray[np.bool_], eye: Eye | None) -> Measures:

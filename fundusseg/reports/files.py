@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from fundusseg.atomic_file import write_whole
 
@@ -22,6 +21,8 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
         path: The file; its folder is made when it is missing.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
+    import pandas as pd  # half a second, which only those pay who write a table
+
     frame = pd.DataFrame([{key: _harmless(value) for key, value in row.items()} for row in rows], columns=columns)
     write_text(frame.to_csv(index=False, lineterminator="\n"), path)
 

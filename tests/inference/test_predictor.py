@@ -5,11 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from fundusseg.data import preparation
 from fundusseg.data.preparation import Preparation
 from fundusseg.datasets._phantom_ellipse import Ellipse
-from fundusseg.errors import ConfigurationError
+from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.imaging import roi
+from fundusseg.imaging.roi import Box
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
@@ -40,9 +44,9 @@ def photograph(height: int = 400, width: int = 430) -> np.ndarray:
 
 
 def predictor(regions: tuple[str, ...], **settings) -> Predictor:
-    preparation = Preparation(regions=regions, **{"image_size": 256, "roi": "picture", **settings})
+    how = Preparation(regions=regions, **{"image_size": 256, "roi": "picture", **settings})
     thresholds = dict.fromkeys(regions, 0.5)
-    description = Description("0", {}, preparation, thresholds, {}, "", None)
+    description = Description("0", {}, how, thresholds, {}, "", None)
     return Predictor(Bundle((Segmenter(Painter(len(regions)), description),)))
 
 
@@ -116,3 +120,38 @@ def test_a_setting_out_of_range_is_said_before_any_photograph(settings, words):
 def test_an_unknown_device_is_said():
     with pytest.raises(ConfigurationError, match="device 'abacus'"):
         Segmenter(nn.Identity(), predictor(("disc",)).description, device="abacus")
+
+
+@pytest.mark.parametrize("settings", [{"roi": "disc"}, {"roi": "field_of_view"}])
+def test_the_field_of_view_is_found_once(settings, monkeypatch):
+    asked, find = [], roi.field_of_view
+    for module in (roi, preparation):
+        monkeypatch.setattr(module, "field_of_view", lambda image: asked.append(1) or find(image))
+    localiser = predictor(("disc",), roi="field_of_view").bundle.segmenters[0]
+    Predictor(Bundle(predictor(("disc", "cup"), **settings).bundle.segmenters, localiser))(photograph())
+    assert asked == [1]
+
+
+def test_one_square_is_segmented_as_it_is_given():
+    mine = predictor(("disc", "cup"))
+    found = mine.segment_square(photograph(), Box(-15, 0, 430, 430), views=4, threshold=0.5)
+    assert [views.shape for views in found.views] == [(4, 2, 256, 256)] and found.label_map.shape == (400, 430)
+    assert found.inside == (slice(0, 400), slice(0, 430)) and found.probabilities.shape == (2, 400, 430)
+    assert np.array_equal(found.label_map, mine(photograph()).label_map)
+
+
+def test_photographs_in_memory_are_read_as_their_files_are():
+    mine, array = predictor(("disc", "cup"), roi="disc"), photograph()
+    expected = mine(array)
+    alpha = np.dstack([array, array[..., 0]])
+    for given in (Image.fromarray(array), alpha, Image.fromarray(alpha), array.astype(np.uint16) * 257):
+        found = mine(given)
+        assert found.measures == expected.measures and found.verdict == expected.verdict
+    dim = mine(
+        array.astype(np.uint16) * 16 + array // 16
+    )  # 12 bits in 16: of a camera of 12, or a sixteenth of the light
+    assert dim.measures == expected.measures and any("fewer bits than its file" in reason for reason in dim.reasons)
+    with pytest.raises(ImageError, match="float64 numbers"):
+        mine(array / 255)
+    with pytest.raises(ImageError, match="a Tensor as photograph"):
+        mine(torch.from_numpy(array))

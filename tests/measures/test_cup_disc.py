@@ -1,3 +1,4 @@
+import re
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -344,3 +345,15 @@ def test_one_pixel():
     assert (got.disc_height, got.disc_width, got.disc_area, got.vertical_cdr) == (1, 1, 1, 0)
     assert (got.disc_major, got.disc_minor) == pytest.approx((4 / 12**0.5, 4 / 12**0.5))
     assert np.isnan(got.disc_tilt)
+
+
+@pytest.mark.parametrize("greys", [(0, 128, 255), (255, 128, 0), (0, 255, 255)])
+def test_grey_values_are_refused_with_the_way_to_read_them(greys):
+    labels = ellipse((100, 110), (60, 70), 0.0).astype(np.uint8) + ellipse((100, 110), (30, 35), 0.0)
+    mask = np.array(greys, np.uint8)[labels]
+    values = ", ".join(map(str, sorted(set(greys))))
+    with pytest.raises(ConfigurationError, match=f"a label map of the values {values}; expected the codes 0") as told:
+        measure(mask)
+    cure = re.search(r"np\.uint8\(.*\)", told.value.do)[0].split(", where")[0]
+    read = eval(cure, {"np": np, "mask": mask})
+    assert np.array_equal(read, labels > 0 if len(set(greys)) == 2 else labels)
