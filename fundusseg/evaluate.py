@@ -15,14 +15,13 @@ differences.csv.
 A picture that cannot be scored is listed with its reason, and the rest is done; the exit code is then 1.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fundusseg import __version__
-from fundusseg.atomic_file import file_digest
+from fundusseg.atomic_file import file_digest, make_folder
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.seen_patients import SeenPatients
@@ -88,28 +87,13 @@ def main(arguments: list[str]) -> int:
     given = Split.load(settings.data.split) if settings.data.split else None
     cases = select_cohort(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
-    output = _folder(Path(first.output or Path(first.checkpoint).parent / folder))
+    output = make_folder(Path(first.output or Path(first.checkpoint).parent / folder), "the results", "--output")
     worst, protocols = WorstCases(), select_protocols(first.protocols)
     scored = _score(Evaluation(methods, protocols, worst), cases, first.workers)
     result = EvaluationResult(scored, methods, protocols, _made_by(first))
     write_result(result, output, worst)
     _say(result, output)
     return 1 if result.failures else 0
-
-
-def _folder(path: Path) -> Path:
-    """Make the folder of the results, before hours of work that could not be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise ConfigurationError(
-            f"a folder that cannot be written to: {path} ({error.strerror})",
-            "a place for the results",
-            "give another --output",
-        ) from error
-    return path
 
 
 def _methods(settings: Any) -> dict[str, Predictor]:

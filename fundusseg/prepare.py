@@ -16,14 +16,17 @@ from textwrap import indent
 import numpy as np
 import yaml
 
+from fundusseg.atomic_file import make_folder
 from fundusseg.cli import Parser, console, data_section, run
 from fundusseg.data.border_weights import BorderWeights
+from fundusseg.data.cache_folder import KEPT_DAYS, default_folder, prune
 from fundusseg.data.datamodule import FundusDataModule
-from fundusseg.data.duplicates import drop_or_refuse, find_duplicates
+from fundusseg.data.duplicate_cache import known_duplicates
+from fundusseg.data.duplicates import drop_or_refuse
 from fundusseg.data.inspection import Inspection
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.static_variants import Variants
-from fundusseg.data.store import PreparedStore
+from fundusseg.data.store import PreparedStore, our_code
 from fundusseg.data.torch_datasets import MergedStore
 from fundusseg.datasets import Phantom
 from fundusseg.datasets._find import Found, find
@@ -53,6 +56,9 @@ def parser() -> Parser:
     parser.add_argument("--config", type=str | None, help="YAML whose data section is checked.")
     parser.add_argument("--find", type=str | None, help="Folder of downloads: say which datasets lie in it, no more.")
     parser.add_argument("--output", default="prepared", type=str, help="Folder for report and contact sheets.")
+    parser.add_argument(
+        "--prune", default=False, type=bool, help=f"Remove stores of older code, or unused for {KEPT_DAYS} days."
+    )
     parser.add_class_arguments(FundusDataModule, "data", instantiate=False)
     return parser
 
@@ -67,7 +73,7 @@ def main(arguments: list[str]) -> int:
     config = given.config
     section = [] if config is None else ["--data", json.dumps(data_section(config))]
     settings = command.instantiate(command.parse_args([*section, *arguments]))
-    data, output = settings.data, Path(settings.output)
+    data, output = settings.data, make_folder(Path(settings.output), "report and contact sheets", "--output")
     preparation = Preparation(**{field.name: data[field.name] for field in fields(Preparation)})
     folder = None if data.cache_dir is None else Path(data.cache_dir)
     inspections, stores, records, problems = [], [], [], []
@@ -88,6 +94,8 @@ def main(arguments: list[str]) -> int:
     remarks = {inspection.source: inspection.remarks for inspection in inspections}
     rows = [inspection.row() for inspection in inspections]
     write_json({"datasets": rows, "remarks": remarks, "problems": problems}, output / REPORT)
+    if settings.prune:
+        _prune(folder or default_folder(), stores)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
     return 1 if problems else 0
 
@@ -120,6 +128,12 @@ def yaml_section(root: Path, kept: Sequence[Found], aside: Sequence[tuple[Found,
 def _entry(found: Found) -> str:
     entry = {"class_path": f"fundusseg.datasets.{type(found.dataset).__name__}", "init_args": found.settings}
     return indent(yaml.safe_dump([entry], sort_keys=False), "  ")
+
+
+def _prune(folder: Path, stores: Sequence[PreparedStore]) -> None:
+    """Remove what is out of use, and say how much it was."""
+    count, size = prune(folder, [store.folder for store in stores], our_code())
+    console.print(f"{count} stores out of use removed from {folder}: {size / 1e6:,.0f} MB", soft_wrap=True)
 
 
 def check(
@@ -175,7 +189,7 @@ def twice(
         return []
     store = MergedStore(stores)
     patients = [(record.source, record.patient) for record in records]
-    pairs = find_duplicates(store.hashes, store.view, lambda one, two: patients[one] != patients[two])
+    pairs = known_duplicates(store, patients, lambda one, two: patients[one] != patients[two])
     of_source = {inspection.source: inspection for inspection in inspections}
     for position in (side for pair in pairs for side in (pair.first, pair.second)):
         of_source[records[position].source].duplicates.add(records[position].key)

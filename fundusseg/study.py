@@ -21,8 +21,8 @@ from rich.table import Table
 
 from fundusseg import __version__
 from fundusseg.cli import Parser, console, run
+from fundusseg.data.cache_folder import default_folder
 from fundusseg.data.splits import SUBSETS, Split
-from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
 from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.reports.tables import terminal_table, value_text

@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
-from fundusseg.data.duplicates import Duplicate, drop_or_refuse, find_duplicates, same_pictures
+from fundusseg.data.duplicate_cache import known_duplicates
+from fundusseg.data.duplicates import Duplicate, drop_or_refuse, same_pictures
 from fundusseg.data.earlier_training import EarlierTraining
 from fundusseg.data.identity import Identity
 from fundusseg.data.preparation import Preparation
@@ -232,7 +233,7 @@ class FundusDataModule(LightningDataModule):
             return None not in (place[one][1], place[two][1]) and place[one] != place[two]
 
         # A view follows the labelled disc: where masks were drawn anew, only the picture itself is the same.
-        found = (*same_pictures(store.identities, apart), *find_duplicates(store.hashes, store.view, apart))
+        found = (*same_pictures(store.identities, apart), *known_duplicates(store, place, apart))
         pairs = {(pair.first, pair.second): pair for pair in found}
         duplicates = [pairs[positions] for positions in sorted(pairs)]
         dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)

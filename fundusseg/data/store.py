@@ -1,15 +1,10 @@
 """Prepared samples on disk, decoded once: memory-mapped, so that workers share them and memory does not grow."""
 
 import hashlib
-import inspect
 import json
+import math
 import os
-import re
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple
 from functools import cache, cached_property
@@ -19,9 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fundusseg.atomic_file import make_folder
 from fundusseg.data.border_weights import BorderWeights
+from fundusseg.data.cache_folder import clear_partial, default_folder, full_disk, note_use, partial_folder, reserve
 from fundusseg.data.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.fingerprint import code_of, fingerprint
 from fundusseg.data.identity import Identity, identify
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.static_variants import Variants
@@ -48,11 +46,6 @@ _MAKERS = (
 _MAPS = ("images", "views", "targets", "truths")
 _BORDERS = "borders.npy"
 _IDENTITIES = "identities.json"
-
-
-def default_folder() -> Path:
-    """Where stores are kept when the user says nothing: the user's own cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fundusseg"
 
 
 Visitor = Callable[[Record, Sample | FundusSegError], None]
@@ -130,41 +123,43 @@ class PreparedStore:
             DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
         """
         variants, parent = variants or Variants(), parent or default_folder()
-        folder = parent / f"{dataset.source}-{fingerprint(dataset, preparation, variants, borders)}"
+        folder = parent / f"{dataset.source}-{store_key(dataset, preparation, variants, borders)}"
         if folder.is_dir() and visit is not None:
             for _ in _loaded(dataset, visit):
                 pass
         if not folder.is_dir():
-            parent.mkdir(parents=True, exist_ok=True)
-            _clear_stale(parent)
-            partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
-            try:
+            make_folder(parent, "prepared samples", "--data.cache_dir")
+            clear_partial(parent)
+            with partial_folder(folder) as partial:
                 _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None), borders)
                 _publish(partial, folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+        note_use(folder, our_code())
         return cls(folder)
 
     def __len__(self) -> int:
         return len(self.valid)
 
 
-def fingerprint(
+def store_key(
     dataset: FundusDataset, preparation: Preparation, variants: Variants, borders: BorderWeights | None
 ) -> str:
-    """A name that changes with the files (path, size, time), the reader's settings and code, and what is done."""
+    """A name that changes with the files (size, time), the reader's settings and code, and what is done.
+
+    Raises:
+        ConfigurationError: A setting of the reader cannot be compared.
+    """
     reader = type(dataset)
     derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
-    settings = {key: str(value) for key, value in vars(dataset).items() if key not in derived}
-    code = [_our_code(), inspect.getsource(sys.modules[reader.__module__])]
+    settings = {key: value for key, value in vars(dataset).items() if key not in derived}
     stamps = [_stamps(record) for record in dataset.records]
     how = [asdict(preparation), variants.settings, borders and borders.settings]
-    content = [reader.__module__, reader.__qualname__, code, settings, how, stamps]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    made_by = [reader.__module__, reader.__qualname__, our_code(), code_of(reader)]
+    return fingerprint([made_by, settings, how, stamps])
 
 
 @cache
-def _our_code() -> str:
+def our_code() -> str:
+    """Digest of our files that decide what a store holds."""
     files = sorted(file for pattern in _MAKERS for file in _matches(pattern))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
@@ -200,11 +195,16 @@ def _write(
 ) -> None:
     """Prepare every sample into memory-mapped files, a few at a time."""
     count, size, regions = len(dataset), preparation.image_size, len(preparation.regions)
-    images = _new(folder / "images.npy", (count, len(variants), size, size, 3))
-    targets = _new(folder / "targets.npy", (count, size, size, regions))
-    truths = _new(folder / "truths.npy", (count, size, size, regions))
-    weights = _new(folder / _BORDERS, targets.shape) if borders else None
-    views = _new(folder / "views.npy", (count, VIEW, VIEW, 3))
+    shapes = {
+        "images.npy": (count, len(variants), size, size, 3),
+        "targets.npy": (count, size, size, regions),
+        "truths.npy": (count, size, size, regions),
+        "views.npy": (count, VIEW, VIEW, 3),
+        **({_BORDERS: (count, size, size, regions)} if borders else {}),
+    }
+    maps = _new(folder, shapes)
+    images, targets, truths, views = (maps[f"{name}.npy"] for name in ("images", "targets", "truths", "views"))
+    weights = maps.get(_BORDERS)
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
     identities: list[Identity] = []
@@ -231,19 +231,21 @@ def _write(
             identities.append(identify(record, outcome.image))
     if failures:
         raise _cannot_be_prepared(dataset, failures)
-    images.flush()
-    targets.flush()
-    truths.flush()
-    views.flush()
-    if weights is not None:
-        weights.flush()
-    np.save(folder / "valid.npy", valid)
-    np.save(folder / "hashes.npy", np.stack(hashes))
-    (folder / _IDENTITIES).write_text(json.dumps([astuple(identity) for identity in identities]))
+    with full_disk(folder.parent, sum(mapped.nbytes for mapped in maps.values())):
+        for mapped in maps.values():
+            mapped.flush()
+        np.save(folder / "valid.npy", valid)
+        np.save(folder / "hashes.npy", np.stack(hashes))
+        (folder / _IDENTITIES).write_text(json.dumps([astuple(identity) for identity in identities]))
 
 
-def _new(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
-    return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+def _new(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, "np.memmap[Any, np.dtype[np.uint8]]"]:
+    """Mapped files of uint8 by name, of which each byte has its place on the disk."""
+    needed = sum(math.prod(shape) for shape in shapes.values())
+    with full_disk(folder.parent, needed):
+        maps = {name: np.lib.format.open_memmap(folder / name, "w+", np.uint8, shape) for name, shape in shapes.items()}
+    reserve([(folder / name, mapped.offset + mapped.nbytes) for name, mapped in maps.items()], folder.parent)
+    return maps
 
 
 def _loaded(
@@ -284,14 +286,6 @@ def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) 
         "every listed file whole and as its publisher gives it",
         "mend or remove these files (`python -m fundusseg.prepare` lists them all)",
     )
-
-
-def _clear_stale(parent: Path) -> None:
-    """Remove what killed builds left a day ago or earlier."""
-    for partial in parent.iterdir():
-        ours = re.fullmatch(r"\..+-[0-9a-f]{16}-\w{8}", partial.name) and partial.is_dir()
-        if ours and time.time() - partial.stat().st_mtime > 86_400:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _publish(partial: Path, folder: Path) -> None:

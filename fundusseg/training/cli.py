@@ -18,9 +18,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.trainer import Trainer
 
 from fundusseg.cli import ErrorMixin, console
+from fundusseg.data.cache_folder import default_folder
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.earlier_training import EarlierTraining
-from fundusseg.data.store import default_folder
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import checkpoint
 from fundusseg.models.redaction import without_paths

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.studies.job_queue import Job, Queue
+from fundusseg.studies.job_queue import Claim, Job, Queue
 
 
 def queue(folder, *jobs, lease=60.0):
@@ -17,6 +17,12 @@ def queue(folder, *jobs, lease=60.0):
 def age(claim, seconds):
     past = time.time() - seconds
     os.utime(claim.path, (past, past))
+
+
+def test_a_beat_that_the_disk_loses_is_no_end(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert Claim(Job("a", ()), tmp_path / "file" / "a.json").beat(), "an OSError that is not the file's absence"
+    assert not Claim(Job("a", ()), tmp_path / "a.json").beat()
 
 
 def test_a_queue_is_done_in_order_of_names_and_needs(tmp_path):
