@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fundusseg.errors import ConfigurationError
-from fundusseg.studies.job_queue import Claim, Job, Queue
+from fundusseg.studies.job_queue import ClaimedJob, Job, Queue
 
 
 def queue(folder, *jobs, lease=60.0):
@@ -21,8 +21,8 @@ def age(claim, seconds):
 
 def test_a_beat_that_the_disk_loses_is_no_end(tmp_path):
     (tmp_path / "file").write_text("")
-    assert Claim(Job("a", ()), tmp_path / "file" / "a.json").beat(), "an OSError that is not the file's absence"
-    assert not Claim(Job("a", ()), tmp_path / "a.json").beat()
+    assert ClaimedJob(Job("a", ()), tmp_path / "file" / "a.json").beat(), "an OSError that is not the file's absence"
+    assert not ClaimedJob(Job("a", ()), tmp_path / "a.json").beat()
 
 
 def test_a_queue_is_done_in_order_of_names_and_needs(tmp_path):
