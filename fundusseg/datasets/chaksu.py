@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fundusseg.datasets._label_codes import read_binary
+from fundusseg.datasets._label_codes import check_border, read_binary
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets._tables import meaning, read_csv, without_ending
@@ -105,7 +105,13 @@ class Chaksu(FundusDataset):
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read the masks."""
-        return [Annotation(kind.split()[0], kind.split()[1], read_binary(path)) for kind, path in record.files.items()]
+        annotations = []
+        for kind, path in record.files.items():
+            region, expert = kind.split()
+            mask = read_binary(path)
+            check_border(mask, False, path)
+            annotations.append(Annotation(region, expert, mask))
+        return annotations
 
     def remark(self) -> str:
         """How many photographs have no verdict."""

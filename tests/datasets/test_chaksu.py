@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fundusseg.datasets import Chaksu
+from fundusseg.datasets.base import same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError
 from tests.miniatures import chaksu
 from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
@@ -106,3 +107,17 @@ def test_the_same_stem_twice_is_named(tree):
     save(next(tree.rglob("Image101.jpg")).with_name("IMAGE101.png"), photograph(1))
     with pytest.raises(DatasetError, match="two files for the photograph of 'train/bosch/image101'"):
         _ = Chaksu(tree).records
+
+
+def test_a_turned_mask_is_refused(tree):
+    path = next(tree.rglob("Expert 4/Forus/Cup/12.tif"))
+    save(path, ellipse(CUP) * -255 + 255)
+    dataset = Chaksu(tree, camera="forus")
+    with pytest.raises(DatasetError, match=r"True along the border of .*12\.tif"):
+        _ = dataset[1]
+
+
+def test_the_cameras_may_be_merged_but_not_with_the_whole(tree):
+    cameras = [Chaksu(tree, camera=camera) for camera in ("bosch", "forus", "remidio")]
+    assert not same_eyes(cameras)
+    assert same_eyes([Chaksu(tree), cameras[0]])
