@@ -73,7 +73,7 @@ CASES = [
     Case(RimOneR3, rim_one_r3, "N-1-L.jpg", "N-1-L-1-Cup-exp2.png", "cup", width=2 * WIDTH),
     Case(RimOneDL, rim_one_dl, "r1_Im001.png", "r1_Im001-1-Cup-T.png", "cup"),
     Case(RimOneR2, rim_one_r2, "Im001.jpg", "Im001-gs_mask.bmp", unknown=None, marked=255),
-    Case(Refuge, refuge, "g0001.jpg", "g0001.bmp", empty=255, marked=0),
+    Case(Refuge, refuge, "g0001.jpg", "g0001.bmp", empty=255, marked=128),
     Case(Origa, origa, "001.jpg", "001.png"),
     Case(G1020, g1020, "image_0.jpg", "image_0.json", empty=None, unknown=None),
     Case(Papila, papila, "RET002OD.jpg", "RET002OD_cup_exp2.txt", empty=None, unknown=None),
