@@ -31,7 +31,8 @@ from fundusseg.data.torch_datasets import MergedStore
 from fundusseg.datasets import Phantom
 from fundusseg.datasets._find import Found, find
 from fundusseg.datasets._listing import some
-from fundusseg.datasets.base import FundusDataset, same_eyes, same_eyes_error
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.same_eyes import same_eyes, same_eyes_error
 from fundusseg.errors import FundusSegError
 from fundusseg.imaging.image_files import write_png
 from fundusseg.measures.label_map import label_map

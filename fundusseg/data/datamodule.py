@@ -39,7 +39,8 @@ from fundusseg.data.static_variants import Variants
 from fundusseg.data.store import PreparedStore, Visitor
 from fundusseg.data.torch_datasets import AS_IT_IS, MergedStore, PaddedDataset, PreparedDataset
 from fundusseg.datasets import Phantom
-from fundusseg.datasets.base import FundusDataset, same_eyes, same_eyes_error
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.same_eyes import same_eyes, same_eyes_error
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 

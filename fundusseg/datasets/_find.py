@@ -8,9 +8,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import fundusseg.datasets as rooms
 from fundusseg.datasets._listing import is_picture, sort_out
-from fundusseg.datasets.base import FundusDataset, same_eyes
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.folder import Folder
+from fundusseg.datasets.same_eyes import public_readers, same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
 from fundusseg.sample import CUP, DISC, Region
 
@@ -106,21 +107,14 @@ def find(folder: str | Path) -> Findings:
     if not root.is_dir():
         raise ConfigurationError(f"no folder at {root}", "a folder of downloaded datasets", "check --find")
     kinds = sort_out(root, FundusDataset.strays, FundusDataset.second_copies)
-    candidates = [one for reader in _readers() for one in _search(reader, root, root, kinds)]
+    candidates = [one for reader in public_readers() for one in _search(reader, root, root, kinds)]
     findings = Findings(root, _without_rivals(candidates))
-    own = sort_out(root, rooms.Folder.strays, rooms.Folder.second_copies)
+    own = sort_out(root, Folder.strays, Folder.second_copies)
     claimed = [one.files for one in findings.usable]
     findings.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
     told = frozenset().union(*(one.files for one in findings.usable))
     findings.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
     return findings
-
-
-def _readers() -> Iterator[type[FundusDataset]]:
-    """Every reader of a public set."""
-    for reader in (getattr(rooms, name) for name in dir(rooms)):
-        if isinstance(reader, type) and issubclass(reader, FundusDataset) and reader.url:
-            yield reader
 
 
 def _search(reader: type[FundusDataset], folder: Path, top: Path, kinds: dict[str, list[Path]]) -> list[Found]:
@@ -238,7 +232,7 @@ def _own_folder(parent: Path, images: str, masks: str, root: Path, kinds: dict[s
         settings: dict[str, Any] = {"images": images, "masks": masks, "name": name, "regions": list(labelled)}
         settings |= {"csv": table} if table else {}
         try:
-            dataset = _listed(rooms.Folder(parent, **settings), _below(parent, kinds))
+            dataset = _listed(Folder(parent, **settings), _below(parent, kinds))
             if dataset.records and _decodes(dataset):
                 return Found(dataset, {"root": _relative(parent, root), **settings})
         except FundusSegError:

@@ -4,9 +4,9 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -303,21 +303,3 @@ def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
 def base(hit: re.Match[str]) -> str:
     """The folder above what a pattern of `FundusDataset.match` found: files of one package share it."""
     return hit.string[: hit.start()]
-
-
-def same_eyes(datasets: Sequence[FundusDataset]) -> list[tuple[FundusDataset, FundusDataset]]:
-    """Pairs of datasets that show some of the same eyes, as either of the two declares it."""
-    return [
-        (one, two)
-        for one, two in combinations(datasets, 2)
-        if one.source in two.same_eyes_as or two.source in one.same_eyes_as
-    ]
-
-
-def same_eyes_error(one: FundusDataset, two: FundusDataset) -> DatasetError:
-    """Two datasets that must not be merged: crops and re-named photographs are not known again by their pixels."""
-    return DatasetError(
-        f"{one.source} and {two.source}, which show some of the same eyes",
-        "each eye in one source, so that none is trained on and tested",
-        "leave one of the two out",
-    )

@@ -1,6 +1,6 @@
 """The cohort of an evaluation: held-out pictures, and what the networks have seen of each one's patient and source."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fundusseg.atomic_file import file_digest
@@ -8,6 +8,7 @@ from fundusseg.data.identity import Identity, files_digest, identify
 from fundusseg.data.seen_patients import KnownPictures, SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.same_eyes import shared_with
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, FundusSegError
 from fundusseg.evaluation.scoring import Case
 from fundusseg.sample import Record
@@ -36,8 +37,8 @@ def select_cohort(
     Raises:
         ConfigurationError: Two datasets of one source.
         CheckpointError: A network does not say whom it was trained on.
-        DatasetError: Nobody is left, a picture of the split is missing or has changed, a patient is known, or two
-            sources give the same photograph.
+        DatasetError: Nobody is left, a picture of the split is missing or has changed, a patient is known, a source
+            shows eyes of one that was trained on, or two sources give the same photograph.
     """
     _check_sources(datasets)
     if not seen.complete and not allow_seen:
@@ -46,6 +47,9 @@ def select_cohort(
             "checkpoints that `fit` wrote with a split",
             "score it with --allow_seen, and the table says that nobody knows",
         )
+    doubtful = {dataset.source: shared_with(dataset, seen.sources) for dataset in datasets}
+    if not allow_seen:
+        _refuse_same_eyes(doubtful)
     everything = [(dataset, record) for dataset in datasets for record in dataset.records]
     identities = identify_all(datasets, seen.files)
     seen.meet((record for _, record in everything), identities)
@@ -68,7 +72,23 @@ def select_cohort(
             "give other data with --config, or train with a larger --data.test_share",
         )
     _refuse_shared_photographs([record for _, record in chosen])
-    return [Case(dataset, record, seen.mark(record, identities[record.key])) for dataset, record in chosen]
+    marks = [seen.mark(record, identities[record.key]) for _, record in chosen]
+    return [
+        Case(dataset, record, "unknown" if mark == "no" and doubtful[dataset.source] else mark)
+        for (dataset, record), mark in zip(chosen, marks, strict=True)
+    ]
+
+
+def _refuse_same_eyes(doubtful: Mapping[str, Collection[str]]) -> None:
+    """Refuse a public set that shows eyes of one that was trained on, cropped or re-named: no digest tells."""
+    for source, trained in doubtful.items():
+        if trained:
+            raise DatasetError(
+                f"{source}, which shows some of the same eyes as {', '.join(sorted(trained))}, which a network was "
+                "trained on",
+                "eyes that no network has seen",
+                "score another set, or force it with --allow_seen, and the table says so",
+            )
 
 
 def _known_error(known: Collection[str], count: int) -> DatasetError:

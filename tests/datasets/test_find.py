@@ -9,7 +9,7 @@ from fundusseg import prepare
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.datasets import Folder, Phantom, RimOneDL, RimOneR2, RimOneR3
 from fundusseg.datasets._find import find
-from fundusseg.datasets.base import same_eyes
+from fundusseg.datasets.same_eyes import same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.image_files import read_photograph
 from tests.miniatures import (

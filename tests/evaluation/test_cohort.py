@@ -8,10 +8,10 @@ import pytest
 from fundusseg.data.identity import files_digest
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split, draw_split
-from fundusseg.datasets import Folder, Phantom
+from fundusseg.datasets import Folder, Phantom, Refuge, RimOneDL
 from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError
 from fundusseg.evaluation.cohort import select_cohort
-from tests.miniatures import folder
+from tests.miniatures import folder, refuge, rim_one_dl
 
 ONE, TWO = Phantom(count=12, size=32, name="one"), Phantom(count=4, size=32, seed=1, name="two")
 
@@ -135,3 +135,17 @@ def test_a_network_that_does_not_say(split):
 def test_two_datasets_of_one_source_are_refused():
     with pytest.raises(ConfigurationError, match="two datasets of source 'one'"):
         select_cohort([ONE, ONE], SeenPatients([]))
+
+
+def test_a_set_that_shows_the_trained_eyes_again_is_refused_or_marked(tmp_path):
+    """RIM-ONE DL holds crops of r3: neither names nor pixels tell; REFUGE is compiled into SMDG."""
+    rim_one_dl.build(tmp_path)
+    seen = SeenPatients([Split(("rim_one_r3/N-1-L",), ("rim_one_r3/N-2-R",), ())])
+    with pytest.raises(DatasetError, match="rim_one_dl, which shows some of the same eyes as rim_one_r3"):
+        select_cohort([RimOneDL(tmp_path)], seen)
+    forced = select_cohort([RimOneDL(tmp_path)], seen, allow_seen=True)
+    assert {case.seen for case in forced} == {"unknown"}
+    refuge.build(tmp_path / "refuge")
+    seen = SeenPatients([Split(("smdg/REFUGE1-train-1",), ("smdg/REFUGE1-train-2",), ())])
+    with pytest.raises(DatasetError, match="refuge, which shows some of the same eyes as smdg"):
+        select_cohort([Refuge(tmp_path / "refuge")], seen)
