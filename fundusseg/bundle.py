@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
+
 from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.expert_fusion import fuse
@@ -64,6 +66,8 @@ def main(arguments: list[str]) -> int:
         description = checkpoint.named(made.segmenters[0].description, first.segmenters[0])
         settings = scored_data(command, arguments, None, description.configuration)
         calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings, description.split)
+    else:
+        _refuse_settings_of_calibration(command, first)
     model_bundle.save(first.output, first.segmenters, first.localiser, calibration)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
@@ -73,6 +77,16 @@ def main(arguments: list[str]) -> int:
     console.print(f"{first.output}: segmenters: {len(first.segmenters)}, {beside} localiser, {found}", soft_wrap=True)
     console.print(f"Model card: {card_path(first.output)}", soft_wrap=True)
     return 0
+
+
+def _refuse_settings_of_calibration(command: Parser, given: Namespace) -> None:
+    """Refuse what only calibration asks for: without it, it would have no effect."""
+    defaults = command.get_defaults()
+    for name in ("views", "coverage", "data.datasets", "data.root"):
+        if given.get(name) != defaults.get(name):
+            raise ConfigurationError(
+                f"--{name} without --calibrate", "what has an effect", f"add --calibrate true, or leave --{name} out"
+            )
 
 
 def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:

@@ -19,14 +19,15 @@ from fundusseg.parser_errors import explain
 console = Console(width=None if sys.stdout.isatty() else 120)
 """What the commands print on; wide enough for a table when it goes to a file."""
 
-FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe"}
-"""Settings of the data that a checkpoint decides: how pictures become squares."""
+FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe", "fusion"}
+"""Settings of the data that a checkpoint decides: how pictures become squares, and experts one ground truth."""
 
 TRAINING = {
     *("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
     *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
+    *("batch_size", "eval_augmentation", "seed", "num_workers", "cache_dir", "device_resident"),
 }
-"""Settings of the data that only training asks for."""
+"""Settings of the data that only training asks for: scoring reads whole photographs, one after the other."""
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

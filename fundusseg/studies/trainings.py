@@ -109,14 +109,11 @@ def checkpoint(training: Training) -> str:
     return f"{{output}}/runs/{training.key}/fit/checkpoints/best.ckpt"
 
 
-_DATA = ("--data.root", "{root}", "--data.cache_dir", "{cache}")
-
-
 def _fit(training: Training) -> tuple[str, ...]:
     return (
         "fundusseg.fit",
         *("--config", f"{{output}}/recipes/{training.key}.yaml"),
-        *_DATA,
+        *("--data.root", "{root}", "--data.cache_dir", "{cache}"),
         *("--data.split", f"{{output}}/splits/{training.key}.json"),
         *("--trainer.logger.init_args.save_dir", f"{{output}}/runs/{training.key}"),
         *("--accelerator", "{accelerator}"),
@@ -129,7 +126,7 @@ def _evaluate(network: Training, localiser: Training | None) -> tuple[str, ...]:
         *("--checkpoint", checkpoint(network)),
         *(("--localiser", checkpoint(localiser)) if localiser else ()),
         *("--config", "{output}/recipes/evaluation.yaml"),
-        *_DATA,
+        *("--data.root", "{root}"),
         *("--data.split", f"{{output}}/splits/fold{network.fold}.json"),
         *("--device", "{device}", "--workers", "{threads}"),
         *("--output", f"{{output}}/runs/{network.key}/evaluation"),

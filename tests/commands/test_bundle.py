@@ -50,7 +50,7 @@ def checkpoints(tmp_path_factory) -> dict[str, str]:
 def test_a_bundle_measures_with_an_interval(checkpoints, tmp_path):
     output = str(tmp_path / "a.bundle")
     parts = ["--segmenters", checkpoints["segmenter"], "--localiser", checkpoints["localiser"], "--output", output]
-    assert bundle.main([*parts, "--calibrate=true", f"--data.cache_dir={tmp_path}"]) == 0
+    assert bundle.main([*parts, "--calibrate=true"]) == 0
     made = Bundle.load(output)
     assert made.calibration is not None and made.calibration.count >= 9 and made.calibration.views == 4
     samples = [*Phantom(count=20, size=128, seed=77)]
@@ -88,7 +88,7 @@ def test_several_segmenters_are_averaged(checkpoints, tmp_path):
 def test_too_few_photographs_and_foreign_files_are_said(checkpoints, tmp_path):
     segmenter = ["--segmenters", checkpoints["segmenter"], "--output", str(tmp_path / "a.bundle")]
     with pytest.raises(ConfigurationError, match="for an interval of 99%"):
-        bundle.main([*segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"])
+        bundle.main([*segmenter, "--calibrate=true", "--coverage=0.99"])
     torch.save({KEY: {"version": "0"}}, tmp_path / "odd.bundle")
     torch.save(5, tmp_path / "number.bundle")
     for name in ("odd", "number"):
@@ -105,10 +105,10 @@ def test_what_does_not_fit_together_is_never_written(checkpoints, tmp_path):
     for parts in (
         ["--segmenters", segmenter, localiser],
         ["--segmenters", segmenter, "--localiser", segmenter],
-        ["--segmenters", segmenter, "--calibrate=true", "--views=1", f"--data.cache_dir={tmp_path}"],
-        ["--segmenters", segmenter, "--calibrate=true", "--views=0", f"--data.cache_dir={tmp_path}"],
-        ["--segmenters", segmenter, "--calibrate=true", "--coverage=90", f"--data.cache_dir={tmp_path}"],
-        ["--segmenters", segmenter, "--calibrate=true", "--coverage=0.99", f"--data.cache_dir={tmp_path}"],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=1"],
+        ["--segmenters", segmenter, "--calibrate=true", "--views=0"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=90"],
+        ["--segmenters", segmenter, "--calibrate=true", "--coverage=0.99"],
     ):
         with pytest.raises(ConfigurationError):
             bundle.main([*parts, "--output", str(output)])
