@@ -3,6 +3,7 @@
 import csv
 import glob
 import hashlib
+import io
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from fundusseg.imaging.photograph_files import HIDDEN, ending, is_hidden, walk
 from fundusseg.sample import Eye
 
 STDIN = "-"
-PATH_COLUMNS = ("file", "path", "image")
+PATH_COLUMNS = ("file", "path", "image", "filename", "photograph", "photo")
 """Columns of a CSV that may hold the paths, the first that is there; else its first column does."""
 
 _EYES: dict[str, Eye] = {"od": "OD", "right": "OD", "r": "OD", "os": "OS", "left": "OS", "l": "OS"}
@@ -174,13 +175,17 @@ def _lines(stream: TextIO) -> Iterator[Photograph]:
 def _csv(path: Path) -> Iterator[Photograph]:
     """A CSV file's paths, with comma, semicolon or tab; a first line that is itself a picture's path is no heading."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        # Excel's "Unicode text" is UTF-16 with a mark; all else is taken for UTF-8.
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"a list that cannot be read ({type(error).__name__}): {path}", "a CSV file in UTF-8", "save it as such"
         ) from error
     first = text.split("\n", 1)[0]
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count)) if any(row)]
+    rows = [
+        row for row in csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)) if any(row)
+    ]
     if not rows:
         raise ConfigurationError(f"an empty list: {path}", "a CSV file with a path in each line", "fill it")
     heading = [cell.strip().lower() for cell in rows[0]]
@@ -190,10 +195,13 @@ def _csv(path: Path) -> Iterator[Photograph]:
     eye = heading.index("eye") if "eye" in heading else len(rows[0])
     for row in rows[bool(heading) :]:
         if column < len(row) and (cell := row[column].strip()):
-            file = Path(cell)
-            beside = path.parent / file
-            found_beside = os.path.exists(beside) and not os.path.exists(file)  # noqa: PTH110 - no error of a strange name
-            yield Photograph(beside if found_beside else file, eye="".join(row[eye : eye + 1]))
+            yield Photograph(_listed_file(cell, path.parent), eye="".join(row[eye : eye + 1]))
+
+
+def _listed_file(cell: str, folder: Path) -> Path:
+    """The file that a cell names: from the current folder, else from the list's own; backslashes may part folders."""
+    spelt = (Path(cell), folder / cell, Path(cell.replace("\\", "/")), folder / cell.replace("\\", "/"))
+    return next((file for file in spelt if os.path.exists(file)), spelt[0])  # noqa: PTH110 - no error of a strange name
 
 
 def _flat(photographs: Iterable[Photograph]) -> list[Photograph]:

@@ -81,6 +81,9 @@ LISTS = {
     "the first column": ("photo,eye\nin/a.png,OD\nin/b.jpg,L\n", ["OD", "L"]),
     "no heading": ("in/a.png\nin/b.jpg\n", ["", ""]),
     "Excel's mark, and quotes": ('\ufefffile,eye\n"in/a.png",R\n\n"in/b.jpg",\n', ["R", ""]),
+    "an id before": ("id,photo\n1,in/a.png\n2,in/b.jpg\n", ["", ""]),
+    "capitals": ("File,EYE\nin/a.png,OD\nin/b.jpg,OS\n", ["OD", "OS"]),
+    "a line break in quotes": ('file,note,eye\nin/a.png,"two\nlines\u2028",OD\nin/b.jpg,,OS\n', ["OD", "OS"]),
     "tabs": ("id\timage\n1\tin/a.png\n2\tin/b.jpg\n", ["", ""]),
 }
 
@@ -91,6 +94,13 @@ def test_a_list(place, case):
     Path("list.csv").write_text(text, encoding="utf-8")
     listed = find_photographs(["list.csv"], Path("out")).photographs
     assert listed == [Photograph(Path("in/a.png"), "a", eyes[0]), Photograph(Path("in/b.jpg"), "b", eyes[1])]
+
+
+def test_a_list_as_windows_writes_it(place):
+    Path("list.csv").write_text("file\teye\r\nin\\a.png\tOD\r\nin\\b.jpg\tOS\r\n", encoding="utf-16")
+    assert found("list.csv") == {"in/a.png": "a", "in/b.jpg": "b"}
+    Path("in/list.csv").write_text("file\ndeep\\a.png\nabsent\\c.png\n")
+    assert list(found("in/list.csv")) == ["in/deep/a.png", "absent\\c.png"]
 
 
 def test_a_list_that_was_moved_with_its_photographs(place, monkeypatch):
