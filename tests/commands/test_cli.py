@@ -22,18 +22,7 @@ from fundusseg.inference.segmenter import Segmenter
 from fundusseg.training.cli import FundusCLI
 from tests.miniatures import drishti_gs, folder
 from tests.support.retest import retest
-
-TINY = [
-    "--data.image_size=32",
-    "--data.batch_size=4",
-    "--data.datasets=[{class_path: fundusseg.datasets.Phantom, init_args: {count: 24, size: 96}}]",
-    "--model.model=fundusseg.models.UNet",
-    "--model.model.start_channels=4",
-    "--model.model.depth=2",
-    "--trainer.max_epochs=1",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.accelerator=cpu",
-]
+from tests.support.tiny import TINY
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from fundusseg.inference.predictor import Predictor
 from fundusseg.models import checkpoint
 from fundusseg.sample import Annotation, Sample
 from fundusseg.training.scores import SegmentationScores
-from tests.commands.test_bundle import COMMON, NETWORK, train_pair
+from tests.support.train_pair import COMMON, NETWORK, train_pair
 
 
 def write_folder(root: Path, count: int, seed: int = 0, changed: frozenset[str] = frozenset()) -> Path:

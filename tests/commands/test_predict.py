@@ -25,8 +25,8 @@ from fundusseg.imaging.image_files import read_mask, read_with_light
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.models.checkpoint import KEY, Description
-from tests.inference.test_localiser import segmenter
-from tests.inference.test_predictor import CUP, DISC, photograph
+from tests.support.located import segmenter
+from tests.support.painter import CUP, DISC, photograph
 
 ROOT = Path(__file__).parents[2]
 RATIO = CUP.half_height / DISC.half_height
@@ -34,7 +34,7 @@ RATIO = CUP.half_height / DISC.half_height
 
 def write_checkpoint(path: Path, threshold: float = 0.5) -> str:
     """A network that reads its answer off the picture: red is disc, green is cup."""
-    network = {"class_path": "tests.inference.test_predictor.Painter", "init_args": {"regions": 2}}
+    network = {"class_path": "tests.support.painter.Painter", "init_args": {"regions": 2}}
     preparation = Preparation(image_size=256, roi="picture")
     thresholds = dict.fromkeys(preparation.regions, threshold)
     description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)

@@ -12,9 +12,10 @@ from fundusseg.data import device_resident
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.static_variants import Variants
 from fundusseg.errors import ConfigurationError
-from tests.data.test_datamodule import module
+from fundusseg.training.preemption import EXIT_CODE
+from tests.support.stopped_run import assert_same_run, command, run_here
+from tests.support.two_phantoms import module
 from tests.support.virtual import on_devices
-from tests.training.test_preemption import EXIT_CODE, assert_same_run, command, run_here
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,7 +117,7 @@ import sys
 from pathlib import Path
 import torch, torch_xla, torch_xla.debug.metrics as metrics
 from fundusseg.data.device_resident import ResidentSet
-from tests.data.test_datamodule import module
+from tests.support.two_phantoms import module
 
 def figure(name, place):
     return (metrics.metric_data(name) or (0, 0))[place]

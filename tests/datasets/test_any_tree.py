@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fundusseg.datasets._listing import is_picture
 from fundusseg.errors import DatasetError
-from tests.datasets.test_base import READERS
+from tests.miniatures.readers import READERS
 from tests.miniatures.shapes import photograph, save
 
 KINDS = ("rename", "double", "upper", "lower", "nest", "hide", "move", "stray", "rename picture", "second copy")

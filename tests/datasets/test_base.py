@@ -5,73 +5,18 @@ from pathlib import Path
 import pytest
 
 from fundusseg.datasets import (
-    G1020,
-    Chaksu,
-    DofeFundus,
     DrionsDB,
-    DrishtiGS,
     Folder,
     FundusDataset,
-    IDRiD,
-    IsbiMembrane,
-    OpticDiscSeg,
-    Origa,
-    Papila,
     Phantom,
-    Refuge,
-    Riga,
-    RigaPlus,
-    RimOneDL,
-    RimOneR2,
-    RimOneR3,
-    Sclera,
-    Smdg,
 )
 from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.errors import DatasetError
 from tests.miniatures import (
-    chaksu,
-    dofe_fundus,
     drions_db,
-    drishti_gs,
     folder,
-    g1020,
-    idrid,
-    isbi_membrane,
-    optic_disc_seg,
-    origa,
-    papila,
-    refuge,
-    riga,
-    riga_plus,
-    rim_one_dl,
-    rim_one_r2,
-    rim_one_r3,
-    sclera,
-    smdg,
 )
-
-READERS = {
-    DrishtiGS: drishti_gs,
-    DrionsDB: drions_db,
-    OpticDiscSeg: optic_disc_seg,
-    Folder: folder,
-    G1020: g1020,
-    IDRiD: idrid,
-    IsbiMembrane: isbi_membrane,
-    Origa: origa,
-    Papila: papila,
-    Refuge: refuge,
-    RimOneDL: rim_one_dl,
-    RimOneR2: rim_one_r2,
-    RimOneR3: rim_one_r3,
-    Sclera: sclera,
-    Chaksu: chaksu,
-    RigaPlus: riga_plus,
-    Riga: riga,
-    Smdg: smdg,
-    DofeFundus: dofe_fundus,
-}
+from tests.miniatures.readers import READERS
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -7,8 +7,8 @@ import pytest
 
 from fundusseg.datasets import DrionsDB, DrishtiGS, Folder, Papila, Phantom, Refuge, RimOneDL
 from fundusseg.errors import DatasetError
-from tests.datasets.test_base import READERS
 from tests.miniatures import drions_db, drishti_gs, folder, papila, refuge, rim_one_dl
+from tests.miniatures.readers import READERS
 from tests.miniatures.shapes import photograph, save
 
 

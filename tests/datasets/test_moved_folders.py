@@ -7,7 +7,7 @@ import pytest
 
 from fundusseg.datasets import Folder
 from fundusseg.errors import DatasetError
-from tests.datasets.test_base import READERS
+from tests.miniatures.readers import READERS
 
 PUBLIC = [reader for reader in READERS if reader is not Folder]  # a folder of one's own has the names that one gives it
 

@@ -14,10 +14,10 @@ from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.models.checkpoint import Description
 from fundusseg.sample import Annotation, Record, Sample
-from tests.inference.test_localiser import BOTH, LOCALISER, photograph
-from tests.inference.test_localiser import DISC as WHERE
-from tests.inference.test_predictor import Painter
+from tests.support.located import BOTH, LOCALISER, photograph
+from tests.support.located import DISC as WHERE
 from tests.support.painted import CUP, DISC, mask, picture
+from tests.support.painter import Painter
 
 AUTOMATIC, GROUND_TRUTH = PROTOCOLS["automatic_roi"], PROTOCOLS["ground_truth_roi"]
 

@@ -10,7 +10,6 @@ from torch import nn
 
 from fundusseg.data import preparation
 from fundusseg.data.preparation import Preparation
-from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging import roi
 from fundusseg.imaging.roi import Box
@@ -18,29 +17,7 @@ from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.models.checkpoint import Description
-
-DISC = Ellipse(x=210.0, y=160.0, a=70.0, b=90.0, angle=0.0)
-CUP = Ellipse(x=214.0, y=158.0, a=38.0, b=45.0, angle=0.0)
-
-
-class Painter(nn.Module):
-    """Reads its answer off the picture."""
-
-    def __init__(self, regions: int) -> None:
-        super().__init__()
-        self.regions = regions
-        self.sizes: list[tuple[int, ...]] = []
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        self.sizes.append(tuple(image.shape))
-        return (image[:, : self.regions].float() - 127.5) / 10
-
-
-def photograph(height: int = 400, width: int = 430) -> np.ndarray:
-    image = np.zeros((height, width, 3), np.uint8)
-    image[..., 0] = DISC.mask((height, width)) * np.uint8(255)
-    image[..., 1] = CUP.mask((height, width)) * np.uint8(255)
-    return image
+from tests.support.painter import CUP, DISC, Painter, photograph
 
 
 def predictor(regions: tuple[str, ...], **settings) -> Predictor:

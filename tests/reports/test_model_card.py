@@ -23,7 +23,7 @@ from fundusseg.reports.model_card import card_path, model_card_text
 from fundusseg.reports.tables import NOTES, markdown_table
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.task import SegmentationTask
-from tests.commands.test_cli import TINY
+from tests.support.tiny import TINY
 
 SPLIT = Split(
     train=("a/1", "a/2", "b/1"),

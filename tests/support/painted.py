@@ -54,7 +54,7 @@ def checkpoint(
     **preparation,
 ) -> str:
     """A network that reads its answer off the picture."""
-    network = {"class_path": "tests.inference.test_predictor.Painter", "init_args": {"regions": len(regions)}}
+    network = {"class_path": "tests.support.painter.Painter", "init_args": {"regions": len(regions)}}
     how = Preparation(tuple(regions), **{"image_size": SIDE, "roi": "picture", **preparation})
     text = yaml.safe_dump({"data": section}) if section else ""
     description = Description("0.1", network, how, dict.fromkeys(regions, thresholds), {"made": "free"}, text, split)

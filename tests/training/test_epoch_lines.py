@@ -3,7 +3,7 @@
 import re
 
 from fundusseg import fit
-from tests.commands.test_cli import TINY
+from tests.support.tiny import TINY
 
 
 def test_a_log_file_has_a_line_for_each_epoch(tmp_path, monkeypatch, capsys):

@@ -20,8 +20,8 @@ from fundusseg.training.cli import FundusCLI
 from fundusseg.training.finetuning import TwoStage, stages, trainable
 from fundusseg.training.schedules import Cosine, OneCycle, Plateau
 from fundusseg.training.task import SegmentationTask
-from tests.commands.test_cli import TINY
 from tests.support.retest import retest
+from tests.support.tiny import TINY
 
 NETWORKS = {
     "native": lambda: UNet(start_channels=4, depth=2),

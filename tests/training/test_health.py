@@ -15,7 +15,7 @@ from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.training.health import TerminateOnNaN
 from fundusseg.training.scores import SegmentationScores
 from fundusseg.training.task import SegmentationTask
-from tests.commands.test_cli import TINY
+from tests.support.tiny import TINY
 
 
 class Constant(Network):

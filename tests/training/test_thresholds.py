@@ -20,8 +20,8 @@ from fundusseg.measures.label_map import label_map
 from fundusseg.models import UNet, checkpoint
 from fundusseg.training.task import SegmentationTask
 from fundusseg.training.thresholds import GRID, ThresholdScores, ThresholdSearch
-from tests.commands.test_cli import TINY
 from tests.support.retest import retest
+from tests.support.tiny import TINY
 
 
 @pytest.fixture(autouse=True)
