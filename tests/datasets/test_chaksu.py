@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fundusseg.datasets import Chaksu
-from fundusseg.datasets.base import same_eyes
+from fundusseg.datasets.same_eyes import same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError
 from tests.miniatures import chaksu
 from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, vertical_ratio
