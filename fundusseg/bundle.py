@@ -16,7 +16,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
+from fundusseg.class_paths import trust
+from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.expert_fusion import fuse
 from fundusseg.data.seen_patients import KnownPictures, SeenPatients
@@ -50,6 +51,7 @@ def parser() -> Parser:
     parser.add_argument("--calibrate", default=False, type=bool, help="Calibrate the vertical ratio's interval.")
     parser.add_argument("--coverage", default=0.9, type=float, help="Share of intervals that hold the truth.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
+    add_trust(parser)
     return parser
 
 
@@ -58,6 +60,7 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     command = parser()
     first = command.parse_args(arguments)
+    trust(first.trust)
     # Built before anything is written: what does not fit together is said now, not by predict.
     localiser = Segmenter.from_checkpoint(first.localiser) if first.localiser else None
     made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser)

@@ -1,6 +1,11 @@
-"""Class paths that have moved: configurations, checkpoints and bundles of fundusseg 0.1 still name the old ones."""
+"""Class paths in files: which packages may be imported for them, and those that have moved since fundusseg 0.1."""
 
 import re
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from fundusseg.errors import CheckpointError
 
 _MOVED = {
     "training": {
@@ -40,3 +45,63 @@ def renew(text: str) -> str:
     '{class_path: fundusseg.training.DiceLoss}'
     """
     return _OLD.sub(lambda found: RENAMED[found[0]], text)
+
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TRUSTED = {"fundusseg", "torch.nn", "albumentations"}
+
+
+def trust(packages: Iterable[str]) -> None:
+    """Let classes of more packages be imported where a checkpoint or a bundle names them.
+
+    Importing a package runs its code: trust what you have installed and know.
+    """
+    _TRUSTED.update(packages)
+
+
+def check_trusted(value: Any) -> None:
+    """Refuse a class that a file names of a package that nobody trusts; nothing of it is imported.
+
+    Args:
+        value: A class path, or a configuration that may hold some.
+
+    Raises:
+        CheckpointError: It is of another package than fundusseg's own and those given to `trust`.
+    """
+    for path in _class_paths(value):
+        if not _is_trusted(path):
+            package = path.split(".", 1)[0]
+            raise CheckpointError(
+                f"a checkpoint that names {path!r} of another package",
+                "classes of fundusseg, or of a package that you trust, as importing it runs its code",
+                f"give --trust {package} if you know where the file and the package come from",
+            )
+
+
+def other_packages(value: Any) -> list[str]:
+    """The packages that a configuration names and that are not trusted."""
+    return sorted({path.split(".", 1)[0] for path in _class_paths(value) if not _is_trusted(path)})
+
+
+def _is_trusted(path: str) -> bool:
+    return any(path.startswith(f"{package}.") for package in _TRUSTED)
+
+
+def _class_paths(value: Any, key: str = "class_path") -> Iterator[str]:
+    """Every ``class_path``, and every other text that can be one: a parser takes a class by its path alone too."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _class_paths(inner, str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _class_paths(inner, "")
+    elif isinstance(value, str) and (key == "class_path" or (_DOTTED.fullmatch(value) and _exists(value))):
+        yield value
+
+
+def _exists(path: str) -> bool:
+    """Whether there is such a package; ``table.csv`` is none. Looking for it runs nothing of it."""
+    try:
+        return find_spec(path.split(".", 1)[0]) is not None
+    except (ImportError, ValueError):
+        return False

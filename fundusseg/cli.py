@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from fundusseg.class_paths import renew
+from fundusseg.class_paths import check_trusted, renew
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.parser_errors import explain
 
@@ -120,6 +120,13 @@ def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:
     return section
 
 
+def add_trust(parser: Parser) -> None:
+    """Add ``--trust``, for a command that loads checkpoints."""
+    parser.add_argument(
+        "--trust", nargs="+", default=[], type=str, help="Packages, beside fundusseg, whose classes a file may name."
+    )
+
+
 def scored_data(command: Parser, arguments: Sequence[str], config: str | None, configuration: str) -> Any:
     """The command's settings, with data from a YAML file or a checkpoint below what the command line says.
 
@@ -127,7 +134,10 @@ def scored_data(command: Parser, arguments: Sequence[str], config: str | None, c
 
     Raises:
         ConfigurationError: As `data_section`.
+        CheckpointError: The checkpoint's own configuration names a class of a package that is not trusted.
     """
     section = data_section(config, configuration)
+    if config is None:
+        check_trusted(section)
     data = {key: value for key, value in section.items() if key not in FIXED | TRAINING}
     return command.instantiate(command.parse_args(["--data", json.dumps(data), *arguments]))

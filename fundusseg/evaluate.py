@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest, make_folder
-from fundusseg.cli import FIXED, TRAINING, Parser, console, run, scored_data
+from fundusseg.class_paths import trust
+from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
@@ -67,6 +68,7 @@ def parser() -> Parser:
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that compare.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING - {"split"}, instantiate=False)
+    add_trust(parser)
     return parser
 
 
@@ -75,6 +77,7 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     command = parser()
     first = command.parse_args(arguments)
+    trust(first.trust)
     if first.workers < 1:
         raise ConfigurationError(f"{first.workers} workers", "1 or more", "correct --workers")
     methods = _methods(first)

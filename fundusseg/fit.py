@@ -24,6 +24,7 @@ from fundusseg.reports.tables import Markdown, Score, code_span, markdown_table,
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.cli import FundusCLI
 from fundusseg.training.preemption import Preemption
+from fundusseg.training.run_folder import claim
 from fundusseg.xla.process import prepare_process
 
 CONSTANT = (
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
     saved = preemption.find(cli.trainer, cli.model) if preemption else None
     if saved:
         console.print(f"Continues the run in {saved.parent}, which was stopped.", soft_wrap=True)
+    if cli.trainer.is_global_zero:
+        claim(cli.trainer.logger)
     try:
         code = _fit_and_test(cli, saved or cli.config.resume)
     except SIGTERMException:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest
-from fundusseg.cli import Parser, console, run
+from fundusseg.class_paths import trust
+from fundusseg.cli import Parser, add_trust, console, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
@@ -59,12 +60,14 @@ def parser() -> Parser:
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
     )
     parser.add_argument("--merge", action="store_true", help="Join the shards in the output folders that are named.")
+    add_trust(parser)
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
     settings = parser().parse_args(arguments)
+    trust(settings.trust)
     if settings.merge:
         folders = [Path(folder) for folder in settings.photographs]
         return merge_shards(folders, Path(settings.output or folders[0]))

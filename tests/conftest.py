@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fundusseg.class_paths import trust
+
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+trust(["tests"])  # networks that paint what a test wants to see
 
 REALDATA = Path(os.environ.get("FUNDUSSEG_REALDATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fundusseg import __version__
 from fundusseg.atomic_file import write_whole
-from fundusseg.class_paths import renew
+from fundusseg.class_paths import check_trusted, renew
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError
@@ -297,9 +297,11 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
     """Build a network from ``class_path`` and ``init_args``; only subclasses of ``nn.Module`` are ever called.
 
     Raises:
-        CheckpointError: The class cannot be imported, is no network, or takes other arguments.
+        CheckpointError: The class is of a package that is not trusted, cannot be imported, is no network, or takes
+            other arguments.
     """
     path = str(spec.get("class_path", ""))
+    check_trusted(path)
     module, _, name = path.rpartition(".")
     try:
         network = getattr(import_module(module), name)
@@ -312,6 +314,8 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise CheckpointError(f"network class {path!r}", "a subclass of torch.nn.Module", "give another checkpoint")
     given = dict(spec.get("init_args") or {})
+    if "encoder_weights" in given:
+        given["encoder_weights"] = None  # a checkpoint brings the weights: loading it asks no hub
     inner = {key: from_spec(value) if _is_spec(value) else value for key, value in given.items()}
     try:
         inspect.signature(network).bind(**inner)

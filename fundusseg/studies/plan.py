@@ -18,6 +18,7 @@ from typing import Any, get_args
 import yaml
 
 from fundusseg.atomic_file import write_whole
+from fundusseg.class_paths import other_packages
 from fundusseg.cli import Parser
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.splits import SUBSETS, Split
@@ -175,7 +176,7 @@ class Plan:
             DatasetError: The datasets cannot be read, or show a photograph twice.
         """
         self._claim(output)
-        planned = jobs(self.networks, self.localisers)
+        planned = jobs(self.networks, self.localisers, other_packages(_networks(self.recipe, self.localiser)))
         if not (output / "queue").is_dir():
             for fold in dict.fromkeys(network.fold for network in self.networks):
                 data = self._data(root, cache, fold)
@@ -231,6 +232,11 @@ def data_module(recipe: Recipe, root: str, cache: Path | None = None) -> FundusD
     data = {**deepcopy(recipe["data"]), "root": root, "cache_dir": None if cache is None else str(cache)}
     module: FundusDataModule = parser.instantiate(parser.parse_object({"data": data})).data
     return module
+
+
+def _networks(*recipes: Recipe | None) -> list[Any]:
+    """What the recipes say of their networks."""
+    return [(recipe.get("model") or {}).get("model") for recipe in recipes if recipe is not None]
 
 
 def _found(recipe: str, near: Path) -> Path:

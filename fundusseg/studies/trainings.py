@@ -83,7 +83,7 @@ def restricted(split: Split, sources: Iterable[str]) -> Split:
     )
 
 
-def jobs(networks: Sequence[Training], localisers: Sequence[Training]) -> list[Job]:
+def jobs(networks: Sequence[Training], localisers: Sequence[Training], trusted: Sequence[str] = ()) -> list[Job]:
     """The commands of a study: train each network, then score it on every source's test patients of its fold.
 
     ``{output}``, ``{root}``, ``{cache}``, ``{accelerator}``, ``{device}`` and ``{threads}`` are each worker's own.
@@ -91,6 +91,7 @@ def jobs(networks: Sequence[Training], localisers: Sequence[Training]) -> list[J
     Args:
         networks: Segmenters.
         localisers: Their localisers, at most one for each fold.
+        trusted: Packages that the recipes name, whose classes the checkpoints do.
     """
     finders = {localiser.fold: localiser for localiser in localisers}
     ordered = [*localisers, *networks]
@@ -100,7 +101,7 @@ def jobs(networks: Sequence[Training], localisers: Sequence[Training]) -> list[J
     for number, network in enumerate(networks, len(ordered)):
         finder = finders.get(network.fold)
         needs = (fits[network.key], *([fits[finder.key]] if finder else []))
-        scored.append(Job(f"{number:04}-evaluate-{network.key}", _evaluate(network, finder), needs))
+        scored.append(Job(f"{number:04}-evaluate-{network.key}", _evaluate(network, finder, trusted), needs))
     return [*fitted, *scored]
 
 
@@ -120,7 +121,7 @@ def _fit(training: Training) -> tuple[str, ...]:
     )
 
 
-def _evaluate(network: Training, localiser: Training | None) -> tuple[str, ...]:
+def _evaluate(network: Training, localiser: Training | None, trusted: Sequence[str]) -> tuple[str, ...]:
     return (
         "fundusseg.evaluate",
         *("--checkpoint", checkpoint(network)),
@@ -128,6 +129,7 @@ def _evaluate(network: Training, localiser: Training | None) -> tuple[str, ...]:
         *("--config", "{output}/recipes/evaluation.yaml"),
         *("--data.root", "{root}"),
         *("--data.split", f"{{output}}/splits/fold{network.fold}.json"),
+        *(("--trust", *trusted) if trusted else ()),
         *("--device", "{device}", "--workers", "{threads}"),
         *("--output", f"{{output}}/runs/{network.key}/evaluation"),
     )

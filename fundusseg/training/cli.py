@@ -29,6 +29,7 @@ from fundusseg.training.epoch_lines import EpochLines
 from fundusseg.training.finetuning import TwoStage
 from fundusseg.training.losses import needs_weights
 from fundusseg.training.preemption import Preemption
+from fundusseg.training.run_folder import put_below
 from fundusseg.training.task import SegmentationTask
 from fundusseg.xla import backend
 from fundusseg.xla.compile_monitor import CompileMonitor
@@ -231,6 +232,7 @@ class FundusCLI(LightningCLI):
         if where.get("plugins"):
             where["plugins"] += _listed(settings.plugins)
         self.trainer_defaults = {"callbacks": callbacks}
+        put_below(settings.logger, settings.default_root_dir)
         return super().instantiate_trainer(**where, **kwargs)
 
 

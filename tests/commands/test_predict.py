@@ -146,7 +146,18 @@ def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
 
 def start(checkpoint, many, output, lines) -> subprocess.Popen:
     """A run of its own process, as soon as its journal has so many lines."""
-    command = [sys.executable, "-m", "fundusseg.predict", "--checkpoint", checkpoint, str(many), "--output", output]
+    command = [
+        sys.executable,
+        "-m",
+        "fundusseg.predict",
+        "--trust",
+        "tests",
+        "--checkpoint",
+        checkpoint,
+        str(many),
+        "--output",
+        output,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     journal = Path(output) / "journal" / "rows-1-of-1.jsonl"
     while process.poll() is None and (not journal.is_file() or journal.read_bytes().count(b"\n") < lines):
@@ -338,7 +349,17 @@ def test_two_folders_named_by_relative_paths_stay_in_the_output(checkpoint, many
 def test_a_console_of_a_small_code_page_ends_no_run(checkpoint, tmp_path):
     (tmp_path / "眼底 π.png").write_text("no picture")
     Image.fromarray(photograph()).save(tmp_path / "Œil.png")
-    command = [sys.executable, "-m", "fundusseg.predict", "--checkpoint", checkpoint, str(tmp_path), "--output"]
+    command = [
+        sys.executable,
+        "-m",
+        "fundusseg.predict",
+        "--trust",
+        "tests",
+        "--checkpoint",
+        checkpoint,
+        str(tmp_path),
+        "--output",
+    ]
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run(
         [*command, str(tmp_path / "out")], cwd=ROOT, env=environment, capture_output=True, check=False
