@@ -33,7 +33,13 @@ class DatasetError(FundusSegError):
 
 
 class OrphanError(DatasetError):
-    """A picture without its annotation, or the other way round."""
+    """A picture without its annotation, or the other way round.
+
+    Attributes:
+        paired: Files of the same kind that do have their counterpart: none where it is another package.
+    """
+
+    paired = 0
 
 
 class EmptyMaskError(DatasetError):

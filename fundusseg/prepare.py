@@ -11,10 +11,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from textwrap import indent
 
 import numpy as np
-import yaml
 
 from fundusseg.atomic_file import make_folder
 from fundusseg.cli import Parser, console, data_section, run
@@ -29,8 +27,7 @@ from fundusseg.data.static_variants import Variants
 from fundusseg.data.store import PreparedStore, our_code
 from fundusseg.data.torch_datasets import MergedStore
 from fundusseg.datasets import Phantom
-from fundusseg.datasets._find import Found, find
-from fundusseg.datasets._listing import some
+from fundusseg.datasets._find import find
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.datasets.same_eyes import same_eyes, same_eyes_error
 from fundusseg.errors import FundusSegError
@@ -40,7 +37,7 @@ from fundusseg.reports.files import write_json
 from fundusseg.reports.overlay import enlarge, overlay, panel
 from fundusseg.reports.progress import progress
 from fundusseg.reports.tables import terminal_table
-from fundusseg.sample import CUP, DISC, Record, Sample
+from fundusseg.sample import Record, Sample
 from fundusseg.xla.process import prepare_process
 
 REPORT = "report.json"
@@ -101,40 +98,22 @@ def main(arguments: list[str]) -> int:
     return 1 if problems else 0
 
 
-def say_what_lies_in(folder: str) -> int:
-    """Print which datasets lie in a folder, and the section that reads them; returns the exit code."""
-    findings = find(folder)
-    kept, aside = findings.merged()
-    lines = [one.sentence() for one in findings.found]
-    lines += [f"{one.dataset.source} in {one.settings['root']}: {why}" for one, why in aside]
-    if findings.pictures:
-        some_pictures = some(findings.pictures, findings.root)
-        lines.append(f"{len(findings.pictures)} pictures belong to none of these: {some_pictures}")
-    for line in lines or [f"No dataset, and no picture, below {folder}."]:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-    if kept:
-        console.print("Paste into a configuration:\n", style="bold")
-        print(yaml_section(findings.root, kept, aside))
-    return 0 if kept else 1
-
-
-def yaml_section(root: Path, kept: Sequence[Found], aside: Sequence[tuple[Found, str]]) -> str:
-    """The data section that reads what was found; what cannot stand beside it is commented out."""
-    regions = [region for region in (DISC, CUP) if any(region in one.dataset.regions for one in kept)]
-    head = yaml.safe_dump({"root": str(root.resolve()), "regions": regions}, sort_keys=False)
-    text = "data:\n" + indent(head + "datasets:\n", "  ") + "".join(_entry(one) for one in kept)
-    return text + "".join(f"# {why}\n" + indent(_entry(one), "# ") for one, why in aside)
-
-
-def _entry(found: Found) -> str:
-    entry = {"class_path": f"fundusseg.datasets.{type(found.dataset).__name__}", "init_args": found.settings}
-    return indent(yaml.safe_dump([entry], sort_keys=False), "  ")
-
-
 def _prune(folder: Path, stores: Sequence[PreparedStore]) -> None:
     """Remove what is out of use, and say how much it was."""
     count, size = prune(folder, [store.folder for store in stores], our_code())
     console.print(f"{count} stores out of use removed from {folder}: {size / 1e6:,.0f} MB", soft_wrap=True)
+
+
+def say_what_lies_in(folder: str) -> int:
+    """Print which datasets lie in a folder, and the section that reads them; returns the exit code."""
+    findings = find(folder)
+    for line in findings.sentences() or [f"No dataset, and no picture, below {folder}."]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if not findings.merged:
+        return 1
+    console.print("Paste into a configuration:\n", style="bold")
+    print(findings.section())
+    return 0
 
 
 def check(

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
-from fundusseg.datasets._listing import is_picture, sort_out
+import yaml
+
+from fundusseg.datasets._listing import is_picture, some, sort_out
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.datasets.folder import Folder
 from fundusseg.datasets.same_eyes import public_readers, same_eyes
-from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
+from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError, OrphanError
 from fundusseg.sample import CUP, DISC, Region
 
 TRIED = 3
@@ -56,6 +59,11 @@ class Found:
             remarks.insert(0, f"{len(self.dataset)} pictures")
         return f"{name} in {root}{form}: {'; '.join(remarks)}"
 
+    def entry(self) -> str:
+        """Its entry in the list of datasets, in YAML."""
+        entry = {"class_path": f"fundusseg.datasets.{type(self.dataset).__name__}", "init_args": self.settings}
+        return indent(yaml.safe_dump([entry], sort_keys=False), "  ")
+
 
 @dataclass
 class Findings:
@@ -76,22 +84,48 @@ class Findings:
         """Those that can be read."""
         return [one for one in self.found if one.error is None]
 
-    def merged(self) -> tuple[list[Found], list[tuple[Found, str]]]:
-        """What can be trained on together, and what cannot stand beside it, with the reason."""
+    @cached_property
+    def aside(self) -> dict[int, str]:
+        """Of those that can be read, by position: why one cannot stand beside the others, which hold more pictures."""
         kept: list[Found] = []
-        aside: list[tuple[Found, str]] = []
-        for one in sorted(self.usable, key=lambda one: -len(one.dataset)):
-            rivals = [other for other in kept if same_eyes([other.dataset, one.dataset])]
+        aside: dict[int, str] = {}
+        for position, one in sorted(enumerate(self.usable), key=lambda pair: -len(pair[1].dataset)):
             twice = [other for other in kept if other.dataset.source == one.dataset.source]
+            rivals = [other for other in kept if same_eyes([other.dataset, one.dataset])]
             if DISC not in one.dataset.regions:
-                aside.append((one, f"labels {', '.join(one.dataset.regions)}: a training of its own"))
+                aside[position] = f"labels {', '.join(one.dataset.regions)}: a training of its own"
             elif twice:
-                aside.append((one, f"the same set as in {twice[0].settings['root']}"))
+                aside[position] = f"the same set as in {twice[0].settings['root']}"
             elif rivals:
-                aside.append((one, f"shows eyes of {rivals[0].dataset.source} again: take one of the two"))
+                aside[position] = f"shows eyes of {rivals[0].dataset.source} again: take one of the two"
             else:
                 kept.append(one)
-        return kept, aside
+        return aside
+
+    @property
+    def merged(self) -> list[Found]:
+        """What can be trained on together."""
+        return [one for position, one in enumerate(self.usable) if position not in self.aside]
+
+    def sentences(self) -> list[str]:
+        """A line for each package, for each that cannot stand beside the others, and for the pictures of nobody."""
+        lines = [one.sentence() for one in self.found]
+        usable = self.usable
+        lines += [
+            f"{type(usable[at].dataset).__name__} in {usable[at].settings['root']}: {self.aside[at]}"
+            for at in self.aside
+        ]
+        if self.pictures:
+            lines.append(f"{len(self.pictures)} pictures belong to none of these: {some(self.pictures, self.root)}")
+        return lines
+
+    def section(self) -> str:
+        """The data section, in YAML, that reads what can be merged; the rest is commented out."""
+        merged = self.merged
+        regions = [region for region in (DISC, CUP) if any(region in one.dataset.regions for one in merged)]
+        head = yaml.safe_dump({"root": str(self.root.resolve()), "regions": regions}, sort_keys=False)
+        text = "data:\n" + indent(head + "datasets:\n", "  ") + "".join(one.entry() for one in merged)
+        return text + "".join(f"# {why}\n" + indent(self.usable[at].entry(), "# ") for at, why in self.aside.items())
 
 
 def find(folder: str | Path) -> Findings:
@@ -126,11 +160,14 @@ def _search(reader: type[FundusDataset], folder: Path, top: Path, kinds: dict[st
         dataset = _listed(reader(folder), kinds)
         _ = dataset.records
     except DatasetError as error:
-        found = []
-        for below in sorted({path.relative_to(folder).parts[0] for path in dataset.files}):
-            if (folder / below).is_dir():
-                found += _search(reader, folder / below, top, _below(folder / below, kinds))
-        return found or ([Found(dataset, {"root": _relative(folder, top)}, error)] if _signed(dataset, top) else [])
+        below = sorted({path.relative_to(folder).parts[0] for path in dataset.files})
+        found = [one for name in below for one in _search(reader, folder / name, top, _below(folder / name, kinds))]
+        # Where some files have their counterparts, it is one package, which may spread over several folders.
+        whole = not isinstance(error, OrphanError) or error.paired > 0
+        same = len(found) == 1 and str(found[0].error) == str(error)
+        if any(one.error is None for one in found) or same or (found and not whole):
+            return found
+        return [Found(dataset, {"root": _relative(folder, top)}, error)] if _signed(dataset, top) else []
     if not _signed(dataset, top) or not _decodes(dataset):
         return []
     dataset = _smallest(dataset, kinds)

@@ -61,8 +61,10 @@ def _refuse_orphans(what: str, files: Mapping[str, Path], counterpart: str, othe
     if orphans:
         names = ", ".join(str(files[key]) for key in orphans[:3])
         more = f" and {len(orphans) - 3} more" if len(orphans) > 3 else ""
-        raise OrphanError(
+        error = OrphanError(
             f"a {what} without its {counterpart}: {names}{more}",
             f"one {counterpart} for each {what}, matched by name",
             f"add the missing {counterpart}, or remove the {what}",
         )
+        error.paired = len(files) - len(orphans)
+        raise error

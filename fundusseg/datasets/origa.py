@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fundusseg.datasets._label_codes import code_of, nested
 from fundusseg.datasets._pairing import keyed
-from fundusseg.datasets._tables import line_of, meaning, read_csv
+from fundusseg.datasets._tables import line_of, meaning, read_csv, read_sheet
 from fundusseg.datasets.base import FundusDataset, mask_size_error
 from fundusseg.errors import DatasetError
 from fundusseg.imaging.image_files import read_mask
@@ -73,7 +73,8 @@ class Origa(FundusDataset):
         tables = list(self.match(r"OrigaList\.csv"))
         table = tables[0] if tables else None
         rows = read_csv(table, "Filename", ("Eye", "Set", "Glaucoma")) if table else {}
-        return [self._record(name, picture, files[name], rows, table) for name, picture in pictures.items()]
+        told = {} if table else self._labels()
+        return [self._record(name, picture, files[name], rows, table, told) for name, picture in pictures.items()]
 
     def form(self) -> str:
         """PNG or MATLAB masks."""
@@ -126,6 +127,14 @@ class Origa(FundusDataset):
         if abs(found - expected) > AGREE:
             self.differing[record.name] = found - expected
 
+    def _labels(self) -> dict[str, Diagnosis]:
+        """Diagnosis by picture, of other copies' tables: a line's first cell names it, its last says 0 or 1."""
+        lines = [row for path in self.match(r"binary_labels\.xlsx") for row in read_sheet(path)]
+        for path in self.match(r"glaucoma\.csv"):
+            lines += [row.split(",") for row in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+        named = [(re.fullmatch(r"(\d{3})(?:\.\w+)?", row[0].strip()), row[-1].strip()) for row in lines if row]
+        return {hit[1]: _DIAGNOSES[value] for hit, value in named if hit and value in _DIAGNOSES}
+
     def _refuse_without_masks(self, pictures: Mapping[str, Path]) -> None:
         """Tell the form for classification, which has photographs alone, from the one with masks."""
         shown = next(iter([*pictures.values(), *self.match(_CLASSIFIED)]))
@@ -137,10 +146,16 @@ class Origa(FundusDataset):
             )
 
     def _record(
-        self, name: str, image: Path, files: dict[str, Path], rows: dict[str, dict[str, str]], table: Path | None
+        self,
+        name: str,
+        image: Path,
+        files: dict[str, Path],
+        rows: dict[str, dict[str, str]],
+        table: Path | None,
+        told: dict[str, Diagnosis],
     ) -> Record:
         if table is None:
-            return Record(self.source, name, image, name, self.regions, files=files)
+            return Record(self.source, name, image, name, self.regions, diagnosis=told.get(name), files=files)
         row = line_of(name, rows, image, table)
         return Record(
             self.source,

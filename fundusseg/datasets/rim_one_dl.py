@@ -76,7 +76,7 @@ class RimOneDL(FundusDataset):
             r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?"
             rf"({_NAME})\.png"
         )
-        other = [path for path, hit in images.items() if hit[1] and hit[1].lower() != self.partition]
+        other = {path for path, hit in images.items() if hit[1] and hit[1].lower() != self.partition}
         self.leave_out("pictures of the other partition", other)
         images = {path: hit for path, hit in images.items() if path not in other}
         pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))

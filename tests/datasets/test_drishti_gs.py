@@ -1,5 +1,7 @@
 """DRISHTI-GS1 in miniature and, where there are any, the real photographs."""
 
+import shutil
+
 import numpy as np
 import pytest
 from openpyxl import Workbook
@@ -187,3 +189,11 @@ def test_doubled_folders_and_a_drives_zip_names(tmp_path):
     images.mkdir()
     (images.with_name("y")).rename(images / "Images")
     assert len(DrishtiGS(tmp_path)) == 8
+
+
+def test_without_the_tests_truth_all_training_photographs_stay(tree):
+    """As most people have it: nobody of the test is read, so nobody stands on both sides."""
+    drishti_gs.write_sheet(tree, SHEET)
+    shutil.rmtree(next(tree.rglob("Test_GT")))
+    dataset = DrishtiGS(tree)
+    assert len(dataset) == 4 and "left out 4 test pictures without truth" in "; ".join(dataset.remarks())

@@ -77,9 +77,8 @@ def test_all_packages_are_told_apart(downloads):
     assert all(one.error is None for one in findings.found)
     assert {type(one.dataset).__name__: one.settings["root"] for one in findings.found} == PLACES
     assert [path.name for path in findings.pictures] == ["desk.png"]
-    kept, aside = findings.merged()
-    assert {one.dataset.source for one, _ in aside} == {"rim_one_dl", "isbi_membrane"}
-    assert len(kept) == len(PLACES) - 2
+    assert {findings.usable[at].dataset.source for at in findings.aside} == {"rim_one_dl", "isbi_membrane"}
+    assert len(findings.merged) == len(PLACES) - 2
     sentences = {type(one.dataset).__name__: one.sentence() for one in findings.found}
     assert "LabelMe polygons: 3 pictures, 1020 are published" in sentences["G1020"]
     assert "masks in gts" in sentences["Refuge"] and "left out 2 test pictures without truth" in sentences["Refuge"]
@@ -90,14 +89,14 @@ def test_the_pasted_section_runs_through_prepare(downloads, tmp_path, capsys):
     unlike(find(downloads))
     assert prepare.main(["--find", str(downloads)]) == 0
     said, section = capsys.readouterr().out.split("Paste into a configuration:")
-    assert "rim_one_dl in RIM-ONE DL: shows eyes of rim_one_r3 again: take one of the two" in said
+    assert "RimOneDL in RIM-ONE DL: shows eyes of rim_one_r3 again: take one of the two" in said
     assert "1 pictures belong to none of these: desk.png" in said
     config = tmp_path / "pasted.yaml"
     config.write_text(section)
     assert len(yaml.safe_load(section)["data"]["datasets"]) == 9
     options = [f"--output={tmp_path / 'out'}", f"--data.cache_dir={tmp_path / 'cache'}", "--data.image_size=32"]
     assert prepare.main([f"--config={config}", *options]) == 0
-    assert len(list((tmp_path / "cache").iterdir())) == 9
+    assert len(list((tmp_path / "cache").rglob("valid.npy"))) == 9
 
 
 def test_an_incomplete_package_is_named(downloads):
@@ -105,25 +104,24 @@ def test_an_incomplete_package_is_named(downloads):
     shutil.rmtree(downloads / "DRIONS-DB" / "experts_annotation")
     said = {type(one.dataset).__name__: one.sentence() for one in find(downloads).found if one.error}
     assert set(said) == {"Papila", "DrionsDB"}
-    assert "Papila in PapilaDB/FundusImages" in said["Papila"] or "RET002OD" in said["Papila"]
+    assert "cannot be read: got a picture without its cup contour of expert 2" in said["Papila"]
+    assert "RET002OD.jpg" in said["Papila"] and "image_001.jpg" in said["DrionsDB"]
 
 
 def test_the_same_package_twice_is_taken_once(tmp_path):
     drions_db.build(tmp_path / "one")
     drions_db.build(tmp_path / "two", count=5)
-    kept, aside = find(tmp_path).merged()
-    assert [one.settings["root"] for one in kept] == ["two/DRIONS-DB"]
-    assert [(one.settings["root"], why) for one, why in aside] == [
-        ("one/DRIONS-DB", "the same set as in two/DRIONS-DB")
-    ]
+    findings = find(tmp_path)
+    assert [one.settings["root"] for one in findings.merged] == ["two/DRIONS-DB"]
+    assert findings.sentences()[-1] == "DrionsDB in one/DRIONS-DB: the same set as in two/DRIONS-DB"
 
 
 def test_a_compilation_stands_beside_none_of_its_sources(tmp_path):
     refuge.build(tmp_path / "REFUGE")
     smdg.build(tmp_path / "SMDG")
-    kept, aside = find(tmp_path).merged()
-    assert {one.dataset.source for one in kept} | {one.dataset.source for one, _ in aside} == {"refuge", "smdg"}
-    assert len(kept) == 1 and "again: take one of the two" in aside[0][1]
+    findings = find(tmp_path)
+    assert {one.dataset.source for one in findings.usable} == {"refuge", "smdg"}
+    assert len(findings.merged) == 1 and "again: take one of the two" in findings.sentences()[-1]
 
 
 def test_ones_own_numbered_folder_is_no_public_package(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from openpyxl import Workbook
 from scipy.io import savemat
 
 from fundusseg.datasets import Origa
@@ -151,3 +152,14 @@ def test_photographs_with_a_table_of_diagnoses_alone(tmp_path):
     (tmp_path / "ORIGA" / "glaucoma.csv").write_text("ImageName,glaucoma\n001.jpg,0\n")
     with pytest.raises(DatasetError, match="a copy of ORIGA for classification"):
         _ = Origa(tmp_path).records
+
+
+def test_the_diagnosis_of_other_copies_tables(tmp_path):
+    origa.build(tmp_path, masks="mat", table=False, matrices=f"{origa.MATRICES}-done-by-doctors-eg-ground-truth")
+    book = Workbook()
+    for row in (["Filename", "Glaucoma"], ["001.jpg", 0], ["002.jpg", 1]):
+        book.active.append(row)
+    book.save(tmp_path / "ORIGA" / "binary_labels.xlsx")
+    assert [record.diagnosis for record in Origa(tmp_path).records] == ["healthy", "glaucoma", None]
+    (tmp_path / "ORIGA" / "glaucoma.csv").write_text("ImageName,glaucoma\n004.jpg,1\n")
+    assert [record.diagnosis for record in Origa(tmp_path).records] == ["healthy", "glaucoma", "glaucoma"]
