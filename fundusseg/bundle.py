@@ -43,7 +43,7 @@ from fundusseg.xla.process import prepare_process
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg bundle", description="Put all that a photograph's numbers need into one file.")
+    parser = Parser(prog="fundusseg bundle", description=__doc__)
     parser.add_argument("--segmenters", required=True, nargs="+", type=str, help="Checkpoints; several are averaged.")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint of configs/localiser.yaml.")
     parser.add_argument("--output", default="fundus.bundle", type=str, help="The bundle.")

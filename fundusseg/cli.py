@@ -4,12 +4,13 @@ import io
 import json
 import sys
 import traceback
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from rich.console import Console
 
 from fundusseg.class_paths import check_trusted, renew
@@ -86,8 +87,15 @@ class ErrorMixin:
     instantiate_classes = instantiate  # the name that LightningCLI still calls
 
 
+class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Shows a command's docstring above its options as it is written."""
+
+
 class Parser(ErrorMixin, ArgumentParser):
-    """Of the entry points that are no LightningCLI."""
+    """Of the commands that are no LightningCLI."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, formatter_class=HelpFormatter, **kwargs)
 
 
 def _cause(error: BaseException) -> BaseException:

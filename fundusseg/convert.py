@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float32]
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg convert", description="Make a checkpoint of a Keras network's weights.")
+    parser = Parser(prog="fundusseg convert", description=__doc__)
     parser.add_argument("keras_file", type=str, help="A .h5 or .hdf5 file of Keras.")
     parser.add_argument("--config", required=True, type=str, help="YAML that names the network and its pictures.")
     parser.add_argument("--output", required=True, type=str, help="Checkpoint to write.")

@@ -4,15 +4,24 @@
     python -m fundusseg.evaluate --checkpoint best.ckpt --config other.yaml --data.root FOLDER
     python -m fundusseg.evaluate --checkpoint best.ckpt --localiser localiser.ckpt --against other.ckpt
 
-Without a configuration it takes the checkpoint's own datasets. From a configuration only its `data` is read, and of
-that only the datasets. Every picture is scored under two protocols: `automatic_roi`, as in use, and
-`ground_truth_roi`, as the original evaluation of Civit-Masot et al. 2019 did it, so that the table shows what the
-protocol alone is worth.
+Without a configuration it takes the checkpoint's own datasets, and only patients that no network of it (the localiser
+too) was trained or chosen on. From a configuration only its `data` is read, and of that only the datasets: all
+patients, or the test subset of --data.split; known ones are refused, and --allow_seen forces it. Every picture is
+scored under two protocols: `automatic_roi`, as in use, where nothing of the ground truth is used and photographs
+judged unfit count too; and `ground_truth_roi`, as the original evaluation of Civit-Masot et al. 2019 did it (square
+from the labelled disc, threshold 0.5), so that the table shows what the protocol alone is worth.
+
+For each source, all pictures and the mean of the sources: Dice, IoU, precision, recall; HD95, ASSD and centre distance;
+radii ratio; of the vertical, horizontal and area ratio mean absolute error, bias, Bland-Altman limits, ICC(2,1) and
+Pearson; the rim profile's error; glaucoma AUC of model and experts; calibration error. Intervals are bootstraps over
+patients (AUC: DeLong); there is none below five patients. --against says for each number whether another model is
+better or worse beyond chance (Wilcoxon's test, adjusted to the table after Holm). Where a dataset has several experts,
+each is scored against the majority of the others, and the model in that expert's place.
 
 Writes table.md, figures.csv and figures.json (every estimate with n, undefined and a 95% interval), images.csv (a row
 for each picture), reliability.csv, worst/ (pictures of the worst cases), model_card.md, and with --against
-differences.csv.
-A picture that cannot be scored is listed with its reason, and the rest is done; the exit code is then 1.
+differences.csv. The same files give the same bytes, with any number of --workers. A picture that cannot be scored is
+listed with its reason, and the rest is done; the exit code is then 1.
 """
 
 from collections.abc import Sequence
@@ -48,7 +57,7 @@ from fundusseg.xla.process import compute_device, prepare_process
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg evaluate", description="Score a checkpoint on patients it has never seen.")
+    parser = Parser(prog="fundusseg evaluate", description=__doc__)
     parser.add_argument("--checkpoint", required=True, type=str, help="What fit or bundle wrote.")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint that finds the disc, in place of a bundle's.")
     parser.add_argument("--against", type=str | None, help="Another checkpoint or bundle, on the same pictures.")

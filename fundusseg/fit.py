@@ -4,9 +4,16 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
+    python -m fundusseg.fit --config mine.yaml --data.root FOLDER --start_from best.ckpt
 
-Without arguments it needs no data: it trains on synthetic photographs. SIGTERM or Ctrl-C stops it with a checkpoint
-from which the same command continues.
+Without arguments it needs no data: it trains on synthetic photographs. Any argument can be set in the YAML file or on
+the command line; the whole resolved configuration is saved beside the checkpoint and runs again as it is.
+
+SIGTERM or Ctrl-C stops a training after the next whole step (in a validation, after the epoch) and saves it; the same
+command continues it in the same run folder, within the epoch: to the same weights bit for bit on a CPU with as many
+threads, to 1e-5 on XLA devices. A run is recognised by its resolved configuration, and refused where its data have
+changed; a finished run starts afresh. --resume goes on from a checkpoint under that checkpoint's own split;
+--start_from takes its weights alone, for other data, and carries along what it was trained and chosen on.
 """
 
 import signal
@@ -36,7 +43,7 @@ CONSTANT = (
 def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
     prepare_process()
-    cli = FundusCLI(arguments)
+    cli = FundusCLI(arguments, __doc__)
     if cli.datamodule.earlier is not None:  # who is trained on depends on the pictures themselves
         cli.datamodule.setup()
     _say_what_is_trained(cli)

@@ -10,6 +10,20 @@ pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all 
 file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. Files of a folder
 that are no photographs are counted by their ending. A run that was stopped goes on where it was when the same command
 is given again.
+
+A list is a CSV file with a column `file`, and `eye` where it is known. A network that was trained on disc-centred
+crops takes crops in which the disc fills a quarter to four fifths of the side; it segments twice, the second time at
+the square that training would have cut. In whole photographs the localiser of a bundle finds the disc, and its square
+stays.
+
+Verdicts: `accept`; `review` (blurred, dark, grey, disc at the edge, no cup, a wide interval, localiser and segmenter
+that disagree, ...); `reject` (no fundus photograph, no disc), with the reasons and without numbers.
+
+measures.csv holds the cup/disc ratios, axes and tilt of disc and cup, the narrowest rim/disc ratio with its place
+(that of the Disc Damage Likelihood Scale), degrees without rim, mean rim width by quadrant and whether the ISNT order
+is kept. Angles and clock hours are a right eye's: 12 superior, 3 nasal, 6 inferior, 9 temporal; a left eye is mirrored
+first. The eye is taken from the list, the file's name or the disc's place; where none tells, nothing is called nasal
+or temporal. Square millimetres are given only with --millimetres_per_pixel.
 """
 
 import re
@@ -43,7 +57,7 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg predict", description="Segment photographs and measure their cup/disc ratios.")
+    parser = Parser(prog="fundusseg predict", description=__doc__)
     parser.add_argument(
         "photographs", nargs="+", type=str, help="Files, folders, quoted patterns, CSV lists, or - for standard input."
     )

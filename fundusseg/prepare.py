@@ -50,7 +50,7 @@ PICTURE_SIZE = 192
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg prepare", description="Check datasets, show what is there, fill the cache.")
+    parser = Parser(prog="fundusseg prepare", description=__doc__)
     parser.add_argument("--config", type=str | None, help="YAML whose data section is checked.")
     parser.add_argument("--find", type=str | None, help="Folder of downloads: say which datasets lie in it, no more.")
     parser.add_argument("--output", default="prepared", type=str, help="Folder for report and contact sheets.")

@@ -2,8 +2,15 @@
 
     python -m fundusseg.study --config configs/studies/public.yaml --data.root FOLDER --output FOLDER --workers 2
 
-Stopped or killed, the same command continues; failed jobs are tried again. The same command on other machines that see
-the output folder helps. Patients are divided into folds once, the same for all networks.
+A job is one command (`fit`, `evaluate`) with a log of its own; the workers share the cores. Jobs lie as files in a
+folder: the same command on other machines that see it shares the work. Stopped or killed, the same command continues (a
+training that was told to stop within its epoch, one that was killed from its beginning, a dead worker's jobs after a
+minute); failed jobs are tried again. Patients are divided into folds once, the same for all networks. Anything of the
+recipe can be overridden: --overrides.trainer.max_epochs 5, --localiser.overrides...
+
+`results/` holds the table of means with bootstrap intervals over patients as CSV, JSON, Markdown and LaTeX, every pair
+of trainings on every source (Wilcoxon over patients, Holm over all pairs of a source), and report.html with heat maps
+and Bland-Altman plots, which opens offline.
 """
 
 import sys
@@ -48,7 +55,7 @@ _SQUARES = {"field_of_view": "the field of view", "picture": "the whole picture"
 
 def parser() -> Parser:
     """The command's arguments."""
-    parser = Parser(prog="fundusseg study", description="Train on each source, test on each: one table.")
+    parser = Parser(prog="fundusseg study", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML of the study.")
     parser.add_argument("--output", required=True, type=str, help="The study's folder; stopped, it continues there.")
     parser.add_argument("--data.root", type=str, default=".", help="Folder below which the datasets lie.")

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
 
-from fundusseg.cli import ErrorMixin, console
+from fundusseg.cli import ErrorMixin, HelpFormatter, console
 from fundusseg.data.cache_folder import default_folder
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.earlier_training import EarlierTraining
@@ -78,7 +78,7 @@ class TrainingParser(ErrorMixin, LightningArgumentParser):
 class FundusCLI(LightningCLI):
     """The training command: every argument of data, model, trainer and callbacks, from YAML and dotted overrides."""
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str], description: str | None = None) -> None:
         self.command = shlex.join(["python", "-m", "fundusseg.fit", *args])
         super().__init__(
             SegmentationTask,
@@ -87,6 +87,7 @@ class FundusCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             seed_everything_default=1,
             parser_class=TrainingParser,
+            parser_kwargs={"description": description, "formatter_class": HelpFormatter},
             args=list(args),
             run=False,
             auto_configure_optimizers=False,
