@@ -187,6 +187,7 @@ def test_what_loads_no_library(library):
         *(("fundusseg.predict", library) for library in HEAVY),
     ],
 )
+@pytest.mark.slow
 def test_importing_loads_no_library(module, absent):
     code = f"import sys, {module}; sys.exit({absent!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -357,6 +357,7 @@ def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_shell_sees_one_sentence_and_exit_code_two(tmp_path):
     bad = ["fundusseg", "predict", "--checkpoint", str(tmp_path / "none.ckpt"), "x.png"]
     plain, debug = shell(*bad), shell(*bad, "--debug")

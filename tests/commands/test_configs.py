@@ -56,6 +56,7 @@ def test_there_are_recipes():
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_recipe_runs(config, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     common = [f"--config={config}", f"--data.root={data}", f"--data.cache_dir={tmp_path}"]
@@ -69,6 +70,7 @@ def test_recipe_runs(config, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("config", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_study_lays_out_recipes_that_train(config, data, tmp_path):
     """One of each kind is trained here; tests/test_study.py runs a study to its end."""
     for table in data.glob("*-crops/table.csv"):

@@ -106,6 +106,7 @@ def mixed(folder: Path) -> dict[str, float]:
     return dict.fromkeys(colours, RATIO)
 
 
+@pytest.mark.slow
 def test_a_folder_of_mixed_files_runs_to_its_end(checkpoint, tmp_path, capsys):
     expected = mixed(tmp_path / "in")
     output = tmp_path / "out"
@@ -175,6 +176,7 @@ def test_a_second_run_in_one_folder_is_refused(checkpoint, many, whole, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_path):
     output = tmp_path / "out"
     process = start(checkpoint, many, str(output), 6)

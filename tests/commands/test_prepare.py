@@ -113,6 +113,7 @@ def test_a_cup_outside_its_disc_is_counted():
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_the_real_sets_are_counted(realdata, tmp_path):
     datasets = [
         reader("DrishtiGS", root="Drishti-GS1_files"),

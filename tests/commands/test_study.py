@@ -82,6 +82,7 @@ def states(folder):
     return {state: len(list((queue / state).iterdir())) for state in ("todo", "running", "done", "failed")}
 
 
+@pytest.mark.slow
 def test_stopped_and_continued_to_its_tables(folder, capsys):
     def tell():
         done = folder / "out" / "queue" / "done"

@@ -31,6 +31,7 @@ def opened(tool, tmp_path_factory):
     return tool.open_module(dataset, tool.QUICK, folder / "stores")
 
 
+@pytest.mark.slow
 def test_the_benchmark_runs_and_prints_what_it_promises():
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
     command = [sys.executable, str(TOOL), "--quick", "--profile"]
@@ -118,6 +119,7 @@ def test_turns_are_interleaved_and_ratios_are_of_one_round(tool, capsys):
 
 
 @on_devices
+@pytest.mark.slow
 def test_the_budget_of_xla_is_printed():
     budget = TOOL.with_name("xla_budget.py")
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
@@ -135,6 +137,7 @@ def test_the_budget_of_xla_is_printed():
     assert wrong.returncode == 2 and "Unet" in wrong.stderr and "MobileUNet" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_human_agreement_prints_each_experts_line(tmp_path):
     drions_db.build(tmp_path / "drions")
     drishti_gs.build(tmp_path / "drishti")

@@ -96,6 +96,7 @@ def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
     data.train_dataloader()
 
 
+@pytest.mark.slow
 def test_a_whole_run_equals_the_usual_one_stopped_or_not(tmp_path):
     plain = "--data.train_augmentation=fundusseg.data.Augmentation"
     cache = tmp_path / "cache"
@@ -143,6 +144,7 @@ for epoch in range(3):
 
 
 @on_devices
+@pytest.mark.slow
 def test_on_xla_only_the_draws_are_sent(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PJRT_DEVICE": "CPU"}
     run = subprocess.run(

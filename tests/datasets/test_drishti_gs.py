@@ -105,6 +105,7 @@ def test_real_photographs(realdata):
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_the_measured_ratio_lies_within_the_experts_spread(realdata):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     measured, experts = [], []

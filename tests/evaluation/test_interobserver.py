@@ -180,6 +180,7 @@ def test_five_patients_cannot_pass_the_test_however_large_the_difference():
     assert found.word == "open" and found.difference.high < 0 and "p 0.062" in found.sentence
 
 
+@pytest.mark.slow
 def test_many_sentences_are_tested_together():
     """One of twenty sources differs by chance alone; on its own it would be called a difference."""
     mine, theirs = [], []

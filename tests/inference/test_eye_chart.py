@@ -116,6 +116,7 @@ def test_given_outlines_are_drawn():
     assert np.array_equal(draw(labels(), outlines=contours(labels())), draw(labels()))
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same():
     codes = labels()
     expected = draw(codes, "OD", title="one")

@@ -77,6 +77,7 @@ def test_no_pixel_has_no_error():
 
 @settings(max_examples=60, deadline=None)
 @given(probabilities, truths, probabilities, truths)
+@pytest.mark.slow
 def test_parts_add_up_in_any_order(one, true_one, other, true_other):
     first, second = Reliability.of(one, true_one), Reliability.of(other, true_other)
     whole = Reliability.of(np.concatenate([one, other]), np.concatenate([true_one, true_other]))

@@ -28,6 +28,7 @@ def width(axes, turn):
     return 2 * np.hypot(axes[0] * np.cos(turn), axes[1] * np.sin(turn))
 
 
+@pytest.mark.slow
 def test_ratios_of_ellipses_within_a_pixel_s_worth():
     """The bound |error| <= (1 + ratio) / disc extent: each of the two extents is off by a pixel at most."""
     rng = np.random.default_rng(0)
@@ -127,6 +128,7 @@ def upright_angle(axes, turn):
     return (angle + 90) % 180 - 90
 
 
+@pytest.mark.slow
 def test_axes_and_tilt_of_ellipses():
     rng = np.random.default_rng(1)
     for _ in range(80):

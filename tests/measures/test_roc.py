@@ -88,6 +88,7 @@ def test_every_picture_twice_tells_nothing_new():
 
 
 @pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.slow
 def test_intervals_cover(clustered):
     """Normal scores one deviation apart: the true area is Phi(1 / sqrt 2)."""
     truth, held = stats.norm.cdf(1 / math.sqrt(2)), 0

@@ -170,6 +170,7 @@ def offline(code: str, home: Path) -> str:
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+@pytest.mark.slow
 def test_without_a_connection(encoder: str, tmp_path: Path) -> None:
     code = (
         "from fundusseg.models import SMPModel\n"
@@ -180,6 +181,7 @@ def test_without_a_connection(encoder: str, tmp_path: Path) -> None:
     assert "set encoder_weights to the path of the file" in offline(code, tmp_path)
 
 
+@pytest.mark.slow
 def test_weights_and_statistics_that_the_hub_has_brought(tmp_path: Path) -> None:
     settings = smp.encoders.encoders["mobilenet_v2"]["pretrained_settings"]["imagenet"]
     snapshot = (

@@ -207,6 +207,7 @@ assert not fallen, fallen
 
 
 @pytest.mark.skipif(find_spec("torch_xla") is None, reason="torch_xla is not installed (pip install fundusseg[xla])")
+@pytest.mark.slow
 def test_networks_and_losses_stay_on_xla() -> None:
     """Nothing falls back to the host, and labels that come and go compile nothing new. In a process of its own."""
     environment = {"PJRT_DEVICE": "CPU", "OMP_NUM_THREADS": "1", "PATH": ""}
@@ -220,6 +221,7 @@ def test_networks_and_losses_stay_on_xla() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_library_is_imported_at_its_first_use() -> None:
     code = (
         "import sys, fundusseg.models as models\n"

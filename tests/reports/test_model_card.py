@@ -130,6 +130,7 @@ def run(tmp_path_factory) -> Path:
     return place / "runs" / "version_0"
 
 
+@pytest.mark.slow
 def test_every_checkpoint_of_a_run_has_its_card(run):
     files = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert files == ["best.ckpt", "best.md", "last.ckpt", "last.md"]

@@ -76,6 +76,7 @@ def test_a_signal_stops_the_commands_and_puts_them_back(tmp_path, work):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+@pytest.mark.slow
 def test_a_killed_study_takes_its_commands_along_and_another_goes_on(tmp_path, work):
     queue = Queue.create(tmp_path / "queue", [chore("a", 60)])
     code = (

@@ -81,6 +81,7 @@ class Diary(Callback):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.slow
 def test_encoder_stands_still_then_moves(data, tmp_path, network):
     diary, task = Diary(), new_task(data, network)
     encoder = {f"encoder.{name}" for name in task.model.encoder.state_dict()}
@@ -120,6 +121,7 @@ class Worse(Callback):
 
 
 @pytest.mark.parametrize("schedule", [None, OneCycle(), Cosine(), Plateau(monitor="worse", patience=0)])
+@pytest.mark.slow
 def test_rates_keep_their_proportion_under_every_schedule(data, tmp_path, schedule):
     plain, staged = Diary(), Diary()
     trainer(tmp_path, Worse(), plain).fit(new_task(data, schedule=schedule), datamodule=data)
@@ -133,6 +135,7 @@ def test_rates_keep_their_proportion_under_every_schedule(data, tmp_path, schedu
 
 
 @pytest.mark.parametrize(("network", "count"), [("native", 3), ("dropout", 3), ("mobile", 15), ("library", 6)])
+@pytest.mark.slow
 def test_rates_fall_from_stage_to_stage(data, tmp_path, network, count):
     diary, task = Diary(), new_task(data, network, schedule=None)
     trainer(tmp_path, TwoStage(1, encoder_rate=0.5, layer_decay=0.8), diary, epochs=2).fit(task, datamodule=data)
@@ -184,6 +187,7 @@ class SaveEachEpoch(Callback):
 
 @pytest.mark.parametrize("schedule", [OneCycle(), Plateau(patience=0, mode="max")])
 @pytest.mark.parametrize("epoch", [0, 1, 2])
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_the_whole_run_ends(data, tmp_path, epoch, schedule):
     """Stopped in the first stage, at its end, and in the second stage."""
     whole, again = new_task(data, schedule=schedule), new_task(data, schedule=schedule)
@@ -291,6 +295,7 @@ def configuration(folder: Path, *callbacks: dict) -> str:
 
 
 @pytest.mark.parametrize("callbacks", [[STAGES], [AVERAGE], [STAGES, AVERAGE]])
+@pytest.mark.slow
 def test_from_a_configuration_to_the_test_and_back(callbacks, tmp_path, monkeypatch):
     """The run tests the weights that its best checkpoint holds; its saved configuration runs again."""
     monkeypatch.chdir(tmp_path)
@@ -365,6 +370,7 @@ def test_a_test_by_the_trainer_that_trained_takes_the_averaged_weights(data, tmp
     assert torch.equal(task.state_dict()[name], content["state_dict"][name])
 
 
+@pytest.mark.slow
 def test_averaged_runs_resume(data, tmp_path):
     whole, again = new_task(data), new_task(data)
     trainer(tmp_path, TwoStage(1), EMAWeightAveraging(decay=0.8), SaveEachEpoch(tmp_path)).fit(whole, datamodule=data)

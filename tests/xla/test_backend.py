@@ -126,6 +126,7 @@ def assert_clean(record: dict) -> None:
 
 
 @on_devices
+@pytest.mark.slow
 def test_unet_compiles_each_program_once_and_stays_on_the_device(eight):
     assert_clean(eight)
     per_step = np.diff(counted(eight, "bytes_to_device"))[-1]
@@ -133,6 +134,7 @@ def test_unet_compiles_each_program_once_and_stays_on_the_device(eight):
 
 
 @on_devices
+@pytest.mark.slow
 def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(place):
     mobile = trained(place, "mobile", *MOBILE, "--data.device_resident=true", devices=2)
     assert_clean(mobile)
@@ -141,6 +143,7 @@ def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(pl
 
 
 @on_devices
+@pytest.mark.slow
 def test_eight_devices_one_device_and_the_cpu_train_alike(place, eight):
     one, cpu = trained(place, "one", *UNET, devices=1), trained_on_cpu(place, "cpu", *UNET)
     assert cpu["counted"] is None
@@ -151,6 +154,7 @@ def test_eight_devices_one_device_and_the_cpu_train_alike(place, eight):
 
 
 @on_devices
+@pytest.mark.slow
 def test_a_strict_watch_names_the_one_operator_that_smp_leaves_to_the_host(place):
     strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
     run = start(place / "smp", "-m", "fundusseg.fit", *fit_command(place, *SMP, *strict), devices=2)
@@ -160,6 +164,7 @@ def test_a_strict_watch_names_the_one_operator_that_smp_leaves_to_the_host(place
 
 
 @on_devices
+@pytest.mark.slow
 def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eight):
     half = trained(place, "half", *UNET, "--trainer.precision=bf16-true", devices=2)
     assert_clean(half)
@@ -202,6 +207,7 @@ sys.exit(predict.main(sys.argv[1:]))
 
 
 @on_devices
+@pytest.mark.slow
 def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best, tmp_path, no_xla, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for sample in Phantom(count=2, size=96):
@@ -224,6 +230,7 @@ def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best,
 
 
 @on_devices
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_on_either_device(place, best):
     more = ["--trainer.max_epochs=5", "--model.schedule=null", f"--resume={best.replace('best', 'last')}"]
     here = trained(place, "eight", *UNET, *more)
@@ -248,6 +255,7 @@ print(json.dumps(said))
 
 
 @on_devices
+@pytest.mark.slow
 def test_what_does_not_suit_the_devices_ends_in_one_sentence(place):
     growing = ["--model.model=tests.support.xla_parts.Growing", "--trainer.max_epochs=1", "--data.batch_size=8"]
     strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
@@ -281,6 +289,7 @@ def test_what_does_not_suit_the_devices_ends_in_one_sentence(place):
 
 
 @on_devices
+@pytest.mark.slow
 def test_without_a_tpu_the_sentence_says_what_to_install_and_how_to_try(place):
     code = "import os; os.environ.pop('PJRT_DEVICE'); from fundusseg import fit; from fundusseg.cli import run; "
     run = start(place / "none", "-c", f"{code}run(fit.main)", "--accelerator=tpu")
