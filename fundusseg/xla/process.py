@@ -1,6 +1,8 @@
-"""This process's CPU: denormal numbers flushed to zero, libraries quiet."""
+"""This process: denormal numbers flushed to zero, libraries quiet, a name for the user."""
 
+import getpass
 import logging
+import os
 import warnings
 
 import torch
@@ -23,10 +25,19 @@ def prepare_process() -> None:
     slower: they are flushed to zero.
     """
     torch.set_flush_denormal(True)
+    _name_user()
     for message in _QUIET:
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger().addFilter(lambda record: "Defaulting to PJRT_DEVICE" not in record.getMessage())
+
+
+def _name_user() -> None:
+    """Give the user a name where a container runs under a number alone: torch asks for one when a training starts."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError, AttributeError):
+        os.environ["LOGNAME"] = "nobody"
 
 
 def compute_device(name: str) -> str:

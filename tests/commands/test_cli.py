@@ -106,6 +106,21 @@ def test_a_run_goes_on_from_its_last_epoch_to_the_same_weights(tmp_path, monkeyp
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0] if name.startswith("model."))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_whose_folder_was_moved_goes_on(epochs, tmp_path, monkeypatch):
+    for place in ("old", "new"):
+        (tmp_path / place).mkdir()
+    common = [*TINY, f"--data.cache_dir={tmp_path}/cache"]
+    monkeypatch.chdir(tmp_path / "old")
+    assert fit.main(common) == 0
+    (tmp_path / "old" / "runs").rename(tmp_path / "new" / "moved")
+    monkeypatch.chdir(tmp_path / "new")
+    last = "moved/version_0/checkpoints/last.ckpt"
+    assert fit.main([*common, f"--resume={last}", f"--trainer.max_epochs={epochs}"]) == 0
+    assert (tmp_path / "new/runs/version_0/test.json").is_file()
+
+
 def test_the_best_checkpoint_repeats_the_test(run_folder, best, tmp_path):
     assert retest(best, tmp_path) == json.loads((run_folder / "test.json").read_text())["scores"]
 
