@@ -157,6 +157,7 @@ class FundusCLI(LightningCLI):
             if isinstance(callback, TwoStage):
                 callback.check(self.trainer, self.model)
         self._check_pixel_weights()
+        self._check_validation()
         self._take_up()
         # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
         callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
@@ -203,6 +204,18 @@ class FundusCLI(LightningCLI):
                 "both or neither",
                 "set --data.border_weights fundusseg.data.BorderWeights and --model.loss "
                 "fundusseg.training.WeightedBCELoss, or neither",
+            )
+
+    def _check_validation(self) -> None:
+        """What chooses the checkpoint, or the end, must be measured."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        chosen = [one.monitor for one in callbacks if isinstance(one, ModelCheckpoint | EarlyStopping)]
+        figures = [figure for figure in chosen if figure and figure.startswith("val")]
+        if figures and self.trainer.limit_val_batches == 0:
+            raise ConfigurationError(
+                f"limit_val_batches 0 in a training that is chosen by {figures[0]}",
+                "a validation",
+                "leave --trainer.limit_val_batches out, or try the pipeline with --trainer.fast_dev_run true",
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -135,8 +135,21 @@ class SegmentationTask(LightningModule):
         return [TerminateOnNaN()]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Loss of one batch."""
-        return self._score(batch, "train")["loss"]
+        """Loss of one batch.
+
+        Raises:
+            ConfigurationError: One picture, for a network that normalises a layer of one pixel over the batch.
+        """
+        try:
+            return self._score(batch, "train")["loss"]
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigurationError(
+                f"a batch of one picture for {type(self.model).__name__}, which normalises a layer of one pixel",
+                "two pictures or more on each device",
+                "raise --data.batch_size",
+            ) from error
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> dict[str, Tensor]:
         """Loss and scores of one batch.

@@ -247,6 +247,16 @@ def test_without_test_patients_nothing_is_tested(tmp_path, monkeypatch, capsys):
 
 
 BAD_SETTINGS = {
+    "no validation": (["--trainer.limit_val_batches=0"], ConfigurationError, ["limit_val_batches 0", "val/dice"]),
+    "a batch of one": (
+        [
+            "--model={model: {class_path: fundusseg.models.SMPModel, init_args: {architecture: DeepLabV3, "
+            "encoder: tu-test_resnet}}}",
+            "--data.batch_size=1",
+        ],
+        ConfigurationError,
+        ["a batch of one picture", "raise --data.batch_size"],
+    ),
     "unknown encoder": (
         ["--model.model=fundusseg.models.SMPModel", "--model.model.encoder=mobilenet_v22"],
         ConfigurationError,
