@@ -80,6 +80,8 @@ def restricted(split: Split, sources: Iterable[str]) -> Split:
         dropped=of(split.dropped),
         patients=part(split.patients),
         files=part(split.files),
+        pixels=part(split.pixels),
+        looks=part(split.looks),
     )
 
 

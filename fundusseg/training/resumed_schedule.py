@@ -23,7 +23,11 @@ def settings_of(optimizer: Optimizer) -> Groups:
 
 def made_for(settings: Groups, schedule: Schedule | None, steps: int) -> dict[str, Any]:
     """What decides rates and steps, in plain types, for a checkpoint."""
-    plain = [{name: value for name, value in group.items() if _is_plain(value)} for group in settings]
+    # XLA's checkpoints make lists of tuples.
+    plain = [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in group.items() if _is_plain(value)}
+        for group in settings
+    ]
     kind = None if schedule is None else {"class": type(schedule).__name__, **vars(schedule)}
     return {"settings": plain, "schedule": kind, "steps": steps}
 
