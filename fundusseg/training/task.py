@@ -204,6 +204,8 @@ class SegmentationTask(LightningModule):
         self._log_scores("test")
 
     def _log_loss(self, stage: Stage) -> None:
+        if not self.losses[stage].update_called:
+            return  # resumed at the end of an epoch, of which no batch is left
         with self._read(self.losses[stage]):
             loss = self.losses[stage].compute().cpu()
         require_finite(
