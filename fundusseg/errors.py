@@ -46,6 +46,10 @@ class EmptyMaskError(DatasetError):
     """An annotation in which nothing is marked."""
 
 
+class ImplausibleMaskError(DatasetError):
+    """An annotation that no eye can have: turned round, an outline, of another picture."""
+
+
 class ImageError(FundusSegError):
     """A picture cannot be read or has the wrong form."""
 
