@@ -20,6 +20,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg.cli import console, run
@@ -83,6 +84,7 @@ def _stopped(cli: FundusCLI, number: signal.Signals) -> int:
 
 def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     """Train, from a checkpoint where one is given, and test once; returns the exit code."""
+    cli.trainer.callbacks.append(_Doubts())  # type: ignore[attr-defined]
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
@@ -100,6 +102,18 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     return 0
 
 
+class _Doubts(Callback):
+    """Says before the first step which labels are doubtful."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print a line for each source, where there is one, on the first process."""
+        lines = trainer.datamodule.doubtful() if trainer.is_global_zero else []  # type: ignore[attr-defined]
+        for line in lines:
+            console.print(
+                f"{line} (`python -m fundusseg.prepare` names them)", style="yellow", soft_wrap=True, markup=False
+            )
+
+
 def _protocol(cli: FundusCLI) -> str:
     """How the test's scores come about."""
     return f"{cli.model.preparation.protocol}; {cli.datamodule.split.protocol}"
@@ -109,12 +123,13 @@ def _write_cards(cli: FundusCLI, best: Path, scores: Sequence[Score]) -> None:
     """Write a model card beside every checkpoint of the run; the best one's holds the test."""
     for path in sorted(best.parent.glob("*.ckpt")):
         description, _ = checkpoint.load(path)
-        text = model_card_text(path.name, {"segmenter": description})
+        doubtful = [f"Labels: {line}." for line in cli.datamodule.doubtful()]
+        text = model_card_text(path.name, {"segmenter": description}, remarks=doubtful)
         if path == best:
             command = code_span(f"python -m fundusseg.evaluate --checkpoint {path.name}")
             remark = Markdown(_constant(cli) or f"{command} scores it at the photographs' own size.")
             table = markdown_table(*source_table(scores)) if scores else ""
-            text = model_card_text(path.name, {"segmenter": description}, table, [_protocol(cli)], [remark])
+            text = model_card_text(path.name, {"segmenter": description}, table, [_protocol(cli)], [remark, *doubtful])
         write_text(text, card_path(path))
 
 

@@ -47,6 +47,9 @@ SHEET = (6, 8)
 
 PICTURE_SIZE = 192
 
+SHOWN = 20
+"""Doubtful masks of a dataset that are printed; the report has all."""
+
 
 def parser() -> Parser:
     """The command's arguments."""
@@ -91,7 +94,8 @@ def main(arguments: list[str]) -> int:
     show(inspections, problems)
     remarks = {inspection.source: inspection.remarks for inspection in inspections}
     rows = [inspection.row() for inspection in inspections]
-    write_json({"datasets": rows, "remarks": remarks, "problems": problems}, output / REPORT)
+    doubts = {inspection.source: inspection.doubts for inspection in inspections}
+    write_json({"datasets": rows, "remarks": remarks, "doubts": doubts, "problems": problems}, output / REPORT)
     if settings.prune:
         _prune(folder or default_folder(), stores)
     console.print(f"{len(problems)} problems; report and contact sheets in {output}", soft_wrap=True)
@@ -137,7 +141,7 @@ def check(
             inspection.remarks = dataset.remarks()  # with what only reading the masks tells
             return inspection, store
     except FundusSegError as error:
-        files = (*inspection.unreadable, *inspection.empty, *inspection.wrong)
+        files = (*inspection.unreadable, *inspection.empty, *inspection.wrong, *inspection.implausible)
         if not files:  # no single file's fault: the folder, an orphan, a setting
             inspection.fail(error)
         return inspection, None
@@ -188,6 +192,10 @@ def show(inspections: Sequence[Inspection], problems: Sequence[str]) -> None:
     for inspection in inspections:
         for remark in inspection.remarks:
             console.print(f"{inspection.source}: {remark}", soft_wrap=True, markup=False, highlight=False)
+        for doubt in inspection.doubts[:SHOWN]:
+            console.print(f"{inspection.source}: {doubt}", style="yellow", soft_wrap=True, markup=False)
+        if (more := len(inspection.doubts) - SHOWN) > 0:
+            console.print(f"{inspection.source}: {more} more doubtful masks in the report", style="yellow")
     for problem in problems:
         console.print(problem, style="red", soft_wrap=True, markup=False)
 

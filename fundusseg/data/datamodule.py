@@ -32,6 +32,7 @@ from fundusseg.data.duplicate_cache import known_duplicates
 from fundusseg.data.duplicates import Duplicate, drop_or_refuse, same_pictures
 from fundusseg.data.earlier_training import EarlierTraining
 from fundusseg.data.identity import Identity
+from fundusseg.data.plausibility import Doubt, summary
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.sampling import SourceSampler, position
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
@@ -125,6 +126,7 @@ class FundusDataModule(LightningDataModule):
         self.split = self._split(split, {**shares, "by": split_by})
         self.earlier: EarlierTraining | None = None
         """What the network was trained on before, where it does not start from nothing; set before `setup`."""
+        self.doubts: list[tuple[Doubt, ...]] = []
         self.subsets: dict[Subset, PreparedDataset] = {}
         self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)
@@ -199,6 +201,7 @@ class FundusDataModule(LightningDataModule):
         if self.subsets:  # a stage before this one has done it
             return
         store = MergedStore(self.open_stores())
+        self.doubts = store.doubts
         identities = self.identities(store)
         self.split.check_files({key: identity.files for key, identity in identities.items()})
         if self.earlier is not None:
@@ -217,6 +220,12 @@ class FundusDataModule(LightningDataModule):
             )
             for subset in SUBSETS
         }
+
+    def doubtful(self) -> list[str]:
+        """One line for each source whose labels are doubtful in part; known after `setup`."""
+        found = list(zip(self.records, self.doubts, strict=bool(self.doubts)))
+        of_source = {source: [doubts for record, doubts in found if record.source == source] for source in self.sources}
+        return [line for source, doubts in of_source.items() if (line := summary(source, doubts))]
 
     def identities(self, store: MergedStore) -> dict[str, Identity]:
         """What each picture is recognised by, by key."""

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 
 from fundusseg.data.expert_fusion import fuse
-from fundusseg.errors import EmptyMaskError, FundusSegError, ImageError, OrphanError
+from fundusseg.data.plausibility import find_doubts
+from fundusseg.errors import EmptyMaskError, FundusSegError, ImageError, ImplausibleMaskError, OrphanError
 from fundusseg.measures.cup_disc import measure
 from fundusseg.measures.label_map import label_map
 from fundusseg.sample import CUP, DISC, Record, Region, Sample
-
-OUTSIDE = 0.02
-"""Share of a cup that may lie outside its disc: hand-drawn contours cross by a pixel or two."""
 
 
 @dataclass
@@ -34,7 +32,8 @@ class Inspection:
         empty: Annotations in which nothing is marked.
         wrong: Annotations of another size or code, and whatever else cannot be used.
         duplicates: Pictures that show the same photograph as another of the datasets.
-        outside: Cups that leave their disc by more than `OUTSIDE`.
+        implausible: Annotations that no eye can have.
+        doubts: Annotations that few eyes can have; nobody has to act on them.
         remarks: What should be known of the folder: counts beside what was published, and what was not taken.
     """
 
@@ -51,7 +50,8 @@ class Inspection:
     empty: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     duplicates: set[str] = field(default_factory=set)
-    outside: list[str] = field(default_factory=list)
+    implausible: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def __call__(self, record: Record, outcome: Sample | FundusSegError) -> None:
@@ -67,20 +67,25 @@ class Inspection:
         for region in record.regions:
             self.regions[region] += 1
             self.experts = max(self.experts, len(outcome.of(region)))
+        try:
+            self.doubts += [f"{doubt.kind}: {doubt.detail}: {record.image}" for doubt in find_doubts(outcome)]
+        except ImplausibleMaskError as error:
+            self.fail(error)
         if outcome.of(DISC) and outcome.of(CUP):
-            self._look_at_cup(outcome)
+            self._measure(outcome)
 
     def fail(self, error: FundusSegError) -> None:
         """Note what is wrong with a file, or with the dataset as a whole."""
-        lists = ((ImageError, self.unreadable), (OrphanError, self.orphans), (EmptyMaskError, self.empty))
+        lists = (
+            (ImageError, self.unreadable),
+            (OrphanError, self.orphans),
+            (EmptyMaskError, self.empty),
+            (ImplausibleMaskError, self.implausible),
+        )
         next((found for kind, found in lists if isinstance(error, kind)), self.wrong).append(str(error))
 
-    def _look_at_cup(self, sample: Sample) -> None:
+    def _measure(self, sample: Sample) -> None:
         disc, cup = (fuse(sample.of(region), "majority") for region in (DISC, CUP))
-        area = np.count_nonzero(cup)
-        share = np.count_nonzero(cup[disc == 0]) / area if area else 0.0
-        if share > OUTSIDE:
-            self.outside.append(f"{share:.0%} of the cup outside the disc: {sample.record.image}")
         ratio = measure(label_map(np.stack([disc, cup]).astype(np.float32) / np.float32(255), (DISC, CUP))).vertical_cdr
         if not np.isnan(ratio):
             self.ratios.append(ratio)
@@ -88,7 +93,7 @@ class Inspection:
     @property
     def problems(self) -> list[str]:
         """Every sentence that somebody has to act on."""
-        return [*self.orphans, *self.unreadable, *self.empty, *self.wrong, *self.outside]
+        return [*self.orphans, *self.unreadable, *self.empty, *self.wrong, *self.implausible]
 
     def row(self) -> dict[str, Any]:
         """The dataset's line of the table, as text."""
@@ -106,7 +111,8 @@ class Inspection:
             "orphans": str(len(self.orphans)),
             "empty masks": str(len(self.empty)),
             "wrong masks": str(len(self.wrong)),
-            "cup outside": str(len(self.outside)),
+            "implausible masks": str(len(self.implausible)),
+            "doubtful masks": str(len(self.doubts)),
             "duplicates": str(len(self.duplicates)),
         }
 

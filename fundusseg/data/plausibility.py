@@ -7,7 +7,7 @@ as wide, and at most 0.2 % of a cup lies outside its disc.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,8 +81,12 @@ class Doubt:
     cure: str = ""
 
 
-def look(sample: Sample) -> list[Doubt]:
-    """Look at each expert's disc and cup of one sample, and at how they lie to each other; other regions pass.
+def find_doubts(sample: Sample, regions: Collection[Region] = (DISC, CUP)) -> list[Doubt]:
+    """Look at each expert's disc and cup of one sample, and at how they lie to each other.
+
+    Args:
+        sample: With any regions.
+        regions: What is used of it; of these disc and cup are looked at, as other regions may have any form.
 
     Returns:
         What is doubtful, each kind once.
@@ -90,7 +94,8 @@ def look(sample: Sample) -> list[Doubt]:
     Raises:
         ImplausibleMaskError: A mask is certainly wrong; the sentence names its files and the cure.
     """
-    masks = [(one, _Shape(one.mask)) for one in sample.annotations if one.region in (DISC, CUP) and one.mask.any()]
+    looked_at = {DISC, CUP}.intersection(regions)
+    masks = [(one, _Shape(one.mask)) for one in sample.annotations if one.region in looked_at and one.mask.any()]
     found: dict[str, Doubt] = {}
     for doubt in (*_alone(masks, sample.image), *_together(masks)):
         if doubt.cure:
@@ -118,16 +123,20 @@ def large_parts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def summary(source: str, pictures: int, doubts: Sequence[Sequence[Doubt]]) -> str:
+def summary(source: str, doubts: Sequence[Sequence[Doubt]]) -> str:
     """One line of a dataset's doubts, without its pictures' names; empty where there are none.
 
-    >>> summary("mine", 2, [[Doubt("disc touches the border", "")], []])
+    Args:
+        source: The dataset.
+        doubts: Of each of its pictures.
+
+    >>> summary("mine", [[Doubt("disc touches the border", "")], []])
     'mine: labels of 1 of 2 pictures are doubtful: 1 disc touches the border'
     """
     kinds = Counter(doubt.kind for found in doubts for doubt in found)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     doubtful = sum(bool(found) for found in doubts)
-    return f"{source}: labels of {doubtful} of {pictures} pictures are doubtful: {counts}" if doubtful else ""
+    return f"{source}: labels of {doubtful} of {len(doubts)} pictures are doubtful: {counts}" if doubtful else ""
 
 
 class _Shape:
@@ -187,7 +196,13 @@ class _Shape:
     @property
     def solidity(self) -> float:
         """Share of the hull that is marked."""
-        return cv2.countNonZero(self.part & self.hull) / cv2.countNonZero(self.hull)
+        return cv2.countNonZero(self.large) / cv2.countNonZero(self.hull)
+
+    @property
+    def solidity_of_parts(self) -> float:
+        """Share of the large parts' own hulls that they enclose: two parts may lie far apart."""
+        hulls = [cv2.convexHull(one) for one in self._large]
+        return self.filled / sum(cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1 for hull in hulls)
 
     @property
     def hole(self) -> float:
@@ -205,7 +220,7 @@ class _Shape:
 
 def _enclosed(outline: npt.NDArray[np.int32]) -> float:
     """Pixels on and within an outline: by Pick's theorem, as it runs through pixels' centres."""
-    return cv2.contourArea(outline) + len(outline) / 2 + 1
+    return cv2.contourArea(outline) + len(outline) / 2 + 1 if len(outline) > 1 else 1.0
 
 
 _Masks = Sequence[tuple[Annotation, _Shape]]
@@ -231,8 +246,8 @@ def _alone(masks: _Masks, image: Image) -> Iterator[Doubt]:
 
 def _form(region: Region, whose: str, shape: _Shape) -> Iterator[Doubt]:
     """Whether it is one area."""
-    fill = 1 - shape.hole
-    if shape.count != 2:  # two parts may lie far apart
+    fill = min(1 - shape.hole, shape.solidity_of_parts)
+    if shape.count > 2:  # dashes
         fill = min(fill, shape.solidity)
     if fill < OUTLINE:
         yield Doubt(

@@ -1,5 +1,6 @@
 """From a decoded sample at native size to the square picture and target that the network sees."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -7,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.plausibility import large_parts
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.equalise import equalise
 from fundusseg.imaging.roi import Box, crop, disc_box, field_of_view, square
-from fundusseg.sample import CUP, DISC, Image, Region, Sample
+from fundusseg.sample import CUP, DISC, Annotation, Image, Region, Sample
 
 RoiPolicy = Literal["disc", "field_of_view", "picture"]
 
@@ -125,7 +127,7 @@ class Preparation:
                     "a disc to centre the crop on",
                     "use --data.roi field_of_view or picture for this dataset",
                 )
-            return disc_box(fuse(discs, "union"), self.roi_scale)
+            return labelled_box(discs, self.roi_scale)
         return self.find_box(sample.image)
 
     def find_box(self, image: Image, known_field: Box | None = None) -> Box:
@@ -138,3 +140,16 @@ class Preparation:
         if self.roi == "field_of_view":
             return square(known_field or field_of_view(image))
         return square(Box(0, 0, *image.shape[:2]))
+
+
+def labelled_box(discs: Sequence[Annotation], scale: float) -> Box:
+    """Square around all experts' disc; a stray pixel elsewhere does not count.
+
+    Args:
+        discs: At least one annotation of the disc.
+        scale: Side of the square in disc diameters.
+
+    Raises:
+        DatasetError: Nothing is marked.
+    """
+    return disc_box(large_parts(fuse(discs, "union") > 127), scale)

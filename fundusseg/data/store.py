@@ -18,14 +18,14 @@ from fundusseg.atomic_file import make_folder
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.cache_folder import clear_partial, default_folder, full_disk, note_use, partial_folder, reserve
 from fundusseg.data.duplicates import VIEW, VIEW_SCALE, perceptual_hashes
-from fundusseg.data.expert_fusion import fuse
 from fundusseg.data.fingerprint import code_of, fingerprint
 from fundusseg.data.identity import Identity, identify
-from fundusseg.data.preparation import Preparation
+from fundusseg.data.plausibility import Doubt, find_doubts
+from fundusseg.data.preparation import Preparation, labelled_box
 from fundusseg.data.static_variants import Variants
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError
-from fundusseg.imaging.roi import crop, disc_box
+from fundusseg.imaging.roi import crop
 from fundusseg.sample import DISC, Image, Record, Sample
 
 _MAKERS = (
@@ -36,6 +36,7 @@ _MAKERS = (
     "imaging/equalise.py",
     "data/expert_fusion.py",
     "data/preparation.py",
+    "data/plausibility.py",
     "data/static_variants.py",
     "data/border_weights.py",
     "data/duplicates.py",
@@ -45,7 +46,7 @@ _MAKERS = (
 
 _MAPS = ("images", "views", "targets", "truths")
 _BORDERS = "borders.npy"
-_IDENTITIES = "identities.json"
+_IDENTITIES, _DOUBTS = "identities.json", "doubts.json"
 
 
 Visitor = Callable[[Record, Sample | FundusSegError], None]
@@ -69,6 +70,7 @@ class PreparedStore:
         valid: N x R bool, region labelled.
         hashes: N x H uint64, perceptual hashes of each picture's view.
         identities: What each picture is recognised by.
+        doubts: What is doubtful about each picture's masks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,12 +80,13 @@ class PreparedStore:
             self.hashes: npt.NDArray[np.uint64] = np.load(folder / "hashes.npy")
             listed = json.loads((folder / _IDENTITIES).read_text())
             self.identities: tuple[Identity, ...] = tuple(Identity(*digests) for digests in listed)
+            doubtful = json.loads((folder / _DOUBTS).read_text())
+            self.doubts = tuple(tuple(Doubt(*words) for words in found) for found in doubtful)
             self.images, self.views, self.targets, self.truths = (_map(folder / f"{name}.npy") for name in _MAPS)
             self.borders = _map(folder / _BORDERS) if (folder / _BORDERS).exists() else None
             maps = (self.images, self.views, self.targets, self.truths, self.borders)
-            whole = {len(part) for part in (*maps, self.valid, self.hashes) if part is not None} == {
-                len(self.identities)
-            }
+            parts = (*maps, self.valid, self.hashes, self.doubts)
+            whole = {len(part) for part in parts if part is not None} == {len(self.identities)}
         except (OSError, ValueError, TypeError, EOFError):
             whole = False
         if not whole:
@@ -208,14 +211,16 @@ def _write(
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
     identities: list[Identity] = []
+    doubts: list[list[Doubt]] = [[]] * count
     failures: list[FundusSegError] = []
 
     def prepare(record: Record, sample: Sample) -> None:
         position = positions[record.key]
+        doubts[position] = find_doubts(sample, {DISC, *preparation.regions})
         prepared = preparation(sample)
         # Whatever the network sees, pictures are compared around the disc: a crop, and the photograph it was cut from.
         discs = sample.of(DISC)
-        around = disc_box(fuse(discs, "union"), VIEW_SCALE) if discs else prepared.box
+        around = labelled_box(discs, VIEW_SCALE) if discs else prepared.box
         views[position] = view = crop(sample.image, around, VIEW)
         images[position] = variants(prepared.image)
         targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
@@ -237,6 +242,7 @@ def _write(
         np.save(folder / "valid.npy", valid)
         np.save(folder / "hashes.npy", np.stack(hashes))
         (folder / _IDENTITIES).write_text(json.dumps([astuple(identity) for identity in identities]))
+        (folder / _DOUBTS).write_text(json.dumps([[astuple(doubt) for doubt in found] for found in doubts]))
 
 
 def _new(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, "np.memmap[Any, np.dtype[np.uint8]]"]:

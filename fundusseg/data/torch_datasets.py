@@ -46,6 +46,7 @@ class MergedStore:
         self.within = np.concatenate([np.arange(len(store)) for store in stores])
         self.hashes = np.concatenate([store.hashes for store in stores])
         self.identities = [identity for store in stores for identity in store.identities]
+        self.doubts = [found for store in stores for found in store.doubts]
 
     def image(self, index: int, variant: int = 0) -> Image:
         """S x S x 3 uint8, of its own memory."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fundusseg.data.expert_fusion import fuse
+from fundusseg.data.plausibility import find_doubts
 from fundusseg.data.seen_patients import Seen
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.evaluation.interobserver import expert_rows, model_rows
@@ -109,6 +110,7 @@ class Evaluation:
 
     def _read(self, case: Case) -> _DecodedCase:
         sample = case.dataset.load(case.record)
+        find_doubts(sample, self.regions)  # no score against a mask that no eye can have
         truth = {
             region: fuse(annotations, self.fusion) > 127
             for region in self.regions

@@ -97,7 +97,7 @@ def test_a_configuration_without_data_is_refused(tmp_path):
         prepare.main([f"--config={tmp_path / 'a.yaml'}"])
 
 
-def test_a_cup_outside_its_disc_is_counted():
+def test_masks_that_no_eye_and_that_few_eyes_can_have_are_counted():
     inspection = Inspection("phantom")
     sample = Phantom(count=1, size=96)[0]
     inspection(sample.record, sample)
@@ -107,9 +107,15 @@ def test_a_cup_outside_its_disc_is_counted():
         for a in sample.annotations
     )
     inspection(sample.record, type(sample)(sample.record, sample.image, turned))
-    assert len(inspection.outside) == 1 and "100% of the cup outside" in inspection.outside[0]
+    assert len(inspection.implausible) == 1 and "cup turned round" in inspection.implausible[0]
+    assert inspection.problems == inspection.implausible and inspection.doubts == []
+    speck = sample.of("disc")[0].mask.copy()
+    speck[2, 2] = True
+    specked = (type(sample.annotations[0])("disc", "expert1", speck), *sample.of("cup"))
+    inspection(sample.record, type(sample)(sample.record, sample.image, specked))
+    assert len(inspection.doubts) == 1 and "disc with specks" in inspection.doubts[0] and len(inspection.problems) == 1
     inspection(sample.record, ImageError("a cut file", "a whole one", "copy it"))
-    assert inspection.row()["unreadable"] == "1" and inspection.pictures == 3
+    assert inspection.row()["unreadable"] == "1" and inspection.pictures == 4
 
 
 @pytest.mark.realdata
