@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from csv import DictReader
 from pathlib import Path
 from typing import TypeVar
 
 from fundusseg.errors import DatasetError
+from fundusseg.imaging.csv_files import file_name, read_rows
 from fundusseg.imaging.image_files import SUFFIXES
 
 Meaning = TypeVar("Meaning")
@@ -16,12 +16,16 @@ _CORRECT = "correct the table, or restore it from the dataset's package"
 
 def without_ending(name: str) -> str:
     """A picture's name in a table, without folders and without the ending of a picture's file."""
-    picture = Path(name)
-    return picture.stem if picture.suffix.lower() in SUFFIXES else name
+    picture = Path(file_name(name))
+    return picture.stem if picture.suffix.lower() in SUFFIXES else picture.name
 
 
 def read_csv(
-    path: Path, key: str, columns: tuple[str, ...] = (), fold: Callable[[str], str] = without_ending
+    path: Path,
+    key: str,
+    columns: tuple[str, ...] = (),
+    fold: Callable[[str], str] = without_ending,
+    more: Iterable[str] = (),
 ) -> dict[str, dict[str, str]]:
     """Read a CSV file's rows by picture; a row that names none is passed over.
 
@@ -30,6 +34,7 @@ def read_csv(
         key: The column that names the pictures, with or without the ending of a picture's file.
         columns: Further columns that must be there.
         fold: What makes a picture's name of that column's cell.
+        more: Columns that may be there. Of all that are named, letter case does not count in the table.
 
     Returns:
         Every cell, stripped, by the picture's name and by column.
@@ -37,29 +42,37 @@ def read_csv(
     Raises:
         DatasetError: A column is missing, or a picture stands on two lines.
     """
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = DictReader(file, skipinitialspace=True)
-        present = reader.fieldnames or ()
-        missing = [column for column in (key, *columns) if column not in present]
-        if missing:
-            raise DatasetError(
-                f"no column {missing[0]} (but {', '.join(present)[:80] or 'none'}) in {path}",
-                f"the columns {', '.join((key, *columns))}",
-                _CORRECT,
-            )
-        rows: dict[str, dict[str, str]] = {}
-        for cells in reader:
-            # Cells beyond the last column stand in a list under None; a short line's last cells are None.
-            row = {column: (cell or "").strip() for column, cell in cells.items() if column is not None}
-            if not row[key]:
-                continue
-            name = fold(row[key])
-            if name in rows:
-                raise DatasetError(
-                    f"{name!r} twice, in line {reader.line_num} of {path}", "each picture on one line", _CORRECT
-                )
-            rows[name] = row
+    lines = _rows(path)
+    heading = lines[0][1] if lines else []
+    wanted = {column.casefold(): column for column in (key, *columns, *more)}
+    present = [wanted.get(cell.casefold(), cell) for cell in heading]
+    missing = [column for column in (key, *columns) if column not in present]
+    if missing:
+        raise DatasetError(
+            f"no column {missing[0]} (but {', '.join(heading)[:80] or 'none'}) in {path}",
+            f"the columns {', '.join((key, *columns))}",
+            _CORRECT,
+        )
+    rows: dict[str, dict[str, str]] = {}
+    for line, cells in lines[1:]:
+        # Cells beyond the last column mean nothing; a short line's last cells are empty.
+        row = {**dict.fromkeys(present, ""), **dict(zip(present, cells, strict=False))}
+        if not row[key]:
+            continue
+        name = fold(row[key])
+        if name in rows:
+            raise DatasetError(f"{name!r} twice, in line {line} of {path}", "each picture on one line", _CORRECT)
+        rows[name] = row
     return rows
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    try:
+        return read_rows(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"a table that cannot be read ({type(error).__name__}): {path}", "a CSV file in UTF-8", "save it as such"
+        ) from error
 
 
 def read_sheet(path: Path) -> list[list[str]]:

@@ -14,7 +14,7 @@ from fundusseg.datasets._listing import STRAYS, is_picture, plain_name, some, so
 from fundusseg.datasets._pairing import pair
 from fundusseg.errors import DatasetError, EmptyMaskError
 from fundusseg.imaging.image_files import read_photograph
-from fundusseg.sample import Annotation, Image, Record, Region, Sample
+from fundusseg.sample import CUP, Annotation, Image, Record, Region, Sample
 
 
 class FundusDataset(ABC):
@@ -43,6 +43,8 @@ class FundusDataset(ABC):
     citation: ClassVar[str]
     nested_experts: ClassVar[bool] = False
     """Annotations are levels of agreement: that of all experts may be empty."""
+    may_be_empty: frozenset[Region] = frozenset()
+    """Regions of which an empty mask is true: this eye has none."""
     layout: ClassVar[str]
     url: ClassVar[str] = ""
     checksum: ClassVar[Mapping[str, str]] = {}
@@ -269,6 +271,8 @@ class FundusDataset(ABC):
                 raise mask_size_error(record, annotation.region, annotation.mask.shape, image.shape[:2])
         for region in record.regions:
             marked = [annotation.mask.any() for annotation in annotations if annotation.region == region]
+            if region in self.may_be_empty:
+                continue
             if not (any(marked) if self.nested_experts else marked and all(marked)):
                 raise empty_mask_error(record, region)
         return Sample(record, image, tuple(annotations))
@@ -293,10 +297,11 @@ def mask_size_error(record: Record, what: str, got: tuple[int, ...], expected: t
 def empty_mask_error(record: Record, region: Region) -> EmptyMaskError:
     """A region that the dataset labels, without one marked pixel."""
     files = ", ".join(str(file) for file in record.files.values())
+    truly = ", or read it by Folder with empty_cup: true where this eye has none" if region == CUP else ""
     return EmptyMaskError(
         f"no {region} pixel marked for {record.image} ({files})",
         f"a mask in which the {region} is marked",
-        "restore the mask, or remove the picture",
+        f"restore the mask, or remove the picture{truly}",
     )
 
 

@@ -10,14 +10,15 @@ from typing import Any, get_args
 import numpy as np
 
 from fundusseg.datasets._label_codes import nested, read_binary
-from fundusseg.datasets._listing import LEFTOVERS
+from fundusseg.datasets._listing import LEFTOVERS, some
 from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets._tables import line_of, meaning, read_csv
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
+from fundusseg.imaging.csv_files import EYES, PATH_COLUMNS, read_rows
 from fundusseg.imaging.image_files import SUFFIXES, read_mask
-from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record, Region, Subset
+from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Region, Subset
 
 CODES: dict[str, tuple[int, int, int]] = {
     "0/1/2": (0, 1, 2),
@@ -33,10 +34,19 @@ INSPECTED = 8
 """Masks that are read to find the code."""
 
 _CELLS: dict[str, dict[str, str | None]] = {
-    column: {**{value: value for value in get_args(values)}, "": None}
-    for column, values in (("eye", Eye), ("diagnosis", Diagnosis), ("split", Subset))
+    "eye": {**EYES, "": None},
+    **{
+        column: {**{value: value for value in get_args(values)}, "": None}
+        for column, values in (("diagnosis", Diagnosis), ("split", Subset))
+    },
 }
-"""Columns of the table and what their cells mean."""
+"""Columns of the table and what their cells, in lower case, mean."""
+
+_ALIASES: dict[Region, frozenset[str]] = {
+    DISC: frozenset({"disk", "od", "opticdisc", "opticdisk"}),
+    CUP: frozenset({"oc", "opticcup"}),
+}
+"""Other names of the regions' folders and endings, in lower case, without marks; OD is a right eye too: `_region`."""
 
 _SUFFIX = "(?:" + "|".join(re.escape(suffix) for suffix in sorted(SUFFIXES)) + ")"
 _WHOLE = "all"
@@ -50,11 +60,13 @@ class Folder(FundusDataset):
     - Images: JPEG, PNG, TIFF or BMP, directly in the folder ``images``.
     - Masks: ``masks/NAME.png`` for all regions together, with the values 0/1/2, 0/128/255 or 255/128/0 (as
       in REFUGE) for background, rim and cup. Or a binary file for each region: ``masks/disc/NAME.png`` or
-      ``masks/NAME_disc.png``. A single region may also stand in a binary ``masks/NAME.png``. Files of
-      regions that ``regions`` does not name are passed over.
+      ``masks/NAME_disc.png``, where OD, optic_disc, OC and optic_cup do as well, in any letter case. A single
+      region may also stand in a binary ``masks/NAME.png``. Files of regions that ``regions`` does not name are
+      passed over.
     - Experts: 1.
-    - Table: a CSV file with the column ``image`` (name, with or without its ending) and any of ``patient``,
-      ``eye`` (OD, OS), ``diagnosis`` (glaucoma, suspect, healthy) and ``split`` (train, val, test). An empty
+    - Table: a CSV file with the column ``image`` or ``file`` (name, with or without folders and ending) and any of
+      ``patient``, ``eye`` (OD, right or R, OS, left or L), ``diagnosis`` (glaucoma, suspect, healthy) and ``split``
+      (train, val, test), in any letter case; comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252. An empty
       cell means not known. Without a patient, each picture counts as a patient of its own.
 
     With ``code="auto"`` a few masks are read: their values and the value along their borders, which is
@@ -68,6 +80,7 @@ class Folder(FundusDataset):
         code: ``auto``, ``0/1/2``, ``0/128/255``, ``255/128/0`` or ``binary``.
         regions: Regions that the masks label.
         csv: Path of the table below the root.
+        empty_cup: A mask in which no cup is marked says that this eye has none; else it is refused as forgotten.
 
     Raises:
         ConfigurationError: The code is unknown, or does not fit the regions or the mask files.
@@ -90,6 +103,7 @@ class Folder(FundusDataset):
         code: str = "auto",
         regions: Sequence[Region] = (DISC, CUP),
         csv: str | Path | None = None,
+        empty_cup: bool = False,
     ) -> None:
         super().__init__(root)
         check_choice("Folder", "code", code, ("auto", *CODES, BINARY))
@@ -101,6 +115,7 @@ class Folder(FundusDataset):
             )
         self.images, self.masks, self.asked, self.csv = images, masks, code, csv
         self.source, self.regions = name, tuple(regions) if masks is not None else ()
+        self.may_be_empty = frozenset({CUP} if empty_cup else ())
 
     @cached_property
     def code(self) -> str:
@@ -145,6 +160,9 @@ class Folder(FundusDataset):
         """What the masks' values are taken for."""
         if not self.regions:
             return "photographs without masks"
+        return f"{self._code_in_words()}{'; an empty cup is an eye without one' if self.may_be_empty else ''}"
+
+    def _code_in_words(self) -> str:
         if self.code == BINARY:
             return "masks read as binary (0 outside, 1 or 255 inside)"
         return f"masks read as {self.code} (background, rim, cup)"
@@ -179,19 +197,14 @@ class Folder(FundusDataset):
         apart: dict[Region, list[tuple[str, Path]]] = {region: [] for region in self.regions}
         for path, hit in self.match(rf"{re.escape(self.masks)}/(?:([^/]+)/)?([^/]+){_SUFFIX}").items():
             folder, stem = hit[1], hit[2]
-            base, _, ending = stem.rpartition("_")
-            if folder is None and stem not in self._pictures and (base in self._pictures or ending in apart):
-                folder, stem = ending, base
+            if folder is None and stem not in self._pictures:
+                folder, stem = self._split(stem)
             if folder is None:
                 whole.append((stem, path))
-            elif folder in apart:
-                apart[folder].append((stem, path))
+            elif region := self._region(folder):
+                apart[region].append((stem, path))
         if self._pictures and not whole and not any(apart.values()):
-            raise DatasetError(
-                f"no mask below {self.root / self.masks} for {len(self._pictures)} photographs",
-                self.layout,
-                "add the masks, or set masks to null to evaluate photographs without truth",
-            )
+            raise self._no_mask_error()
         single = [path for found in apart.values() for _, path in found]
         if whole and single:
             raise DatasetError(
@@ -203,6 +216,46 @@ class Folder(FundusDataset):
             return pair(self._pictures, {region: (f"{region} mask", found) for region, found in apart.items()})
         return pair(self._pictures, {_WHOLE: ("mask", whole)})
 
+    def _split(self, stem: str) -> tuple[str | None, str]:
+        """Region's word and picture's name of ``NAME_disc`` or ``NAME_optic_disc``; no word where it is neither."""
+        splits = [(stem[: hit.start()], stem[hit.end() :]) for hit in re.finditer("_", stem)]
+        # A picture and a region before one of the two; of several pictures the longest name, a_left before a.
+        rated = [((name in self._pictures) + bool(self._region(word)), len(name)) for name, word in splits]
+        if not rated or max(rated)[0] == 0:
+            return None, stem
+        name, word = splits[rated.index(max(rated))]
+        return word, name
+
+    def _region(self, word: str) -> Region | None:
+        """The region that a folder or ending names; OD beside OS is an eye, and no region."""
+        plain = re.sub(r"[\W_]", "", word).lower()
+        if plain == "od" and self.match(rf"{re.escape(self.masks or '')}/(?:[^/]*_)?os(?:/[^/]+|\.\w+)"):
+            return None
+        names = {region: {re.sub(r"[\W_]", "", region).lower(), *_ALIASES.get(region, ())} for region in self.regions}
+        return next((region for region, known in names.items() if plain in known), None)
+
+    def _no_mask_error(self) -> DatasetError:
+        """None of the files below the masks' folder counts: which lie there, and why."""
+        masks = re.escape(self.masks or "")
+        reasons: dict[str, list[Path]] = {}
+        for path, hit in self.match(rf"{masks}/(.+)").items():
+            *folders, _ = hit[1].split("/")
+            if path.suffix.lower() not in SUFFIXES:
+                reason = f"end in {path.suffix or 'nothing'}, which is no picture's ending"
+            elif len(folders) > 1:
+                reason = "lie in folders of folders"
+            elif folders:
+                reason = f"lie in {folders[0]}, which is none of {', '.join(self.regions)}"
+            else:
+                reason = f"are named after none of {', '.join(self.regions)}"
+            reasons.setdefault(reason, []).append(path)
+        why = "".join(f"; {len(files)} {reason}: {some(files, self.root)}" for reason, files in reasons.items())
+        return DatasetError(
+            f"no mask below {self.root / (self.masks or '')} for {len(self._pictures)} photographs{why}",
+            self.layout,
+            "add or rename the masks, or set masks to null to evaluate photographs without truth",
+        )
+
     def _rows(self) -> dict[str, dict[str, Any]]:
         """What the table tells of each picture; None where it does not."""
         if self.csv is None:
@@ -210,7 +263,9 @@ class Folder(FundusDataset):
         path = self.root / self.csv
         if not path.is_file():
             raise DatasetError(f"no table at {path}", "a CSV file with a column image", "check the setting csv")
-        table = read_csv(path, "image")
+        heading = {cell.casefold() for _, cells in read_rows(path)[:1] for cell in cells}
+        key = next((column for column in ("image", *PATH_COLUMNS) if column in heading), "image")
+        table = read_csv(path, key, more=("patient", *_CELLS))
         unknown = sorted(set(table) - set(self._pictures))
         if unknown:
             raise DatasetError(
@@ -223,7 +278,7 @@ class Folder(FundusDataset):
             row = line_of(stem, table, picture, path)
             rows[stem] = {"patient": row.get("patient")}
             for column, meanings in _CELLS.items():
-                rows[stem][column] = meaning(row.get(column, ""), meanings, f"{column} of {stem}", path)
+                rows[stem][column] = meaning(row.get(column, "").lower(), meanings, f"{column} of {stem}", path)
         return rows
 
 

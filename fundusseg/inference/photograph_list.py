@@ -1,9 +1,7 @@
 """Which photographs to do, and the name of each one's results."""
 
-import csv
 import glob
 import hashlib
-import io
 import os
 import re
 import sys
@@ -12,17 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
+from unicodedata import normalize
 
 from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.imaging.csv_files import PATH_COLUMNS, eye_of, read_rows
 from fundusseg.imaging.image_files import SUFFIXES
 from fundusseg.imaging.photograph_files import HIDDEN, ending, is_hidden, walk
 from fundusseg.sample import Eye
 
 STDIN = "-"
-PATH_COLUMNS = ("file", "path", "image", "filename", "photograph", "photo")
-"""Columns of a CSV that may hold the paths, the first that is there; else its first column does."""
-
-_EYES: dict[str, Eye] = {"od": "OD", "right": "OD", "r": "OD", "os": "OS", "left": "OS", "l": "OS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +41,10 @@ class Photograph:
         Raises:
             ImageError: The list says something else.
         """
-        eye = self.eye.strip().lower()
-        if eye and eye not in _EYES:
-            raise ImageError(f"eye {self.eye!r} of {self.path}", "OD, right or R, OS, left or L, or nothing", "mend it")
-        return _EYES.get(eye)
+        try:
+            return eye_of(self.eye)
+        except ImageError as error:
+            raise ImageError(f"eye {self.eye!r} of {self.path}", error.expected, error.do) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,34 +169,33 @@ def _lines(stream: TextIO) -> Iterator[Photograph]:
 
 
 def _csv(path: Path) -> Iterator[Photograph]:
-    """A CSV file's paths, with comma, semicolon or tab; a first line that is itself a picture's path is no heading."""
+    """A CSV file's paths; a first line that is itself a picture's path is no heading."""
     try:
-        content = path.read_bytes()
-        # Excel's "Unicode text" is UTF-16 with a mark; all else is taken for UTF-8.
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        rows = [row for _, row in read_rows(path)]
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"a list that cannot be read ({type(error).__name__}): {path}", "a CSV file in UTF-8", "save it as such"
         ) from error
-    first = text.split("\n", 1)[0]
-    rows = [
-        row for row in csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count)) if any(row)
-    ]
     if not rows:
         raise ConfigurationError(f"an empty list: {path}", "a CSV file with a path in each line", "fill it")
-    heading = [cell.strip().lower() for cell in rows[0]]
+    heading = [cell.lower() for cell in rows[0]]
     if Path(heading[0]).suffix in SUFFIXES:
         heading = []
     column = next((heading.index(name) for name in PATH_COLUMNS if name in heading), 0)
     eye = heading.index("eye") if "eye" in heading else len(rows[0])
     for row in rows[bool(heading) :]:
-        if column < len(row) and (cell := row[column].strip()):
+        if column < len(row) and (cell := row[column]):
             yield Photograph(_listed_file(cell, path.parent), eye="".join(row[eye : eye + 1]))
 
 
 def _listed_file(cell: str, folder: Path) -> Path:
-    """The file that a cell names: from the current folder, else from the list's own; backslashes may part folders."""
-    spelt = (Path(cell), folder / cell, Path(cell.replace("\\", "/")), folder / cell.replace("\\", "/"))
+    """The file that a cell names: from the current folder, else from the list's own.
+
+    Backslashes may part folders, and the file's name may have the other form of Unicode (macOS takes letters apart).
+    """
+    slashes = (cell, cell.replace("\\", "/"))
+    names = [*slashes, *(normalize(form, name) for name in slashes for form in ("NFC", "NFD"))]
+    spelt = [place / name for name in names for place in (Path(), folder)]
     return next((file for file in spelt if os.path.exists(file)), spelt[0])  # noqa: PTH110 - no error of a strange name
 
 

@@ -2,16 +2,18 @@
 
 import csv
 import logging
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fundusseg.datasets import Folder
-from fundusseg.errors import ConfigurationError, DatasetError, ImageError
+from fundusseg.errors import ConfigurationError, DatasetError, EmptyMaskError, ImageError
 from tests.miniatures import folder
-from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, save, truncate, vertical_ratio
+from tests.miniatures.shapes import CUP, DISC, RATIO, ellipse, extent, photograph, save, truncate, vertical_ratio
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_the_table_fills_the_records(tmp_path):
         ("b_left,", "c_left,", "'c_left', which is no picture, in"),
         ("a_right,", "a_left,", "'a_left' twice, in line 3 of"),
         ("a_right,a,OD,,train\n", "", r"no line for .*a_right\.jpg"),
-        ("OD", "right", "'right' as eye of a_right in"),
+        ("OD", "both", "'both' as eye of a_right in"),
         ("healthy", "well", "'well' as diagnosis of b_left in"),
         ("test", "exam", "'exam' as split of b_left in"),
     ],
@@ -247,3 +249,104 @@ def test_real_crops(realdata, name, count, code):
         found = masks(dataset.load(record))
         assert not (found["cup"] & ~found["disc"]).any()
         assert 0.2 < vertical_ratio(found["cup"], found["disc"]) < 0.95
+
+
+def table(place, text: str, encoding: str = "utf-8") -> list[tuple]:
+    (place / "own.csv").write_bytes(text.encode(encoding))
+    return [(r.name, r.patient, r.eye, r.subset) for r in Folder(place, csv="own.csv").records]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("image;patient;eye;split\na_left;Ä;OS;train\na_right;Ä;OD;train\nb_left;b;OS;test\n", "latin-1"),
+        ("Image\tPatient\tEYE\tSplit\na_left\tÄ\tleft\tTrain\na_right\tÄ\tR\ttrain\nb_left\tb\tL\tTEST\n", "utf-16"),
+        (
+            "\ufefffile,patient,eye,split\nimages\\a_left.jpg,Ä,os,train\nC:\\x\\a_right.jpg,Ä,Right,train\nb_left,b,l,test\n",
+            "utf-8",
+        ),
+    ],
+)
+def test_a_table_is_read_as_a_list_for_predict_is(pictures, text, encoding):
+    assert table(pictures, text, encoding) == [
+        ("a_left", "Ä", "OS", "train"),
+        ("a_right", "Ä", "OD", "train"),
+        ("b_left", "b", "OS", "test"),
+    ]
+
+
+def test_names_are_compared_in_the_composed_form(tmp_path):
+    for place, form in (("images", "NFD"), ("masks", "NFC")):
+        save(
+            tmp_path / place / f"{normalize(form, 'Müller')}.png",
+            photograph(1) if place == "images" else 1 * ellipse(DISC) + ellipse(CUP),
+        )
+    assert [row[:3] for row in table(tmp_path, normalize("NFD", "image,eye\nMüller.png,OD\n"))] == [
+        ("Müller", "Müller", "OD")
+    ]
+
+
+@pytest.mark.parametrize("names", [("OD", "OC"), ("od", "oc"), ("Disc", "CUP"), ("optic_disc", "Optic Cup")])
+@pytest.mark.parametrize("as_folders", [True, False])
+def test_obvious_names_of_the_regions_are_taken(tmp_path, names, as_folders):
+    folder.build(tmp_path, "folders")
+    for region, name in zip(("disc", "cup"), names, strict=True):
+        (tmp_path / "masks" / region).rename(tmp_path / "masks" / f"moved {region}")
+        for path in sorted((tmp_path / "masks" / f"moved {region}").iterdir()):
+            goal = tmp_path / "masks" / (f"{name}/{path.name}" if as_folders else f"{path.stem}_{name}.png")
+            goal.parent.mkdir(exist_ok=True)
+            path.rename(goal)
+    dataset = Folder(tmp_path)
+    assert dataset.code == "binary" and len(dataset.records) == 3
+    assert all(
+        (mask == ellipse(shape)).all() for mask, shape in zip(masks(dataset[0]).values(), (DISC, CUP), strict=True)
+    )
+
+
+def test_a_right_eye_is_no_disc(tmp_path):
+    folder.build(tmp_path, "folders")
+    (tmp_path / "masks" / "disc").rename(tmp_path / "masks" / "OD")
+    (tmp_path / "masks" / "cup").rename(tmp_path / "masks" / "OS")
+    with pytest.raises(
+        DatasetError, match=r"3 lie in OD, which is none of disc, cup: masks/OD/a_left\.png.*3 lie in OS"
+    ):
+        _ = Folder(tmp_path).records
+
+
+def test_no_mask_names_what_lies_there(tmp_path):
+    folder.build(tmp_path)
+    for path in (tmp_path / "masks").iterdir():
+        path.rename(path.with_suffix(".npy"))
+    (tmp_path / "masks" / "deep" / "er").mkdir(parents=True)
+    save(tmp_path / "masks" / "deep" / "er" / "a_left.png", ellipse(DISC))
+    with pytest.raises(
+        DatasetError, match=r"3 end in \.npy.*a_left\.npy.*1 lie in folders of folders: masks/deep/er/a_left"
+    ):
+        _ = Folder(tmp_path).records
+
+
+def test_masks_may_be_gif(tmp_path):
+    folder.build(tmp_path)
+    for path in sorted((tmp_path / "masks").iterdir()):
+        Image.open(path).save(path.with_suffix(".gif"))
+        path.unlink()
+    found = masks(Folder(tmp_path)[0])
+    assert (found["disc"] == ellipse(DISC)).all() and (found["cup"] == ellipse(CUP)).all()
+
+
+@pytest.mark.parametrize("drawn", ["0/1/2", "folders"])
+def test_an_eye_without_a_cup_keeps_its_disc_where_that_is_said(tmp_path, drawn):
+    folder.build(tmp_path, drawn)
+    if drawn == "folders":
+        save(tmp_path / "masks" / "cup" / "a_left.png", 0 * ellipse(CUP))
+    else:
+        save(tmp_path / "masks" / "a_left.png", ellipse(DISC))
+    with pytest.raises(EmptyMaskError, match=r"no cup pixel marked .*a_left.*empty_cup"):
+        _ = Folder(tmp_path)[0]
+    dataset = Folder(tmp_path, empty_cup=True)
+    found = masks(dataset[0])
+    assert (found["disc"] == ellipse(DISC)).all() and not found["cup"].any() and masks(dataset[1])["cup"].any()
+    assert dataset.remark().endswith("an empty cup is an eye without one")
+    save(tmp_path / "masks" / ("disc/b_left.png" if drawn == "folders" else "b_left.png"), 0 * ellipse(DISC))
+    with pytest.raises(EmptyMaskError, match=r"no disc pixel marked"):
+        _ = Folder(tmp_path, empty_cup=True)[2]

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -103,13 +104,22 @@ def test_a_list_as_windows_writes_it(place):
     assert list(found("in/list.csv")) == ["in/deep/a.png", "absent\\c.png"]
 
 
+def test_a_list_of_western_windows_and_names_of_a_mac(place):
+    Path("été.png").touch()
+    Path(normalize("NFD", "für.png")).touch()
+    for encoding in ("latin-1", "utf-8", "utf-16"):
+        Path("list.csv").write_bytes("file\nété.png\nfür.png\n".encode(encoding))
+        assert [normalize("NFC", name) for name in found("list.csv")] == ["été.png", "für.png"]
+        assert all(Path(name).exists() for name in found("list.csv"))
+
+
 def test_a_list_that_was_moved_with_its_photographs(place, monkeypatch):
     Path("in/list.csv").write_text("file\na.png\ndeep/a.png\nabsent.png\n")
     assert found("in/list.csv") == {"in/a.png": "in/a", "in/deep/a.png": "in/deep/a", "absent.png": "absent"}
 
 
 def test_a_list_that_cannot_be_read(place):
-    Path("list.csv").write_bytes("file\nété.png\n".encode("latin-1"))
+    Path("list.csv").write_bytes(b"\xff\xfefil")
     with pytest.raises(ConfigurationError, match=r"list\.csv.*UTF-8"):
         find_photographs(["list.csv"], Path("out"))
     Path("list.csv").write_text("\n")
