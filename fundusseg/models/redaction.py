@@ -67,6 +67,6 @@ def _reduce(value: Any, name: str = "", data: bool = False) -> Any:
         return {key: _reduce(inner, str(key), data or key == "data") for key, inner in value.items()}
     if isinstance(value, list):
         return [_reduce(inner, name, data) for inner in value]
-    if isinstance(value, str) and (data or name in _FOLDERS or _ABSOLUTE.match(value)):
+    if isinstance(value, str) and value and (data or name in _FOLDERS or _ABSOLUTE.match(value)):
         return re.split(r"[\\/]", value.rstrip("\\/"))[-1] or "."
     return value
