@@ -17,7 +17,8 @@ changed; a finished run starts afresh. --resume goes on from a checkpoint under 
 """
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -28,6 +29,7 @@ from fundusseg.data.splits import SUBSETS
 from fundusseg.models import checkpoint, count_parameters
 from fundusseg.reports.files import write_scores, write_text
 from fundusseg.reports.model_card import card_path, model_card_text
+from fundusseg.reports.progress import progress
 from fundusseg.reports.tables import Markdown, Score, code_span, markdown_table, source_table, terminal_table
 from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.cli import FundusCLI
@@ -45,6 +47,7 @@ def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
     prepare_process()
     cli = FundusCLI(arguments, __doc__)
+    cli.datamodule.watch = _watch
     if cli.datamodule.earlier is not None:  # who is trained on depends on the pictures themselves
         cli.datamodule.setup()
     _say_what_is_trained(cli)
@@ -65,6 +68,11 @@ def main(arguments: list[str]) -> int:
     if preemption and code == 0:
         preemption.forget(cli.trainer)
     return code
+
+
+def _watch(source: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    """Show how far a source's preparation is."""
+    return progress(total, 0, console, f"photographs of {source}")
 
 
 def _stopped(cli: FundusCLI, number: signal.Signals) -> int:

@@ -37,7 +37,7 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.data.sampling import SourceSampler, position
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
 from fundusseg.data.static_variants import Variants
-from fundusseg.data.store import PreparedStore, Visitor
+from fundusseg.data.store import PreparedStore, Visitor, Watch, unwatched
 from fundusseg.data.torch_datasets import AS_IT_IS, MergedStore, PaddedDataset, PreparedDataset
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
@@ -128,6 +128,8 @@ class FundusDataModule(LightningDataModule):
         """What the network was trained on before, where it does not start from nothing; set before `setup`."""
         self.doubts: list[tuple[Doubt, ...]] = []
         self.subsets: dict[Subset, PreparedDataset] = {}
+        self.watch: Watch = unwatched
+        """Shows how far the making of a store is."""
         self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)
         self._check()
@@ -189,7 +191,7 @@ class FundusDataModule(LightningDataModule):
         Args:
             visit: Shown every sample; see `PreparedStore.build`.
         """
-        settings = (self.preparation, self.cache_dir, self.variants, visit, self.border_weights)
+        settings = (self.preparation, self.cache_dir, self.variants, visit, self.border_weights, self.watch)
         return [PreparedStore.build(dataset, *settings) for dataset in self.datasets]
 
     def setup(self, stage: str | None = None) -> None:

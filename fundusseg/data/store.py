@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple
 from functools import cache, cached_property
 from pathlib import Path
@@ -51,6 +52,15 @@ _IDENTITIES, _DOUBTS = "identities.json", "doubts.json"
 
 Visitor = Callable[[Record, Sample | FundusSegError], None]
 """Is shown every sample that is decoded, or why it could not be used."""
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+"""Opened with a source and its number of pictures; gives what is called after each."""
+
+
+@contextmanager
+def unwatched(source: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show nothing."""
+    yield lambda: None
 
 
 class PreparedStore:
@@ -109,6 +119,7 @@ class PreparedStore:
         variants: Variants | None = None,
         visit: Visitor | None = None,
         borders: BorderWeights | None = None,
+        watch: Watch = unwatched,
     ) -> "PreparedStore":
         """Open the store of this dataset and preparation, making it first where it does not exist.
 
@@ -121,6 +132,7 @@ class PreparedStore:
             variants: Pictures that are stored beside each one as it is.
             visit: Called for every sample, in order; every file is then decoded, even where the store exists.
             borders: How each pixel weighs in the loss; None stores no weights.
+            watch: Shows how far the making is.
 
         Raises:
             DatasetError: Files cannot be read or prepared; the first few are named, nothing is left behind.
@@ -133,8 +145,14 @@ class PreparedStore:
         if not folder.is_dir():
             make_folder(parent, "prepared samples", "--data.cache_dir")
             clear_partial(parent)
-            with partial_folder(folder) as partial:
-                _write(partial, dataset, preparation, variants, visit or (lambda record, sample: None), borders)
+            with partial_folder(folder) as partial, watch(dataset.source, len(dataset)) as advance:
+
+                def seen(record: Record, outcome: Sample | FundusSegError) -> None:
+                    if visit is not None:
+                        visit(record, outcome)
+                    advance()
+
+                _write(partial, dataset, preparation, variants, seen, borders)
                 _publish(partial, folder)
         note_use(folder, our_code())
         return cls(folder)

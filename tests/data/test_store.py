@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,19 @@ def test_a_visitor_sees_every_sample_and_failure_whether_stored_or_not(tmp_path)
         PreparedStore.build(dataset, SMALL, tmp_path, visit=lambda record, found: outcomes.update({record.name: found}))
     assert [name for name, outcome in outcomes.items() if isinstance(outcome, ImageError)] == ["00002"]
     assert len(outcomes) == 5
+
+
+def test_the_making_of_a_store_can_be_watched(tmp_path):
+    seen = []
+
+    @contextmanager
+    def watch(source, total):
+        seen.append((source, total))
+        yield lambda: seen.append(1)
+
+    for _ in range(2):
+        PreparedStore.build(Phantom(count=3, size=96), SMALL, tmp_path, watch=watch)
+    assert seen == [("phantom", 3), 1, 1, 1], "once: then it is there"
 
 
 def test_a_damaged_store_is_refused(tmp_path):
