@@ -17,13 +17,14 @@ from fundusseg.inference.segmenter import Segmenter
 from fundusseg.models import checkpoint
 from tests.support.train_pair import COMMON, train_pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory) -> dict[str, str]:
     return train_pair(tmp_path_factory.mktemp("bundle"), COMMON)
 
 
-@pytest.mark.slow
 def test_a_bundle_measures_with_an_interval(checkpoints, tmp_path):
     output = str(tmp_path / "a.bundle")
     parts = ["--segmenters", checkpoints["segmenter"], "--localiser", checkpoints["localiser"], "--output", output]

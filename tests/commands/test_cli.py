@@ -49,6 +49,7 @@ def photographs(tmp_path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.slow
 def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     assert {"config.yaml", "split.json", "test.json"} <= {path.name for path in run_folder.iterdir()}
     assert {path.name for path in (run_folder / "checkpoints").iterdir()} == {
@@ -93,6 +94,7 @@ def test_saved_configuration_runs_again_as_it_is(run_folder, tmp_path, monkeypat
     assert (run_folder / "test.json").read_text() == (tmp_path / "runs/version_0/test.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_last_epoch_to_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     common = [*TINY, f"--data.cache_dir={tmp_path}", "--model.schedule=fundusseg.training.Plateau"]
@@ -132,6 +134,7 @@ def test_evaluate_needs_only_the_file_and_takes_the_test_patients(run_folder, be
     assert sorted("phantom/" + images[images.protocol == "automatic_roi"].name) == sorted(tested)
 
 
+@pytest.mark.slow
 def test_evaluate_other_data_refuses_known_patients(best, tmp_path):
     """Of the checkpoint's own datasets, known patients are left out; in another list they may be a mistake."""
     other = {
@@ -205,6 +208,7 @@ data:
 """
 
 
+@pytest.mark.slow
 def test_variants_and_pipeline_come_from_yaml(tmp_path):
     (tmp_path / "a.yaml").write_text(PIPELINE)
     data = FundusCLI([*TINY, f"--config={tmp_path / 'a.yaml'}", f"--data.cache_dir={tmp_path}"]).datamodule
@@ -223,6 +227,7 @@ def test_variants_and_pipeline_come_from_yaml(tmp_path):
     assert next(iter(data.train_dataloader()))["image"].shape == (4, 3, 32, 32)
 
 
+@pytest.mark.slow
 def test_a_network_without_padding_trains_and_predicts_whole_pictures(tmp_path, photographs, monkeypatch):
     monkeypatch.chdir(tmp_path)
     unpadded = ["--model.model.padding=valid", "--data.image_size=60", f"--data.cache_dir={tmp_path}"]
@@ -233,12 +238,14 @@ def test_a_network_without_padding_trains_and_predicts_whole_pictures(tmp_path, 
     assert probabilities.shape == (1, 1, 2, 60, 60)
 
 
+@pytest.mark.slow
 def test_a_loss_that_weighs_pixels_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     weighed = ["--data.border_weights=fundusseg.data.BorderWeights", "--model.loss=fundusseg.training.WeightedBCELoss"]
     assert fit.main([*TINY, *weighed, f"--data.cache_dir={tmp_path}"]) == 0
 
 
+@pytest.mark.slow
 def test_without_test_patients_nothing_is_tested(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert fit.main([*TINY, "--data.test_share=0", f"--data.cache_dir={tmp_path}"]) == 0
@@ -332,6 +339,7 @@ def fit_folder(root: Path, reader: str) -> None:
     fit.main([*TINY, f"--data.datasets=[{{class_path: fundusseg.datasets.{reader}, init_args: {{root: {root}}}}}]"])
 
 
+@pytest.mark.slow
 def test_a_broken_dataset_ends_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder.build(tmp_path / "orphan")

@@ -74,6 +74,7 @@ def test_only_the_file_is_needed_and_every_output_names_its_protocol(best, tmp_p
     assert known["model"].startswith("best.ckpt, sha256 ") and known["figures"][0]["metric"] == "dice"
 
 
+@pytest.mark.slow
 def test_twice_and_with_eight_workers_the_bytes_are_the_same(best, tmp_path):
     for name, workers in (("one", "1"), ("two", "1"), ("eight", "8")):
         assert run(best, tmp_path / name, "--workers", workers) == 0
@@ -108,6 +109,7 @@ def test_without_truth_measures_are_given_and_that_is_said(best, root, tmp_path,
     assert "bare: 8 pictures without ground truth: measures only" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_seen_patients_are_refused_and_forced_with_a_mark(best, root, tmp_path, capsys):
     other = config(tmp_path, data(root))
     with pytest.raises(DatasetError, match=r"^got 3 of 8 pictures, such as folder/p0") as caught:
@@ -128,6 +130,7 @@ def test_a_split_says_who_is_scored(best, root, tmp_path):
     assert set(pd.read_csv(tmp_path / "out" / "images.csv").name) == {"p3"}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_split_is_refused(root, tmp_path):
     silent = checkpoint(tmp_path / "silent.ckpt", None, data(root))
     with pytest.raises(CheckpointError, match="whom it was trained on"):
@@ -136,6 +139,7 @@ def test_a_checkpoint_without_split_is_refused(root, tmp_path):
     assert "not known whether seen in training" in (tmp_path / "out" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_against_another_says_plainly_what_is_beyond_chance(best, root, tmp_path, capsys):
     """The other finds the cup in the disc's place: its disc is as good, its cup worse."""
     section = data(root, csv="table.csv")
@@ -151,6 +155,7 @@ def test_against_another_says_plainly_what_is_beyond_chance(best, root, tmp_path
     assert set(pd.read_csv(tmp_path / "same" / "differences.csv").verdict) == {"no difference"}
 
 
+@pytest.mark.slow
 def test_nothing_of_an_evaluation_before_is_left(best, root, tmp_path):
     out = tmp_path / "out"
     assert run(best, out, "--against", checkpoint(tmp_path / "same.ckpt", SPLIT, data(root))) == 0

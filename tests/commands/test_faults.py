@@ -34,6 +34,8 @@ from fundusseg.sample import Annotation, Sample
 from fundusseg.training.scores import SegmentationScores
 from tests.support.train_pair import COMMON, NETWORK, train_pair
 
+pytestmark = pytest.mark.slow
+
 
 def write_folder(root: Path, count: int, seed: int = 0, changed: frozenset[str] = frozenset()) -> Path:
     """Phantoms as files; those that are ``changed`` show another eye, inverted, with masks to match."""
@@ -85,7 +87,6 @@ def two_runs(tmp_path_factory) -> list[Path]:
     return runs
 
 
-@pytest.mark.slow
 def test_test_pictures_change_no_weight(two_runs):
     (one, weights), (other, again) = (checkpoint.load(run / "checkpoints" / "last.ckpt") for run in two_runs)
     assert one.split.test == other.split.test and len(one.split.test) > 2
@@ -192,7 +193,6 @@ def test_what_fills_the_last_batch_is_in_no_mean(tmp_path):
     assert score.value == pytest.approx(np.mean([*dice.values()]), abs=1e-6)
 
 
-@pytest.mark.slow
 def test_each_test_picture_is_one_row_and_a_second_copy_is_refused(tmp_path, predictor):
     write_folder(tmp_path / "one", 6, seed=3)
     write_folder(tmp_path / "two", 6, seed=3)

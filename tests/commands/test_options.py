@@ -70,6 +70,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("option", CHANGES)
+@pytest.mark.slow
 def test_an_option_of_evaluate_changes_the_rows_or_is_refused(place, tmp_path, option):
     usual = rows(place, tmp_path / "usual")
     arguments = [argument.format(place=place) if "{place}" in argument else argument for argument in CHANGES[option]]

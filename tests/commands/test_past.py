@@ -76,6 +76,7 @@ def content(run_folder: Path, name: str = "last.ckpt") -> dict:
     return torch.load(run_folder / "checkpoints" / name, weights_only=True)
 
 
+@pytest.mark.slow
 def test_neither_checkpoint_nor_card_nor_bundle_holds_a_name_and_the_run_does(trained, place, tmp_path):
     best = trained / "checkpoints" / "best.ckpt"
     output = tmp_path / "all.bundle"
@@ -91,6 +92,7 @@ def test_neither_checkpoint_nor_card_nor_bundle_holds_a_name_and_the_run_does(tr
     assert local.anonymous() == checkpoint.load(best)[0].split
 
 
+@pytest.mark.slow
 def test_the_same_run_goes_on_with_its_split(trained, place):
     arguments = command(place, reader(place / "first"), "--resume=runs/version_0/checkpoints/last.ckpt")
     write(place / "grown", count=20)
@@ -115,6 +117,7 @@ def test_another_split_of_what_was_seen_is_refused(trained, place, other):
         run(place, fit.main, *command(place, data, "--resume=runs/version_0/checkpoints/last.ckpt", *more))
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_carries_what_came_before(trained, place, tmp_path):
     second = reader(write(place / "second", seed=3), "second")
     start = f"--start_from={trained / 'checkpoints' / 'best.ckpt'}"

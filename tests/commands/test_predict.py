@@ -167,6 +167,7 @@ def start(checkpoint, many, output, lines) -> subprocess.Popen:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+@pytest.mark.slow
 def test_a_second_run_in_one_folder_is_refused(checkpoint, many, whole, tmp_path):
     output = tmp_path / "out"
     process = start(checkpoint, many, str(output), 1)
@@ -221,6 +222,7 @@ def test_a_photograph_that_changed_is_done_again(checkpoint, tmp_path):
     assert list(rows(tmp_path / "out").vertical_cdr.astype(float)) == pytest.approx([RATIO, RATIO], abs=0.02)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(checkpoint, many, whole, tmp_path):
     predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), "--workers", "3"])
     assert content(tmp_path / "out") == content(whole)
@@ -242,6 +244,7 @@ def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
     assert "b.ckpt" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, many, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(predict, "read_with_light", lambda path: asked.append(path.name) or read_with_light(path))
@@ -261,6 +264,7 @@ def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, m
 
 
 @pytest.mark.parametrize("together", [True, False])
+@pytest.mark.slow
 def test_shards_make_the_same_table_as_one_run(checkpoint, many, whole, tmp_path, capsys, together):
     outputs = [tmp_path / ("out" if together else f"machine {index}") for index in (1, 2, 3)]
     base = ["--checkpoint", checkpoint, str(many)]
@@ -348,6 +352,7 @@ def test_two_folders_named_by_relative_paths_stay_in_the_output(checkpoint, many
     assert made == ["here/img_labels.png", "other/img_labels.png"]
 
 
+@pytest.mark.slow
 def test_a_console_of_a_small_code_page_ends_no_run(checkpoint, tmp_path):
     (tmp_path / "眼底 π.png").write_text("no picture")
     Image.fromarray(photograph()).save(tmp_path / "Œil.png")

@@ -18,6 +18,8 @@ from fundusseg.studies.job_workers import available
 from fundusseg.studies.trainings import trainings
 from fundusseg.training.preemption import EXIT_CODE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PHANTOM = "fundusseg.datasets.Phantom"
 RECIPE = {
@@ -82,7 +84,6 @@ def states(folder):
     return {state: len(list((queue / state).iterdir())) for state in ("todo", "running", "done", "failed")}
 
 
-@pytest.mark.slow
 def test_stopped_and_continued_to_its_tables(folder, capsys):
     def tell():
         done = folder / "out" / "queue" / "done"

@@ -73,6 +73,7 @@ def test_a_given_folder_that_cannot_be_written_to_is_named(file):
         PreparedStore.build(Phantom(count=2, size=96), SMALL, file / "cache")
 
 
+@pytest.mark.slow
 def test_more_than_the_disk_holds_is_refused_before_anything_is_decoded(tmp_path):
     dataset = Phantom(count=20_000, size=96)
     dataset.load = lambda record: pytest.fail("decoded")

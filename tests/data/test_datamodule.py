@@ -85,6 +85,7 @@ def test_source_weights_balance_an_epoch(tmp_path):
     assert np.bincount(sources).tolist() == [10, 30]
 
 
+@pytest.mark.slow
 def test_each_picture_has_its_twenty_repeats(tmp_path):
     variants = Variants(copies=16, clahe=[0.04, 0.02], brightness=[0.9, 1.1])
     data = module(tmp_path, variants=variants, train_augmentation=Augmentation(), batch_size=1, image_size=128)
@@ -149,6 +150,7 @@ COHORT = st.lists(st.tuples(st.integers(4, 9), st.integers(0, 1)), min_size=2, m
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cohort=COHORT, seed=st.integers(0, 9), folds=st.sampled_from([None, 3]))
+@pytest.mark.slow
 def test_no_subset_shares_a_patient_or_a_near_duplicate(tmp_path, cohort, seed, folds):
     # Phantoms of one seed show the same eyes: sources overlap at random.
     datasets = [Phantom(count, size=96, seed=eyes, name=f"s{n}") for n, (count, eyes) in enumerate(cohort)]

@@ -83,6 +83,7 @@ print(made.folder.name)
 """
 
 
+@pytest.mark.slow
 def test_a_reader_from_standard_input_has_a_key_that_follows_its_code(tmp_path):
     def built(code: str) -> str:
         command = [sys.executable, "-", str(tmp_path)]

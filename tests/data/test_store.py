@@ -135,6 +135,7 @@ def test_an_emptied_file_is_a_damaged_store_and_foreign_folders_stay(tmp_path):
         (folder / name).write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_a_killed_build_is_made_anew(tmp_path):
     code = f"""
 import os

@@ -120,6 +120,7 @@ def test_a_copy_of_another_size_is_refused():
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("quality", [None, 75])
+@pytest.mark.slow
 def test_on_real_photographs_the_area_is_within_one_per_cent(realdata, quality):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     for record in dataset.records[::10]:

@@ -85,6 +85,7 @@ def test_all_packages_are_told_apart(downloads):
     assert "3 pictures; masks read as 255/128/0" in sentences["Folder"]
 
 
+@pytest.mark.slow
 def test_the_pasted_section_runs_through_prepare(downloads, tmp_path, capsys):
     unlike(find(downloads))
     assert prepare.main(["--find", str(downloads)]) == 0
@@ -149,6 +150,7 @@ def test_the_merge_refuses_the_same_eyes(tmp_path):
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_real_sets_are_told_apart(realdata):
     found = {one.settings["root"]: type(one.dataset).__name__ for one in find(realdata).usable}
     assert found["RIM-ONE-DL"] == "RimOneDL" and found["IDRiD"] == "IDRiD" and found["ORIGA-discs"] == "Folder"

@@ -25,6 +25,8 @@ from fundusseg.training.callbacks import PictureScores
 from fundusseg.training.task import SegmentationTask
 from tests.support.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 SPLIT = Split(
     train=("a/1", "a/2", "b/1"),
     val=("a/3",),
@@ -130,7 +132,6 @@ def run(tmp_path_factory) -> Path:
     return place / "runs" / "version_0"
 
 
-@pytest.mark.slow
 def test_every_checkpoint_of_a_run_has_its_card(run):
     files = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert files == ["best.ckpt", "best.md", "last.ckpt", "last.md"]

@@ -27,6 +27,8 @@ from tests.support.stopped_run import (
 )
 from tests.support.virtual import on_devices
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = ("state_dict", "current_model_state", "optimizer_states")
 
 
@@ -44,7 +46,6 @@ def whole(tmp_path_factory, cache) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_stopped_anywhere_the_same_command_continues_to_the_same_weights(whole, cache, tmp_path, capsys):
     # In the first epoch; in its last batch; in a validation; in the last validation; in the test.
     for moment in ("train:2", "train:3", "val:1", "train:2", "val:1", "test:1"):
@@ -75,7 +76,6 @@ def test_a_second_time_the_keyboard_ends_it_at_once(cache, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("signals", "code", "name"), [("SIGTERM", EXIT_CODE, "SIGTERM"), ("SIGINT", 130, "Ctrl-C")])
-@pytest.mark.slow
 def test_a_stopped_process_with_workers_and_the_same_command_again(signals, code, name, whole, cache, tmp_path):
     # The signal goes to the whole group, worker processes included.
     arguments = command(cache, "--data.num_workers=2", group=True)
@@ -100,7 +100,6 @@ MANNERS = {
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.slow
 def test_in_any_manner_of_training(manner, cache, tmp_path):
     arguments, moments = MANNERS[manner]
     assert run_here(tmp_path / "whole", command(cache, *arguments)) == 0
@@ -110,7 +109,6 @@ def test_in_any_manner_of_training(manner, cache, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-@pytest.mark.slow
 def test_only_the_same_configuration_continues(cache, tmp_path):
     assert run_here(tmp_path, command(cache), "train:2") == EXIT_CODE
     assert run_here(tmp_path, command(cache, "--trainer.max_epochs=2")) == 0
@@ -122,7 +120,6 @@ def test_only_the_same_configuration_continues(cache, tmp_path):
     assert (runs / "version_2" / "checkpoints" / "last.ckpt").is_file()
 
 
-@pytest.mark.slow
 def test_a_given_checkpoint_comes_first(cache, tmp_path, capsys):
     assert run_here(tmp_path, command(cache), "train:7") == EXIT_CODE
     last = tmp_path / "runs" / "version_0" / "checkpoints" / "last.ckpt"
@@ -200,7 +197,6 @@ for folder, moment, code, arguments in json.loads(sys.argv[1]):
 
 
 @on_devices
-@pytest.mark.slow
 def test_on_virtual_xla_devices_too(cache, tmp_path):
     averaged = "{class_path: fundusseg.training.AveragedWeights, init_args: {decay: 0.8}}"
     common = command(cache, "--accelerator=tpu", "--data.batch_size=4", "--model.model.depth=1")

@@ -65,6 +65,7 @@ def finished(folder) -> Path:
 
 
 @pytest.mark.parametrize("schedule", [OneCycle(), Cosine(), Plateau(), None])
+@pytest.mark.slow
 def test_more_epochs_follow_the_longer_schedule_from_the_step_reached(folder, schedule):
     go(folder, 2, schedule=schedule, save="two.ckpt")
     whole = go(folder, 4, schedule=schedule).rates

@@ -39,6 +39,7 @@ def test_the_root_decides(tmp_path, monkeypatch, root):
     assert fixed.root_dir.rstrip("/") == str(tmp_path / "fixed")
 
 
+@pytest.mark.slow
 def test_fit_goes_below_the_root(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cache = f"--data.cache_dir={tmp_path}/cache"

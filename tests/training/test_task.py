@@ -64,6 +64,7 @@ def test_logged_names(data, tmp_path):
     assert not any(name.startswith("val_disc_only/cup") for name in logged)
 
 
+@pytest.mark.slow
 def test_unlabelled_cup_moves_nothing_that_only_the_cup_uses(data):
     mine = task(data)
     data.prepare_data()
@@ -86,6 +87,7 @@ def test_padding_changes_no_score(data, tmp_path):
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_weights(data, tmp_path):
     states = []
     for _ in range(2):

@@ -23,6 +23,8 @@ from fundusseg.training.thresholds import GRID, ThresholdScores, ThresholdSearch
 from tests.support.retest import retest
 from tests.support.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -142,7 +144,6 @@ def validation(network: torch.nn.Module, data: FundusDataModule) -> tuple[np.nda
     return probability, (targets.transpose(0, 1) > 127).numpy()
 
 
-@pytest.mark.slow
 def test_a_shifted_network_gets_shifted_thresholds(data, tmp_path):
     task = standing_still(trained(data, tmp_path), data)
     trainer(tmp_path, ThresholdSearch()).fit(task, datamodule=data)
@@ -215,7 +216,6 @@ def own_data(cache: Path) -> FundusDataModule:
     return data
 
 
-@pytest.mark.slow
 def test_the_best_checkpoint_holds_its_own_thresholds(run_folder):
     best = run_folder / "checkpoints" / "best.ckpt"
     description, weights = checkpoint.load(best)
@@ -227,7 +227,6 @@ def test_the_best_checkpoint_holds_its_own_thresholds(run_folder):
     assert set(description.thresholds.values()) != {0.5}
 
 
-@pytest.mark.slow
 def test_evaluate_and_the_run_itself_use_them(run_folder, tmp_path):
     best = run_folder / "checkpoints" / "best.ckpt"
     assert retest(best, tmp_path) == json.loads((run_folder / "test.json").read_text())["scores"]
@@ -273,7 +272,6 @@ assert not fallen, fallen
 
 
 @pytest.mark.skipif(find_spec("torch_xla") is None, reason="torch_xla is not installed (pip install fundusseg[xla])")
-@pytest.mark.slow
 def test_the_search_stays_on_xla():
     environment = {"PJRT_DEVICE": "CPU", "OMP_NUM_THREADS": "1", "PATH": ""}
     command = [sys.executable, "-c", SCORES_ON_XLA]

@@ -179,6 +179,7 @@ def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eigh
 
 
 @on_devices
+@pytest.mark.slow
 def test_a_bfloat16_network_is_averaged_in_float32(place):
     """With a decay at which no step moves an average of 8 bits."""
     averaging = ["--trainer.callbacks+=fundusseg.training.AveragedWeights", "--trainer.callbacks.decay=0.99"]
