@@ -82,14 +82,16 @@ def imports(module: str, top: bool = False) -> frozenset[str]:
 
 
 def inside(name: str) -> str | None:
-    """The module of ours that an imported name belongs to; of a room's lazy export the module that holds it."""
+    """The module of ours that an imported name belongs to; of a lazy export the module that holds it."""
     parts = name.split(".")
     if parts[0] != "fundusseg":
         return None
     for length in range(len(parts), 1, -1):
         if (module := ".".join(parts[1:length])) in MODULES:
             return exporter(module, parts[length]) if length < len(parts) and module in ROOMS else module
-    return "__init__" if len(parts) == 2 else None
+    if len(parts) != 2:
+        return None
+    return exporter("__init__", parts[1]) if parts[1] in fundusseg.__all__ else "__init__"
 
 
 @cache
@@ -97,7 +99,7 @@ def exporter(room: str, name: str) -> str:
     """The module behind a name that a room exports."""
     for node in ast.parse(MODULES[room].with_suffix(".pyi").read_text()).body:
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
-            return f"{room}.{node.module}"
+            return f"{node.module}" if room == "__init__" else f"{room}.{node.module}"
     raise AssertionError(f"{room} exports no {name}")
 
 
@@ -144,6 +146,13 @@ def test_the_ground_imports_only_ground(position):
         if (ours := inside(name)) and ours not in {*GROUND[:position], "__init__"}
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_are_absolute(module):
+    """The other tests here follow full names, which a relative import would escape."""
+    nodes = ast.walk(ast.parse(MODULES[module].read_text()))
+    assert not [node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def test_nothing_imports_a_command():

@@ -1,7 +1,8 @@
 """Data: samples to squares, stores, splits and batches.
 
 Takes datasets.
-Gives prepared, memory-mapped stores, patient-level splits, augmented batches of one shape, and the LightningDataModule.
+Gives the square that the network sees (`preparation`), memory-mapped stores, patient-level splits, augmented batches
+of one shape, and the LightningDataModule.
 Never sees a network.
 """
 

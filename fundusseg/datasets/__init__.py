@@ -1,7 +1,8 @@
 """Datasets: one public dataset per file.
 
 Takes a folder as the publisher (or a mirror) packed it.
-Gives records, and samples at native size with every expert's annotation.
+Gives records, and samples at native size with every expert's annotation; your own set through `folder`, or a class of
+your own after `base`.
 Never prepares, splits or merges; helpers' names begin with an underscore.
 """
 

@@ -1,7 +1,7 @@
 """Evaluation: who is scored, under which protocol, and what is said of it.
 
 Takes a checkpoint or bundle, and datasets with ground truth.
-Gives scores of every picture, estimates with intervals, comparisons of models and experts, tables and worst cases.
+Gives scores of every picture, means of sources with intervals (`estimates`), comparisons, tables and worst cases.
 Never trains, and never scores a patient that a network has seen.
 """
 

@@ -1,7 +1,8 @@
 """Inference: from a photograph to its label map, verdict and files.
 
 Takes photographs and a checkpoint or bundle.
-Gives predictions: label map at native size, outlines, measures, interval, verdict with reasons; and their files.
+Gives predictions (`predictor`: which square, which verdict and why): label map at native size, outlines, measures,
+interval; and their files.
 Never uses ground truth, a Trainer or Lightning.
 """
 

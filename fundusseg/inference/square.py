@@ -1,4 +1,7 @@
-"""One square of a photograph: the networks' probabilities in several views, combined at native size."""
+"""One square of a photograph: the networks' probabilities in several views, combined at native size.
+
+Which square that is decides `fundusseg.inference.predictor.Predictor.segment`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

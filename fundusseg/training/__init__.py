@@ -1,7 +1,8 @@
 """Training: what is learnt, and how.
 
 Takes batches.
-Gives the LightningModule, losses, running scores, schedules, callbacks, preemption, and the training command's CLI.
+Gives the LightningModule, losses, running scores, schedules, callbacks, preemption, and the training command's CLI
+(`cli`), which says what picks best.ckpt.
 Never reads a dataset's files.
 """
 

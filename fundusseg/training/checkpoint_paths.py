@@ -1,7 +1,8 @@
 """Where a run's checkpoints lie: names in the files, folders found again from where a file is read.
 
-Lightning's `ModelCheckpoint` keeps the paths of its files in every checkpoint. To share a network shares no folder, and
-a run that was moved goes on with the best checkpoint that lies beside its last one.
+What picks the best one stands in `fundusseg.training.cli`. Lightning's `ModelCheckpoint` keeps the paths of its files
+in every checkpoint. To share a network shares no folder, and a run that was moved goes on with the best checkpoint that
+lies beside its last one.
 """
 
 from collections.abc import Mapping
