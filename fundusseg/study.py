@@ -38,7 +38,7 @@ from fundusseg.studies.job_queue import Queue
 from fundusseg.studies.job_workers import Workers, available
 from fundusseg.studies.plan import LocaliserSettings, Plan, Settings
 from fundusseg.studies.publication import CrossTable, cell_notes, publish_study
-from fundusseg.studies.recipes import merge, split_off
+from fundusseg.studies.recipes import override, take_overrides
 from fundusseg.training.cli import ACCELERATORS
 from fundusseg.training.preemption import EXIT_CODE
 from fundusseg.xla import backend
@@ -68,12 +68,12 @@ def parser() -> Parser:
 
 def parse(arguments: list[str]) -> Namespace:
     """Read the command line; what it overrides comes on top of what the YAML file does."""
-    rest, of_localiser = split_off(arguments, "localiser.overrides")
-    rest, of_recipe = split_off(rest, "overrides")
+    rest, of_localiser = take_overrides(arguments, "localiser.overrides")
+    rest, of_recipe = take_overrides(rest, "overrides")
     given: Namespace = parser().parse_args(rest)
-    given.overrides = merge(merge({}, given.overrides), of_recipe)
+    given.overrides = override(override({}, given.overrides), of_recipe)
     if given.localiser is not None:
-        given.localiser.overrides = merge(merge({}, given.localiser.overrides), of_localiser)
+        given.localiser.overrides = override(override({}, given.localiser.overrides), of_localiser)
     elif of_localiser:
         raise ConfigurationError(
             "overrides of a localiser in a study without one", "a localiser's recipe", "give --localiser.recipe"
@@ -110,7 +110,7 @@ def plan_of(given: Namespace) -> Plan:
     if settings.localiser is not None:
         settings = replace(settings, localiser=LocaliserSettings(**plain["localiser"]))
     near = Path(str(given.config[-1])).parent if given.config else Path()
-    return Plan.of(settings, given.data.root, near)
+    return Plan.from_settings(settings, given.data.root, near)
 
 
 def _device(accelerator: str) -> str:

@@ -53,15 +53,11 @@ def select_cohort(
     everything = [(dataset, record) for dataset in datasets for record in dataset.records]
     identities = identify_all(datasets, seen.files)
     seen.meet((record for _, record in everything), identities)
-    wanted = set(identities)
-    if given is not None:
-        wanted = _tested(given, {key: identity.files for key, identity in identities.items()})
-    elif own is not None and own.by == "image" and not allow_seen:
-        tested = KnownPictures([(own, own.test)])
-        wanted = {key for key in wanted if tested.hold(key, identities[key])}
+    wanted = _wanted(identities, None if allow_seen else own, given)
     chosen = [(dataset, record) for dataset, record in everything if record.key in wanted]
     if not allow_seen:
         known = {record.key for _, record in chosen if seen.forbids(record, identities[record.key])}
+        # Among given pictures a known patient is a mistake; in the checkpoint's own datasets there are always some.
         if known and (own is None or given is not None):
             raise _known_error(known, len(chosen))
         chosen = [(dataset, record) for dataset, record in chosen if record.key not in known]
@@ -77,6 +73,17 @@ def select_cohort(
         Case(dataset, record, "unknown" if mark == "no" and doubtful[dataset.source] else mark)
         for (dataset, record), mark in zip(chosen, marks, strict=True)
     ]
+
+
+def _wanted(identities: Mapping[str, Identity], own: Split | None, given: Split | None) -> set[str]:
+    """Keys of the pictures that the splits put to the test; of all where neither says."""
+    if given is not None:
+        return _tested(given, {key: identity.files for key, identity in identities.items()})
+    if own is not None and own.by == "image":
+        # Divided by image, a patient is on both sides: that nobody seen is scored would leave nearly nothing.
+        tested = KnownPictures([(own, own.test)])
+        return {key for key, identity in identities.items() if tested.hold(key, identity)}
+    return set(identities)
 
 
 def _refuse_same_eyes(doubtful: Mapping[str, Collection[str]]) -> None:

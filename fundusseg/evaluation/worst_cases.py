@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fundusseg.atomic_file import write_whole
 from fundusseg.imaging.image_files import encode_jpeg
 from fundusseg.imaging.roi import Box, disc_box
 from fundusseg.measures.label_map import label_map_of_masks
@@ -82,7 +83,7 @@ class WorstCases:
         for (protocol, source), kept in sorted(self._kept.items()):
             for rank, (dice, name, picture) in enumerate(kept, 1):
                 file = folder / f"{_safe(source)}_{protocol}_{rank}_{_safe(name)}.jpg"
-                file.write_bytes(picture)
+                write_whole(file, picture)
                 row = {"protocol": protocol, "source": source, "name": name, "dice": dice, "file": file.name}
                 listed.append(row)
         return listed

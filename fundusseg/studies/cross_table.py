@@ -151,6 +151,7 @@ def _labelled(rows: pd.DataFrame, protocol: str, metric: Metric) -> pd.DataFrame
     """Rows in which the metric could have a value."""
     labels = rows["labelled"].fillna("").str.split()
     complete = np.array([set(metric.regions) <= set(label) for label in labels], dtype=bool)
+    # As arrays: a series would be aligned by the index, which repeats where tables were put together.
     chosen: pd.DataFrame = rows.loc[(rows["protocol"] == protocol).to_numpy() & complete]
     return chosen
 
@@ -162,6 +163,7 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
     patients, strata = pictures["patient"].astype(str).tolist(), pictures["source"].tolist()
     defined = ~np.isnan(values)
     low, high = mean_interval(values, patients, strata, macro=source == MACRO)
+    # Of each seed's network by itself: how much of a difference is the draw of weights and batches.
     seeds = [_value(one, source, metric) for _, one in rows.groupby("seed")]
     known = pictures[defined]
     return Cell(
@@ -176,6 +178,7 @@ def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protoc
         high=high,
         n=int(defined.sum()),
         patients=len(known.drop_duplicates(["source", "patient"])),
+        # Counted before the mean over seeds, which leaves NaN out.
         undefined=len(rows.loc[rows[metric.column].isna(), _PICTURE].drop_duplicates()),
         seeds_sd=float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan,
     )
@@ -191,7 +194,7 @@ def compare_trainings(rows: pd.DataFrame, protocol: str, metric: Metric) -> list
     """Every pair of trainings on every source, corrected within the source.
 
     Args:
-        rows: As `cells`.
+        rows: As of `table_cells`.
         protocol: Which rows.
         metric: Which column.
     """
@@ -229,6 +232,7 @@ def mark_best(table: Sequence[Cell], comparisons: Sequence[Comparison], higher: 
         comparisons: Of the same.
         higher: Whether more is better.
     """
+    # (source, who is worse, than whom): the difference is one less other.
     worse = {
         (c.source, *((c.other, c.one) if (c.mean > 0) == higher else (c.one, c.other)))
         for c in comparisons

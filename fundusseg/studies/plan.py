@@ -26,8 +26,8 @@ from fundusseg.errors import ConfigurationError, nearest
 from fundusseg.reports.files import difference
 from fundusseg.sample import Region
 from fundusseg.studies.job_queue import Queue
-from fundusseg.studies.recipes import Recipe, among, cut, merge, read
-from fundusseg.studies.trainings import LOCALISER, TrainedOn, Training, jobs, restricted, trainings
+from fundusseg.studies.recipes import Recipe, cut_to_sources, override, read_recipe, with_sources
+from fundusseg.studies.trainings import LOCALISER, TrainedOn, Training, jobs, restrict_to_sources, trainings
 
 _LOGGER = {
     "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
@@ -119,7 +119,7 @@ class Plan:
     folds: int
 
     @classmethod
-    def of(cls, settings: Settings, root: str, near: Path) -> "Plan":
+    def from_settings(cls, settings: Settings, root: str, near: Path) -> "Plan":
         """Read the recipes, and say whom to train on what.
 
         Args:
@@ -131,17 +131,18 @@ class Plan:
             ConfigurationError: A recipe cannot be read, or a source, fold or seed is out of range.
         """
         settings.check()
-        recipe = merge(read(_found(settings.recipe, near)), settings.overrides)
+        recipe = override(read_recipe(_found(settings.recipe, near)), settings.overrides)
         _refuse_own_division(recipe)
+        # A source may be a camera's or a domain's: the reader says which, so that the data module is asked.
         readers = dict(zip(data_module(recipe, root).sources, recipe["data"]["datasets"], strict=True))
         sources = _some(settings.sources, [*readers], "sources")
         localiser, localised = None, []
         if settings.localiser:
-            localiser = merge(read(_found(settings.localiser.recipe, near)), settings.localiser.overrides)
+            localiser = override(read_recipe(_found(settings.localiser.recipe, near)), settings.localiser.overrides)
             localised = _some(settings.localiser.sources, sources, "localiser.sources")
         folds = settings.run_folds
         return cls(
-            recipe=among(recipe, {source: readers[source] for source in sources}),
+            recipe=with_sources(recipe, {source: readers[source] for source in sources}),
             localiser=localiser,
             sources=tuple(sources),
             localised=tuple(localised),
@@ -152,8 +153,8 @@ class Plan:
             folds=settings.folds,
         )
 
-    def settings(self) -> dict[str, Any]:
-        """What a folder belongs to, in plain types."""
+    def as_dict(self) -> dict[str, Any]:
+        """What a folder belongs to, in plain types; cache, workers and devices may differ from run to run."""
         return {
             "recipe": self.recipe,
             "localiser": self.localiser,
@@ -187,7 +188,8 @@ class Plan:
 
     def _claim(self, output: Path) -> None:
         """Write what the folder belongs to, or compare with it."""
-        path, settings = output / "study.json", json.loads(json.dumps(self.settings()))
+        # Through JSON and back, as what stands in the file has gone: tuples are lists there.
+        path, settings = output / "study.json", json.loads(json.dumps(self.as_dict()))
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -205,7 +207,7 @@ class Plan:
     def _data(self, root: str, cache: Path, fold: int) -> FundusDataModule:
         """All sources, divided for a fold."""
         division = {"folds": self.folds, "fold": fold, "test_sources": []}
-        return data_module(merge(self.recipe, {"data": division}), root, cache)
+        return data_module(override(self.recipe, {"data": division}), root, cache)
 
     def _write_trainings(self, output: Path, fold: int, data: FundusDataModule) -> None:
         """Each training's recipe and part of the fold's split; and what all are tested on."""
@@ -214,21 +216,23 @@ class Plan:
         for training in (*self.localisers, *self.networks):
             if training.fold != fold:
                 continue
-            whole = self.localiser if training in self.localisers else self.recipe
+            is_localiser = training in self.localisers
+            whole = self.localiser if is_localiser else self.recipe
             chosen = {source: readers[source] for source in training.sources}
-            recipe = merge(cut(whole or {}, chosen, labelled), _fixed(training, training in self.localisers))
+            recipe = override(cut_to_sources(whole or {}, chosen, labelled), _fixed(training, is_localiser))
             _write(output / "recipes" / f"{training.key}.yaml", yaml.safe_dump(recipe, sort_keys=False))
-            split = restricted(data.split, training.sources)
+            split = restrict_to_sources(data.split, training.sources)
             _check(split, training)
             _write_json(output / "splits" / f"{training.key}.json", split.as_dict())
-        evaluation = cut(self.recipe, readers, labelled)
+        evaluation = cut_to_sources(self.recipe, readers, labelled)
         _write(output / "recipes" / "evaluation.yaml", yaml.safe_dump({"data": evaluation["data"]}, sort_keys=False))
 
 
 def data_module(recipe: Recipe, root: str, cache: Path | None = None) -> FundusDataModule:
     """The data of a recipe, not read yet."""
-    parser = Parser()  # it writes into what it is given
+    parser = Parser()
     parser.add_class_arguments(FundusDataModule, "data")
+    # The parser writes into what it is given.
     data = {**deepcopy(recipe["data"]), "root": root, "cache_dir": None if cache is None else str(cache)}
     module: FundusDataModule = parser.instantiate(parser.parse_object({"data": data})).data
     return module

@@ -16,7 +16,7 @@ DIVISION = ("val_share", "test_share", "folds", "fold", "test_sources", "split_b
 """What a recipe says of how its pictures are divided: a split file says it all."""
 
 
-def read(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
@@ -36,7 +36,7 @@ def read(path: Path) -> Recipe:
     return dict(content)
 
 
-def merge(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
+def override(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
     """Change a recipe in places.
 
     Args:
@@ -47,16 +47,16 @@ def merge(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
     merged = dict(recipe)
     for key, value in changes.items():
         first, _, rest = key.partition(".")
-        value = {rest: value} if rest else value
+        value = {rest: value} if rest else value  # the rest of a dotted key is left to the next call
         before = _spec(merged.get(first)) if isinstance(value, Mapping) else None
         if before is not None and value.get("class_path", before.get("class_path")) == before.get("class_path"):
-            merged[first] = merge(before, value)
-        else:
-            merged[first] = merge({}, value) if isinstance(value, Mapping) else value
+            merged[first] = override(before, value)
+        else:  # merged into nothing, so that dotted keys below are resolved too
+            merged[first] = override({}, value) if isinstance(value, Mapping) else value
     return merged
 
 
-def split_off(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]:
+def take_overrides(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]:
     """Take changes out of a command line: ``--OPTION.KEY=VALUE`` or ``--OPTION.KEY VALUE``, the value in YAML.
 
     A parser of types would let a change of ``data.image_size`` replace all that a file says of ``data``.
@@ -82,11 +82,11 @@ def split_off(arguments: Sequence[str], option: str) -> tuple[list[str], Recipe]
         text = value if sign else next(given, None)
         if text is None:
             raise ConfigurationError(f"{argument} without a value", f"{argument}=VALUE", "give it")
-        changes = merge(changes, {key: _loaded(text)})
+        changes = override(changes, {key: _loaded(text)})
     return rest, changes
 
 
-def among(recipe: Recipe, readers: Mapping[str, Any]) -> Recipe:
+def with_sources(recipe: Recipe, readers: Mapping[str, Any]) -> Recipe:
     """Cut a recipe to some sources.
 
     Args:
@@ -101,7 +101,7 @@ def among(recipe: Recipe, readers: Mapping[str, Any]) -> Recipe:
     return {**recipe, "data": data}
 
 
-def cut(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping[str, Collection[Region]]) -> Recipe:
+def cut_to_sources(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping[str, Collection[Region]]) -> Recipe:
     """Cut a recipe to some sources and to the regions that these label; a split file will divide it.
 
     Args:
@@ -109,14 +109,15 @@ def cut(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping[str, Colle
         readers: The reader of each source that stays, by name.
         labelled: Regions that each source labels.
     """
-    changed = among(recipe, readers)
+    changed = with_sources(recipe, readers)
     data = {key: value for key, value in changed["data"].items() if key not in DIVISION}
     wanted = data.get("regions") or [DISC, CUP]
     data["regions"] = [region for region in wanted if any(region in labelled[source] for source in readers)]
     changed["data"] = data
+    # The network has one output channel for each region.
     if len(data["regions"]) == len(wanted):
         return changed
-    return merge(changed, {"model.model.init_args.out_channels": len(data["regions"])})
+    return override(changed, {"model.model.init_args.out_channels": len(data["regions"])})
 
 
 def _loaded(text: str) -> Any:

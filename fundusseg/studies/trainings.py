@@ -49,6 +49,7 @@ def trainings(
         seeds: Of each.
     """
     kinds = set(trained_on)
+    # By what is trained on, as two kinds may ask for the same; a source's own name comes last and stays.
     sets: dict[tuple[str, ...], str] = {}
     if "all" in kinds:
         sets[tuple(sources)] = "all"
@@ -58,11 +59,12 @@ def trainings(
     if "each" in kinds:
         for source in sources:
             sets[(source,)] = source
+    # Of two that train on equally many, the order above stays: sorted is stable.
     ordered = sorted(sets, key=len, reverse=True)
     return [Training(sets[chosen], chosen, fold, seed) for fold in folds for seed in seeds for chosen in ordered]
 
 
-def restricted(split: Split, sources: Iterable[str]) -> Split:
+def restrict_to_sources(split: Split, sources: Iterable[str]) -> Split:
     """A split's part in some sources; nobody changes sides."""
     kept = set(sources)
 
@@ -107,14 +109,14 @@ def jobs(networks: Sequence[Training], localisers: Sequence[Training], trusted: 
     return [*fitted, *scored]
 
 
-def checkpoint(training: Training) -> str:
+def checkpoint_path(training: Training) -> str:
     """Where a training leaves its best checkpoint."""
     return f"{{output}}/runs/{training.key}/fit/checkpoints/best.ckpt"
 
 
 def _fit(training: Training) -> tuple[str, ...]:
     return (
-        "fundusseg.fit",
+        "fundusseg.fit",  # an option and its value on a line
         *("--config", f"{{output}}/recipes/{training.key}.yaml"),
         *("--data.root", "{root}", "--data.cache_dir", "{cache}"),
         *("--data.split", f"{{output}}/splits/{training.key}.json"),
@@ -126,8 +128,8 @@ def _fit(training: Training) -> tuple[str, ...]:
 def _evaluate(network: Training, localiser: Training | None, trusted: Sequence[str]) -> tuple[str, ...]:
     return (
         "fundusseg.evaluate",
-        *("--checkpoint", checkpoint(network)),
-        *(("--localiser", checkpoint(localiser)) if localiser else ()),
+        *("--checkpoint", checkpoint_path(network)),
+        *(("--localiser", checkpoint_path(localiser)) if localiser else ()),
         *("--config", "{output}/recipes/evaluation.yaml"),
         *("--data.root", "{root}"),
         *("--data.split", f"{{output}}/splits/fold{network.fold}.json"),

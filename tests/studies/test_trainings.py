@@ -1,7 +1,7 @@
 """Who is trained on what, and the commands that it takes."""
 
 from fundusseg.data.splits import Split
-from fundusseg.studies.trainings import LOCALISER, Training, jobs, restricted, trainings
+from fundusseg.studies.trainings import LOCALISER, Training, jobs, restrict_to_sources, trainings
 
 SOURCES = ["one", "two", "three"]
 
@@ -39,9 +39,12 @@ def test_a_part_of_a_split_moves_nobody():
         patients={"a/1": "a/p", "b/1": "b/p"},
         files={"a/1": "x", "b/3": "y"},
         by="image",
+        pixels={"a/2": "u", "b/2": "v"},
+        looks={"a/2": "1", "b/2": "2"},
     )
-    part = restricted(whole, ["b"])
-    assert part == Split(("b/1",), ("b/2",), ("b/3",), ("b/4",), {"b/1": "b/p"}, {"b/3": "y"}, by="image")
+    part = restrict_to_sources(whole, ["b"])
+    digests = ({"b/1": "b/p"}, {"b/3": "y"}, "image", {"b/2": "v"}, {"b/2": "2"})
+    assert part == Split(("b/1",), ("b/2",), ("b/3",), ("b/4",), *digests)
 
 
 def test_jobs_train_the_localiser_first_and_score_with_it():
