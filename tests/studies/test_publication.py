@@ -3,48 +3,20 @@
 import base64
 import html
 import json
-import math
 import re
 import xml.etree.ElementTree as ElementTree
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from fundusseg.studies.cross_table import MACRO
-from fundusseg.studies.plots import bland_altman, heatmap, svg
 from fundusseg.studies.publication import make_tables, publish_study
+from tests.support.study_rows import study_rows
 
 
 @pytest.fixture
 def rows():
-    generator = np.random.default_rng(0)
-    found = []
-    for training in ("all", "a_b <1>", "disc & only"):
-        for source in ("a_b <1>", "c%"):
-            for number in range(10):
-                cup = training != "disc & only" and source != "c%"
-                dice, true = 0.9 + 0.01 * generator.normal(), 0.5 + 0.02 * number
-                found.append(
-                    {
-                        "training": training,
-                        "trained": training in ("all", source),
-                        "fold": 0,
-                        "seed": 1,
-                        "protocol": "automatic_roi",
-                        "method": "model",
-                        "source": source,
-                        "name": str(number),
-                        "patient": str(number),
-                        "labelled": "disc cup" if cup else "disc",
-                        "disc_dice": dice,
-                        "cup_dice": dice - 0.05 if cup else math.nan,
-                        "vertical_cdr": true + 0.03 if cup else math.nan,
-                        "vertical_cdr_true": true if cup else math.nan,
-                        "vertical_cdr_error": 0.03 if cup else math.nan,
-                    }
-                )
-    return pd.DataFrame(found)
+    return study_rows()
 
 
 ABOUT = {"folds": "5, run: 0", "left | out": "x_y"}
@@ -130,27 +102,6 @@ def test_what_is_missing_stands_before_the_tables_of_every_file(rows, tmp_path):
 def test_nothing_scored_is_no_table(tmp_path):
     assert publish_study(pd.DataFrame(), ABOUT, PROTOCOLS, tmp_path) == []
     assert (tmp_path / "report.html").is_file()
-
-
-def test_a_heat_map_shows_every_mean(rows):
-    table = make_tables(rows)[1]
-    texts = [text.get_text() for text in heatmap(table.cells, table.metric).axes[0].texts]
-    assert len(texts) == len(table.cells) and texts[-1] == "\N{EN DASH}"
-    assert texts[0].startswith(f"{table.cells[0].value:.3f}") and texts[0].endswith("\N{BULLET}")
-
-
-def test_bland_altman_lines_are_bias_and_limits(rows):
-    rows["vertical_cdr"] += np.tile([0.01, -0.01], len(rows) // 2)
-    figure = bland_altman(rows)
-    panels = [axes for axes in figure.axes if axes.get_title()]
-    assert [axes.get_title().splitlines()[0] for axes in panels] == ["all", "a_b <1>"], "those with a cup"
-    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in panels), "nothing below"
-    lines = [line.get_ydata()[0] for line in panels[0].get_lines()]
-    spread = 1.96 * 0.01 * math.sqrt(10 / 9)
-    assert lines == pytest.approx([0, 0.03, 0.03 - spread, 0.03 + spread])
-    assert sum(len(points.get_offsets()) for points in panels[0].collections) == 10
-    assert bland_altman(rows[rows["training"] == "disc & only"]) is None
-    assert svg(figure).startswith(b"<?xml")
 
 
 def test_sentences_name_the_best(rows):

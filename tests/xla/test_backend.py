@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,18 +16,15 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import LightningModule
-from torch import nn
 from torch.utils.data import DistributedSampler
 
 from fundusseg import evaluate, fit, predict
-from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.sampling import SourceSampler
-from fundusseg.data.torch_datasets import Batch
 from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import write_png
 from fundusseg.training.cli import _listed, hardware
-from fundusseg.xla import backend, compile_monitor, strategy
+from fundusseg.xla import backend, strategy
 from fundusseg.xla.compile_monitor import CompileMonitor
 from tests.support.virtual import on_devices
 
@@ -348,74 +344,6 @@ def test_each_process_reads_its_share_of_the_same_batches():
         alone = batches(1, 8, sampler)
         assert alone == [set(whole[start : start + 8]) for start in range(0, len(whole) // 8 * 8, 8)]
         assert batches(2, 8, sampler) == batches(4, 8, sampler) == batches(8, 8, sampler) == alone
-
-
-def test_loaders_of_several_hosts_divide_the_global_batch(tmp_path):
-    data = FundusDataModule([Phantom(count=24, size=64)], image_size=32, batch_size=8, cache_dir=str(tmp_path))
-    data.prepare_data()
-    data.setup()
-    whole = [[*batch["index"].tolist()] for batch in data.train_dataloader()]
-
-    class Trainer:
-        world_size = 1
-
-        class strategy:
-            root_device, share = torch.device("cpu"), (0, 2)
-
-    found = []
-    for number in range(2):
-        data.trainer = Trainer
-        Trainer.strategy.share = (number, 2)
-        found.append([batch["index"].tolist() for batch in data.train_dataloader()])
-        assert len(data.val_dataloader()) == 1 and data.val_dataloader().batch_size == 4
-    assert [[*one, *two] for one, two in zip(*found, strict=True)] == [b[::2] + b[1::2] for b in whole]
-
-
-def test_batch_and_precision_are_checked():
-    assert strategy._RANKS.keys() >= Batch.__annotations__.keys(), "each of a batch's tensors is divided"
-    strategy._check_batch(16, 8)
-    assert strategy.XLAPrecision(None).precision == strategy.XLAPrecision(32).precision == "32-true"
-    for precision in ("16-mixed", "bf16-mixed", "16-true", "64-true", 16):
-        with pytest.raises(ConfigurationError, match=f"{precision}.*bf16-true"):
-            strategy.XLAPrecision(precision)
-
-
-def test_rounding_twice_is_rounding_once():
-    task = nn.Module()
-    task.model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
-    plugin = strategy.XLAPrecision("bf16-true")
-    plugin.convert_module(plugin.convert_module(task))
-    assert len(task.model[1]._forward_hooks) == len(task.model[1]._forward_pre_hooks) == 1
-    assert task.model(torch.zeros(1, 3, 2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
-    assert task.model[1].running_mean.dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("epoch", "steps", "settled", "words"),
-    [
-        ({"compiled": 4}, 4, False, []),
-        ({"compiled": 1}, 4, False, []),
-        ({"compiled": 1}, 4, True, ["1 graphs compiled"]),
-        ({"compiled": 20}, 20, False, ["20 graphs compiled in 20 steps", "shape"]),
-        ({"aten::grid_sampler_2d": 3, "aten::sort": 0}, 4, False, ["aten::grid_sampler_2d", "3 times"]),
-        ({"aten::_local_scalar_dense": 3}, 20, True, []),
-        ({"aten::_local_scalar_dense": 20}, 20, False, ["20 waits"]),
-    ],
-)
-def test_what_the_watch_complains_of(epoch, steps, settled, words):
-    faults = " ".join(compile_monitor._faults(Counter(epoch), steps, settled))
-    assert bool(faults) == bool(words) and all(word in faults for word in words)
-
-
-def test_the_summary_adds_up():
-    monitor = CompileMonitor()
-    monitor.epochs = [
-        Counter({"compiled": 3, "seconds": 2.5, "to_device": 4, "bytes_to_device": 2**20, "aten::sort": 2}),
-        Counter({"aten::_local_scalar_dense": 7, "to_device": 1, "bytes_to_device": 2**19, "aten::sort": 2}),
-    ]
-    said = monitor.summary()
-    assert "graphs compiled 3 0, in 2.5 s; waits for a number 0 7" in said
-    assert "aten::sort 4 times" in said and "_local" not in said and "5 to the devices (1.5 MiB)" in said
 
 
 def test_entry_points_share_the_device_argument():
