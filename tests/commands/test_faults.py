@@ -282,7 +282,7 @@ def test_an_empty_prediction_has_no_numbers_of_its_neighbour(predictor, protocol
     backwards = score(predictor, cases[::-1], protocol)[::-1]
     for rows in (alone, backwards):
         assert [pytest.approx(row, nan_ok=True, abs=0) for row in rows] == together
-    if protocol == "seed":
+    if protocol == "ground_truth_roi":
         return
     empty = together[1::2]
     assert all(row["disc_dice"] == row["disc_recall"] == 0 and row["verdict"] == "reject" for row in empty)

@@ -90,7 +90,7 @@ def test_an_option_of_evaluate_is_read(place, tmp_path, option):
 
 
 def test_every_option_of_evaluate_is_walked():
-    seen = {"output", "allow_seen", "help"}  # see tests/commands/test_evaluate.py
+    seen = {"output", "allow_seen", "help", "trust"}  # see test_evaluate.py; trust: tests/models/test_trust.py
     options = {action.dest for action in evaluate.parser()._actions if not action.dest.endswith(".help")}
     assert options - {"data"} == {*CHANGES, *REFUSED, *seen}
 

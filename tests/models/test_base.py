@@ -173,7 +173,8 @@ def test_spec_refuses_what_a_checkpoint_cannot_hold() -> None:
     [
         ({"class_path": "no.such.Module"}, "no.such.Module"),
         ({"class_path": "fundusseg.models.Missing"}, "Missing"),
-        ({"class_path": "subprocess.Popen"}, "subclass of torch.nn.Module"),
+        ({"class_path": "subprocess.Popen"}, "--trust subprocess"),
+        ({"class_path": "fundusseg.sample.Record"}, "subclass of torch.nn.Module"),
         ({}, "''"),
         ({"class_path": "fundusseg.models.UNet", "init_args": {"deep": 3}}, "deep"),
     ],
