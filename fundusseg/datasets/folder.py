@@ -1,6 +1,7 @@
 """The user's own photographs: a folder of images and a folder of masks."""
 
 import logging
+import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -261,7 +262,7 @@ class Folder(FundusDataset):
         if self.csv is None:
             return {stem: dict.fromkeys(("patient", *_CELLS)) for stem in self._pictures}
         path = self.root / self.csv
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
             raise DatasetError(f"no table at {path}", "a CSV file with a column image", "check the setting csv")
         heading = {cell.casefold() for _, cells in read_rows(path)[:1] for cell in cells}
         key = next((column for column in ("image", *PATH_COLUMNS) if column in heading), "image")

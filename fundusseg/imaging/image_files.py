@@ -5,6 +5,7 @@ image, and knows how the camera was held (EXIF).
 """
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,6 @@ SUFFIXES = frozenset(
 )
 """File endings, in lower case, that count as pictures when a folder is read: every one that Pillow decodes, save icons,
 films, game textures, printers' documents, fax pages and numbers of other sciences."""
-
-# What Pillow raises for a broken file; TypeError is a TIFF page that ends before its size, MemoryError a header that
-# promises more than any machine holds.
-_FAILURES = (OSError, EOFError, SyntaxError, TypeError, ValueError, MemoryError, Pillow.DecompressionBombError)
 
 _ACCEPTED = "H x W x 3 RGB of uint8 (or uint16, grey, RGBA, a Pillow picture)"
 _FROM_FILE = "read it with fundusseg.imaging.read_photograph"
@@ -171,7 +168,7 @@ def count_pages(path: str | Path) -> int:
     try:
         with Pillow.open(path) as picture:
             return int(getattr(picture, "n_frames", 1))
-    except _FAILURES as error:
+    except Exception as error:  # damaged bytes raise whatever the decoder meets first
         raise _undecodable(path, error) from error
 
 
@@ -227,12 +224,12 @@ def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
             picture.getexif()  # parsed here, so that a broken block is named as a broken file is
             picture.info[_DEEP] = deep
             return picture
-    except _FAILURES as error:
+    except Exception as error:  # damaged bytes raise whatever the decoder meets first
         raise _undecodable(path, error) from error
 
 
 def _check_file(path: Path) -> None:
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
         raise ImageError(f"no file at {path}", "a picture", "check the path")
 
 

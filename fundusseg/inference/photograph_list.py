@@ -96,16 +96,17 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
         path = Path(argument)
         if argument == STDIN:
             groups.append(_flat(_lines(stdin or sys.stdin)))
-        elif path.is_dir():
+        elif os.path.isdir(path):  # noqa: PTH112 - no error of a name that no file can have
             content = walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results)
             passed_over |= content.passed_over
             _refuse_nothing(content.files, f"below {path}", content.passed_over)
             groups.append([Photograph(file, file.relative_to(path).as_posix()) for file in content.files])
-        elif path.is_file() and path.suffix.lower() == ".csv":
-            groups.append(_flat(_csv(path)))
-        elif path.is_file():
-            single.append(Photograph(path))
-            groups.append(single[-1:])
+        elif os.path.isfile(path):  # noqa: PTH113
+            if path.suffix.lower() == ".csv":
+                groups.append(_flat(_csv(path)))
+            else:
+                single.append(Photograph(path))
+                groups.append(single[-1:])
         elif re.search(r"[*?\[]", argument):
             # A pattern may begin at the root, which Path.glob does not take.
             matches = sorted(map(Path, glob.iglob(argument, recursive=True)))  # noqa: PTH207

@@ -354,3 +354,9 @@ def test_a_photograph_as_it_should_be_is_not_copied():
 def test_what_could_be_meant_otherwise_is_refused(given, words):
     with pytest.raises(ImageError, match=words):
         as_photograph(given)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\0b.png"])
+def test_a_name_that_no_file_can_have_is_told(name):
+    with pytest.raises(ImageError, match="no file at"):
+        read_photograph(name)
