@@ -20,12 +20,14 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from traceback import extract_tb
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg.cli import console, run
 from fundusseg.data.splits import SUBSETS
+from fundusseg.errors import CheckpointError, FundusSegError
 from fundusseg.models import checkpoint, count_parameters
 from fundusseg.reports.files import write_scores, write_text
 from fundusseg.reports.model_card import card_path, model_card_text
@@ -93,7 +95,20 @@ def _stopped(cli: FundusCLI, number: signal.Signals) -> int:
 def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     """Train, from a checkpoint where one is given, and test once; returns the exit code."""
     cli.trainer.callbacks.append(_Doubts())  # type: ignore[attr-defined]
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
+    except FundusSegError:
+        raise
+    except Exception as error:
+        # Only what restores a training reads the file's many parts, and each may be damaged.
+        files = {Path(frame.filename).stem for frame in extract_tb(error.__traceback__)}
+        if resume is None or "checkpoint_connector" not in files:
+            raise
+        raise CheckpointError(
+            f"a checkpoint from which a training cannot go on ({type(error).__name__}): {str(resume)!r}",
+            "a whole last.ckpt that `fit` wrote, of the same network",
+            "give it, or begin anew without --resume",
+        ) from error
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
     if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
         return 0

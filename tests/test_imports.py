@@ -12,7 +12,7 @@ import pytest
 import fundusseg
 
 PACKAGE = Path(fundusseg.__file__).parent
-GROUND = ["errors", "atomic_file", "class_paths", "sample", "parser_errors", "cli"]
+GROUND = ["errors", "atomic_file", "plain_types", "class_paths", "sample", "parser_errors", "cli"]
 """Modules beside the rooms that every room may import."""
 
 ROOMS = {

@@ -1,5 +1,6 @@
 """From a decoded sample at native size to the square picture and target that the network sees."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,6 +13,7 @@ from fundusseg.data.plausibility import large_parts
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.equalise import equalise
 from fundusseg.imaging.roi import Box, crop, disc_box, field_of_view, square
+from fundusseg.plain_types import require_types
 from fundusseg.sample import CUP, DISC, Annotation, Image, Region, Sample
 
 RoiPolicy = Literal["disc", "field_of_view", "picture"]
@@ -59,7 +61,14 @@ class Preparation:
     clahe: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "regions", tuple(self.regions))  # a list from Python or YAML hashes and compares too
+        given: object = self.regions
+        if isinstance(given, list):  # from Python or YAML; a tuple hashes and compares too
+            object.__setattr__(self, "regions", tuple(given))
+        try:
+            require_types(self)
+        except TypeError as error:
+            wrong = f"a setting of the data: {error}"
+            raise ConfigurationError(wrong, "the type that --help lists", "correct it") from error
         if not self.regions or len(set(self.regions)) != len(self.regions):
             raise ConfigurationError(
                 f"regions {list(self.regions)}", "one or more different regions", "change --data.regions"
@@ -68,7 +77,7 @@ class Preparation:
             raise ConfigurationError(f"roi {self.roi!r}", f"one of {list(get_args(RoiPolicy))}", "change --data.roi")
         if self.image_size < 16:
             raise ConfigurationError(f"image_size {self.image_size}", "at least 16 pixels", "change --data.image_size")
-        if self.roi_scale < 1:
+        if not 1 <= self.roi_scale < math.inf:
             raise ConfigurationError(
                 f"roi_scale {self.roi_scale}", "at least 1 disc diameter", "change --data.roi_scale"
             )

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 from fundusseg.atomic_file import write_whole
 from fundusseg.data.identity import Identity
 from fundusseg.errors import ConfigurationError, DatasetError
+from fundusseg.plain_types import require_types
 from fundusseg.sample import Record, Subset
 
 SUBSETS: tuple[Subset, ...] = ("train", "val", "test")
@@ -139,7 +140,7 @@ class Split:
             by = content.get("by", "patient")  # all older ones are
             _check_by(by)
             subsets = {subset: tuple(str(key) for key in content[subset]) for subset in SUBSETS}
-            return cls(
+            split = cls(
                 subsets["train"],
                 subsets["val"],
                 subsets["test"],
@@ -147,12 +148,14 @@ class Split:
                 by=by,
                 **{name: dict(content.get(name, {})) for name in _BY_KEY},
             )
-        except (KeyError, TypeError, AttributeError) as error:
+            require_types(split)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigurationError(
                 "a split without the lists train, val and test",
                 "what a run writes as split.json",
                 "give the split.json of a run, or leave --data.split out to draw one",
             ) from error
+        return split
 
     def save(self, path: str | Path) -> None:
         """Write as JSON, atomically."""

@@ -11,6 +11,7 @@ from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
 from fundusseg.models.redaction import command_without_paths, without_paths
+from fundusseg.plain_types import require_types
 from fundusseg.sample import DISC
 
 KEY = "fundusseg_bundle"
@@ -72,10 +73,13 @@ class Bundle:
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
+            if calibration is not None:
+                calibration = Calibration(**calibration)
+                require_types(calibration)
             return cls(
                 tuple(_segmenter(part, path, device) for part in inside["segmenters"]),
                 None if localiser is None else _segmenter(localiser, path, device),
-                None if calibration is None else Calibration(**calibration),
+                calibration,
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(

@@ -4,6 +4,7 @@ It is a Lightning checkpoint with one more entry, `KEY`.
 """
 
 import inspect
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,8 +24,9 @@ from fundusseg.atomic_file import write_whole
 from fundusseg.class_paths import check_trusted, renew
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
-from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.models.redaction import command_without_paths, without_paths
+from fundusseg.plain_types import is_of, require_types
 from fundusseg.sample import Region
 
 KEY = "fundusseg"
@@ -119,11 +121,15 @@ class Description:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Description":
-        """Undo `as_dict`."""
+        """Undo `as_dict`.
+
+        Raises:
+            TypeError, KeyError, AttributeError, ValueError: The content is not what `as_dict` gives.
+        """
         preparation = dict(content["preparation"])
         preparation["regions"] = tuple(preparation["regions"])
         split = content["split"]
-        return cls(
+        description = cls(
             version=content["version"],
             network=content["network"],
             preparation=Preparation(**preparation),
@@ -135,6 +141,12 @@ class Description:
             versions=content.get("versions", {}),
             earlier=tuple(Earlier.from_dict(training) for training in content.get("earlier", ())),
         )
+        require_types(description)
+        # Without a number for each region, or with one that is none, a prediction would silently be empty.
+        for region in description.preparation.regions:
+            if not 0 <= description.thresholds[region] <= 1:
+                raise ValueError(f"threshold {description.thresholds[region]} of {region}")
+        return description
 
 
 def describe(
@@ -219,7 +231,7 @@ def read(path: str | Path) -> dict[str, Any]:
         CheckpointError: The file is missing or unreadable.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
         raise CheckpointError(f"no checkpoint at {path}", "a .ckpt file that `fit` wrote", "check the path")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -253,7 +265,9 @@ def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, di
         description = Description.from_dict(content[KEY])
         state = content["state_dict"]
         weights = {name.removeprefix(_NETWORK): w for name, w in state.items() if name.startswith(_NETWORK)}
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        if not is_of(weights, dict[str, Tensor]):
+            raise TypeError("weights that are no tensors")
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ConfigurationError) as error:
         raise CheckpointError(
             f"a checkpoint of something else: {path}", "a .ckpt file that fundusseg's `fit` wrote", "give another"
         ) from error
@@ -305,7 +319,7 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
     module, _, name = path.rpartition(".")
     try:
         network = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"network class {path!r} ({first_line(error)})",
             "a class that can be imported",
@@ -313,9 +327,11 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
         ) from error
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise CheckpointError(f"network class {path!r}", "a subclass of torch.nn.Module", "give another checkpoint")
-    given = dict(spec.get("init_args") or {})
+    given = spec.get("init_args") or {}
+    if not is_of(given, dict[str, Any]):
+        raise CheckpointError(f"arguments {given!r:.80} of {path!r}", "init_args by name", "give another checkpoint")
     if "encoder_weights" in given:
-        given["encoder_weights"] = None  # a checkpoint brings the weights: loading it asks no hub
+        given = given | {"encoder_weights": None}  # a checkpoint brings the weights: loading it asks no hub
     inner = {key: from_spec(value) if _is_spec(value) else value for key, value in given.items()}
     try:
         inspect.signature(network).bind(**inner)
@@ -325,7 +341,16 @@ def from_spec(spec: Mapping[str, Any]) -> nn.Module:
             "the arguments of its constructor",
             "use the version of the package that wrote them",
         ) from error
-    return network(**inner)
+    try:
+        return network(**inner)
+    except FundusSegError:
+        raise
+    except Exception as error:  # whatever a constructor meets first in arguments that nobody wrote
+        raise CheckpointError(
+            f"arguments of {path!r} that no network can be built with ({first_line(error)})",
+            "those that the network was trained with",
+            "copy the checkpoint again, or give another",
+        ) from error
 
 
 def _is_spec(value: Any) -> bool:

@@ -15,31 +15,18 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 from fundusseg import predict
-from fundusseg.data.preparation import Preparation
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.imaging.image_files import read_mask, read_with_light
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
-from fundusseg.models.checkpoint import KEY, Description
 from tests.support.located import segmenter
-from tests.support.painter import CUP, DISC, photograph
+from tests.support.painter import CUP, DISC, photograph, write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 RATIO = CUP.half_height / DISC.half_height
-
-
-def write_checkpoint(path: Path, threshold: float = 0.5) -> str:
-    """A network that reads its answer off the picture: red is disc, green is cup."""
-    network = {"class_path": "tests.support.painter.Painter", "init_args": {"regions": 2}}
-    preparation = Preparation(image_size=256, roi="picture")
-    thresholds = dict.fromkeys(preparation.regions, threshold)
-    description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
-    torch.save({KEY: description.as_dict(), "state_dict": {}}, path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

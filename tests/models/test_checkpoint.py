@@ -1,3 +1,6 @@
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -6,6 +9,7 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.models import UNet, checkpoint
+from tests.support.painter import write_checkpoint
 
 
 class Foreign(nn.Module):
@@ -94,3 +98,34 @@ def test_weights_of_another_network():
     content = description(UNet(start_channels=4, depth=1))
     with pytest.raises(CheckpointError, match="weights that do not fit"):
         checkpoint.build(content, UNet(start_channels=4, depth=2).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("version", 3),
+        ("network", "fundusseg.models.UNet"),
+        ("thresholds", {"disc": math.nan, "cup": 0.5}),
+        ("thresholds", {"disc": 0.5}),
+        ("thresholds", {"disc": "0.5", "cup": 0.5}),
+        ("preparation", {"regions": None}),
+        ("preparation", {"regions": ["disc"], "image_size": "96"}),
+        ("sources", ["free"]),
+        ("configuration", None),
+        ("split", {"train": 5, "val": [], "test": []}),
+    ],
+)
+def test_an_entry_of_another_type_is_none_of_ours(entry, value, tmp_path):
+    path = Path(write_checkpoint(tmp_path / "a.ckpt"))
+    content = torch.load(path, weights_only=True)
+    assert checkpoint.parse(content, path)
+    content[checkpoint.KEY][entry] = value
+    with pytest.raises(CheckpointError, match=r"a checkpoint of something else: .*a\.ckpt"):
+        checkpoint.parse(content, path)
+
+
+def test_a_weight_that_is_no_tensor_is_none_of_ours(tmp_path):
+    path = Path(write_checkpoint(tmp_path / "a.ckpt"))
+    content = torch.load(path, weights_only=True) | {"state_dict": {"model.weight": 3}}
+    with pytest.raises(CheckpointError, match="something else"):
+        checkpoint.parse(content, path)

@@ -1,10 +1,14 @@
-"""A network of known answer, and a photograph for it: region r is where channel r is bright."""
+"""A network of known answer, as a checkpoint too, and a photograph for it: region r is where channel r is bright."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from fundusseg.data.preparation import Preparation
 from fundusseg.datasets._phantom_ellipse import Ellipse
+from fundusseg.models.checkpoint import KEY, Description
 
 DISC = Ellipse(x=210.0, y=160.0, a=70.0, b=90.0, angle=0.0)
 CUP = Ellipse(x=214.0, y=158.0, a=38.0, b=45.0, angle=0.0)
@@ -28,3 +32,13 @@ def photograph(height: int = 400, width: int = 430) -> np.ndarray:
     image[..., 0] = DISC.mask((height, width)) * np.uint8(255)
     image[..., 1] = CUP.mask((height, width)) * np.uint8(255)
     return image
+
+
+def write_checkpoint(path: Path, threshold: float = 0.5) -> str:
+    """A network that reads its answer off the picture: red is disc, green is cup."""
+    network = {"class_path": "tests.support.painter.Painter", "init_args": {"regions": 2}}
+    preparation = Preparation(image_size=256, roi="picture")
+    thresholds = dict.fromkeys(preparation.regions, threshold)
+    description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
+    torch.save({KEY: description.as_dict(), "state_dict": {}}, path)
+    return str(path)
