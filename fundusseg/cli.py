@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fundusseg.class_paths import check_trusted, renew
 from fundusseg.errors import ConfigurationError, FundusSegError
-from fundusseg.parser_errors import explain
+from fundusseg.parser_errors import explain, unusable, with_whole_name
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 """What the commands print on; wide enough for a table when it goes to a file."""
@@ -52,11 +52,22 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
     sys.exit(code)
 
 
-def _sentence(error: Exception) -> str:
-    """What to tell the user: our own sentence as it is, another library's by its kind and gist."""
-    # Lightning's own error for a wrong setting is known by its name: importing it would load torch.
+def in_one_sentence(error: BaseException) -> str | None:
+    """What an error says where it is a user's to mend and says how; None for any other.
+
+    Lightning's own error for a wrong setting is known by its name: importing it would load torch.
+    """
     if isinstance(error, FundusSegError) or type(error).__name__ == "MisconfigurationException":
         return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"got sizes that need more memory than there is ({error}); expected smaller ones; change the settings."
+    return None
+
+
+def _sentence(error: Exception) -> str:
+    """What to tell the user: our own sentence as it is, another library's by its kind and gist."""
+    if sentence := in_one_sentence(error):
+        return sentence
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[-1].strip()} (--debug shows where)"
 
@@ -67,10 +78,20 @@ class ErrorMixin:
     def parse_args(self, args: Any = None, *others: Any, **options: Any) -> Any:
         """Parse a command line; class paths of older versions are today's."""
         given = sys.argv[1:] if args is None else args
-        return super().parse_args([renew(arg) for arg in given], *others, **options)  # type: ignore[misc]
+        try:
+            return super().parse_args([renew(arg) for arg in given], *others, **options)  # type: ignore[misc]
+        except ConfigurationError as error:
+            raise with_whole_name(error, given) from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"a configuration that is no UTF-8 text ({error.reason} at byte {error.start})",
+                "YAML in UTF-8",
+                "save the file that --config names as such",
+            ) from error
 
     def parse_string(self, content: str, *others: Any, **options: Any) -> Any:
         """Parse a configuration's text, a file's too; class paths of older versions are today's."""
+        self._refuse_values_as_sections(content)
         return super().parse_string(renew(content), *others, **options)  # type: ignore[misc]
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -81,10 +102,26 @@ class ErrorMixin:
         """Make the objects; where the library wraps our error in its own, ours comes out."""
         try:
             return super().instantiate(*args, **kwargs)  # type: ignore[misc]
-        except (ValueError, TypeError) as error:
+        except FundusSegError:
+            raise
+        except Exception as error:  # whatever a constructor meets first in a value that it did not expect
             raise _cause(error) from error
 
     instantiate_classes = instantiate  # the name that LightningCLI still calls
+
+    def _refuse_values_as_sections(self, content: str) -> None:
+        """A value where settings belong would be dropped where another setting of its section is given too."""
+        try:
+            values = yaml.safe_load(content)
+        except yaml.YAMLError:
+            return  # the library says where
+        names = {action.dest for action in self._actions}  # type: ignore[attr-defined]
+        for name, value in values.items() if isinstance(values, dict) else ():
+            of_it = [setting for setting in names if setting.startswith(f"{name}.") and not setting.endswith(".help")]
+            if of_it and not isinstance(value, dict | str):  # a string may name a file of settings
+                raise ConfigurationError(
+                    f"{value!r} for {name}", f"settings such as {min(of_it)} in lines below it", "correct the section"
+                )
 
 
 class HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
@@ -98,12 +135,12 @@ class Parser(ErrorMixin, ArgumentParser):
         super().__init__(*args, formatter_class=HelpFormatter, **kwargs)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """Our own error among the causes, or the error itself."""
+def _cause(error: Exception) -> BaseException:
+    """Our own error among the causes, Lightning's sentence, or one about the value that a class did not take."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, FundusSegError):
+    while cause is not None and in_one_sentence(cause) is None:
         cause = cause.__cause__
-    return cause or error
+    return cause or unusable(error)
 
 
 def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:
@@ -115,7 +152,7 @@ def data_section(config: str | None, configuration: str = "") -> dict[str, Any]:
     try:
         text = configuration if config is None else Path(config).read_text(encoding="utf-8")
         section = (yaml.safe_load(renew(text)) or {}).get("data")
-    except (OSError, yaml.YAMLError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
         raise ConfigurationError(
             f"a configuration that cannot be read: {config} ({type(error).__name__})",
             "a YAML file with a data section",

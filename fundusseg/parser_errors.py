@@ -8,9 +8,12 @@ parser's message.
 import ast
 import pkgutil
 import re
+import traceback
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 
 import fundusseg
 from fundusseg.errors import ConfigurationError, nearest
@@ -52,6 +55,31 @@ def explain(message: str, settings: Iterable[str]) -> ConfigurationError:
         if found := re.search(pattern, text, re.S):
             return sentence(found, key)
     return ConfigurationError(" ".join(text.split()).rstrip(".") + key, "a setting as --help lists it", "correct it")
+
+
+def unusable(error: Exception) -> ConfigurationError:
+    """Say what a class's constructor raised of a value that its type hints let pass."""
+    lines = [line.strip(" -") for line in str(error).splitlines()] or [""]
+    gist = next((line for after, line in pairwise(lines) if after == "Errors:"), lines[0])
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return ConfigurationError(
+        f"a setting that cannot be used ({type(error).__name__} in {Path(place.filename).stem}: {gist:.200})",
+        "values that the class takes",
+        "correct it; --debug shows where",
+    )
+
+
+def with_whole_name(error: ConfigurationError, arguments: Iterable[str]) -> ConfigurationError:
+    """Name the setting as it was typed, where a class's own parser only knew its last part.
+
+    Args:
+        error: The parser's.
+        arguments: The command line.
+    """
+    value, _, name = error.got.rpartition(" for ")
+    typed = [argument.split("=")[0].lstrip("-") for argument in arguments if argument.startswith("--")]
+    whole = [one for one in typed if one.endswith(f".{name}")] if "." not in name else []
+    return ConfigurationError(f"{value} for {whole[-1]}", error.expected, error.do) if whole else error
 
 
 def _of_a_class(inner: re.Match[str], key: str) -> ConfigurationError:
@@ -96,7 +124,9 @@ def _wrong_value(found: re.Match[str], key: str) -> ConfigurationError:
             name = kind["name"] or kind["generic"]
             plain = _PLAIN.get(name, name)
             kinds.append(f"{plain} of {kind['element']}" if kind["element"] and plain == "list" else plain)
-    if "dot import path" in found[0] and not {"int", "float", "bool", "str"} & {*kinds}:
+    # What looks like a class's name is meant as one, also where true or false would do.
+    classes = {"int", "float", "str"} if re.fullmatch(r"[A-Z]\w+", value) else {"int", "float", "str", "bool"}
+    if "dot import path" in found[0] and not classes & {*kinds}:
         return _unknown_class(re.fullmatch("(.*)", value) or found, key)
     if not choices:
         return ConfigurationError(f"{value!r}{key}", f"a value of type {' or '.join(kinds)}", "correct it")

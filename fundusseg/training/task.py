@@ -239,9 +239,21 @@ class SegmentationTask(LightningModule):
         metric.to(device)
 
     def configure_optimizers(self) -> Any:
-        """Optimiser, and schedule over the run's whole length."""
+        """Optimiser, and schedule over the run's whole length.
+
+        Raises:
+            ConfigurationError: The optimiser does not take its settings.
+        """
         whole = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        optimizer = self.optimizer([dict(group) for group in self.groups] or whole)
+        try:
+            optimizer = self.optimizer([dict(group) for group in self.groups] or whole)
+            for name, value in optimizer.defaults.items():
+                if isinstance(value, float) and not abs(value) <= torch.finfo(torch.float32).max:
+                    raise ValueError(f"{name} {value}")
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"an optimiser that cannot be made ({error})", "settings that it takes", "change --model.optimizer"
+            ) from error
         for group in optimizer.param_groups:
             if "rate" in group:
                 group["lr"] *= group.pop("rate")

@@ -31,10 +31,14 @@ SENTENCES = {
         "--trainer.max_epochs=two",
     ): "got 'two' for trainer.max_epochs; expected a value of type int or null; correct it.",
     (UNET, "--model.model.mean=[a]"): "got 'a' for mean of model.model; expected a value of type float; correct it.",
-    ("--model.optimizer=AdamW", "--model.optimizer.lr=fast"): "got 'fast' for lr; expected a value of type float or "
-    "Tensor; correct it.",
+    (
+        "--model.optimizer=AdamW",
+        "--model.optimizer.lr=fast",
+    ): "got 'fast' for model.optimizer.lr; expected a value of type float or Tensor; correct it.",
     ("--data.source_weights={phantom: heavy}",): "got 'heavy' for data.source_weights; expected a value of type float; "
     "correct it.",
+    ("--trainer.logger=TensorBoardLoger",): "got class 'TensorBoardLoger' for trainer.logger; expected the whole "
+    "import path of a class; correct the class_path.",
     ("--data.datasets=fundusseg.datasets.Papila",): "got 'fundusseg.datasets.Papila' for data.datasets; expected a "
     "value of type list of FundusDataset or null; correct it.",
     ("--data.datasets=[{class_path: fundusseg.datasets.Papilla}]",): "got class 'fundusseg.datasets.Papilla' for "
@@ -73,6 +77,8 @@ def test_a_wrong_setting_of_a_training(arguments, parser):
     ("text", "sentence"),
     [
         ("data: {roi: disk}", "got 'disk' for data.roi; expected one of 'disc', 'field_of_view', 'picture'"),
+        ("data: 5", "got 5 for data; expected settings such as data.batch_size in lines below it"),
+        ("trainer:", "got None for trainer; expected settings such as trainer.accelerator"),
         ("nonsense: 3", "got an unknown setting 'nonsense'"),
         ("data: [1", r"got a configuration that is no YAML with sections \(while parsing a flow sequence"),
         ("", r"sections \(it is empty\); expected sections such as data, model and trainer"),
