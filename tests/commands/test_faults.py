@@ -26,30 +26,15 @@ from fundusseg.evaluation.cohort import select_cohort
 from fundusseg.evaluation.estimates import make_estimates
 from fundusseg.evaluation.protocols import select_protocols
 from fundusseg.evaluation.scoring import Case, Evaluation
-from fundusseg.imaging.image_files import write_png
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.models import checkpoint
 from fundusseg.sample import Annotation, Sample
 from fundusseg.training.scores import SegmentationScores
+from tests.miniatures.phantom_folder import write_folder
 from tests.support.train_pair import COMMON, NETWORK, train_pair
 
 pytestmark = pytest.mark.slow
-
-
-def write_folder(root: Path, count: int, seed: int = 0, changed: frozenset[str] = frozenset()) -> Path:
-    """Phantoms as files; those that are ``changed`` show another eye, inverted, with masks to match."""
-    others = Phantom(count=count, size=96, seed=seed + 1000)
-    for number, sample in enumerate(Phantom(count=count, size=96, seed=seed)):
-        name, image = sample.record.name, sample.image
-        if name in changed:
-            sample = others[number]
-            image = 255 - sample.image
-        disc, cup = (sample.of(region)[0].mask for region in ("disc", "cup"))
-        for place, pixels in (("images", image), ("masks", disc.astype(np.uint8) + (disc & cup))):
-            (root / place).mkdir(parents=True, exist_ok=True)
-            write_png(root / place / f"{name}.png", pixels)
-    return root
 
 
 def module(cache: Path, datasets, **options) -> FundusDataModule:
