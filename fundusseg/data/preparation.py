@@ -64,6 +64,8 @@ class Preparation:
         given: object = self.regions
         if isinstance(given, list):  # from Python or YAML; a tuple hashes and compares too
             object.__setattr__(self, "regions", tuple(given))
+        if self.roi not in get_args(RoiPolicy):
+            raise ConfigurationError(f"roi {self.roi!r}", f"one of {list(get_args(RoiPolicy))}", "change --data.roi")
         try:
             require_types(self)
         except TypeError as error:
@@ -73,8 +75,6 @@ class Preparation:
             raise ConfigurationError(
                 f"regions {list(self.regions)}", "one or more different regions", "change --data.regions"
             )
-        if self.roi not in get_args(RoiPolicy):
-            raise ConfigurationError(f"roi {self.roi!r}", f"one of {list(get_args(RoiPolicy))}", "change --data.roi")
         if self.image_size < 16:
             raise ConfigurationError(f"image_size {self.image_size}", "at least 16 pixels", "change --data.image_size")
         if not 1 <= self.roi_scale < math.inf:
