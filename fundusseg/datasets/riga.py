@@ -1,10 +1,12 @@
 """RIGA: 750 photographs with the disc and cup of six experts, recovered from the lines they drew on copies."""
 
 import logging
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from fundusseg.datasets._drawn_outlines import disc_and_cup
+from fundusseg.datasets._listing import some
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
@@ -24,8 +26,8 @@ class Riga(FundusDataset):
       TRC-50DX), both in Saudi Arabia, and 460 of MESSIDOR (Topcon TRC NW6, 1440 x 960 to 2304 x 1536), France.
     - Masks: none. Each expert drew both outlines on a copy of the photograph, ``imageN-1`` to ``imageN-6``; what
       differs from the photograph is the line, its middle the border. A copy whose lines are not two closed ones, one
-      inside the other, is named in the log and that expert left out; photographs of which no copy can be read are an
-      error. Copies without their photograph, as ``BinRushed1`` without "-Corrected" and ``MagrabiFemale/image48``,
+      inside the other, is named in the log, counted in the remarks once it was read, and that expert left out;
+      photographs of which no copy can be read are an error. Copies without their photograph, as ``BinRushed1`` without "-Corrected" and ``MagrabiFemale/image48``,
       are left out with a remark.
     - Experts: 6 ophthalmologists, ``expert1`` to ``expert6``.
     - Diagnosis, eye and patient: not told, so each photograph counts as a patient of its own.
@@ -77,6 +79,7 @@ class Riga(FundusDataset):
                 disc, cup = disc_and_cup(plain, read_photograph(path))
             except DatasetError as error:
                 log.warning("%s left out: %s", path, error)
+                self.unrecovered[path] = record.name
                 continue
             annotations += [Annotation(DISC, expert, disc), Annotation(CUP, expert, cup)]
         if not annotations:
@@ -86,6 +89,21 @@ class Riga(FundusDataset):
                 "restore the copies from the dataset's package, or remove the photograph with its copies",
             )
         return annotations
+
+    @cached_property
+    def unrecovered(self) -> dict[Path, str]:
+        """Copies read so far whose outlines were not recovered, and the photograph of each."""
+        return {}
+
+    def remark(self) -> str:
+        """How many experts' copies were left out, as far as the copies were read."""
+        if not self.unrecovered:
+            return ""
+        photographs = len(set(self.unrecovered.values()))
+        return (
+            f"the outlines of {len(self.unrecovered)} copies of {photographs} photographs could not be recovered, so "
+            f"that expert is left out there: {some(self.unrecovered, self.root)}"
+        )
 
     def part(self, record: Record) -> str:
         """The hospital or MESSIDOR."""

@@ -1,9 +1,11 @@
 """RIGA in miniature."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from fundusseg import prepare
 from fundusseg.datasets import Riga, RigaPlus
 from fundusseg.errors import DatasetError, ImageError
 from fundusseg.imaging.image_files import read_photograph
@@ -68,6 +70,25 @@ def test_a_copy_that_cannot_be_read_leaves_its_expert_out(tree, caplog):
     sample = dataset.load(record)
     assert [annotation.expert for annotation in sample.of("disc")] == [f"expert{n}" for n in (1, 2, 3, 5, 6)]
     assert "image1-4.tif left out: " in caplog.text and "grey levels at most" in caplog.text
+    dataset.load(record)  # read again, it is counted once
+    counted = "the outlines of 1 copies of 1 photographs could not be recovered, so that expert is left out there: "
+    assert counted in dataset.remarks()[0] and "image1-4.tif" in dataset.remarks()[0]
+
+
+def test_a_copy_whose_outlines_cross_is_counted_by_prepare(tree, tmp_path, capsys):
+    root = tree / "RIGA" / "MESSIDOR"
+    (record,) = Riga(root).records
+    disc = riga.truth(record.name).disc
+    crossing = read_photograph(record.image).copy()
+    for shape in (disc, replace(disc, x=disc.x + disc.a)):
+        riga.draw(crossing, shape, (0, 255, 0), width=2)
+    riga.write(record.files["expert2"], crossing)
+    config = tmp_path / "riga.yaml"
+    config.write_text(f"data: {{datasets: [{{class_path: fundusseg.datasets.Riga, init_args: {{root: '{root}'}}}}]}}")
+    options = [f"--output={tmp_path / 'out'}", f"--data.cache_dir={tmp_path / 'cache'}", "--data.image_size=32"]
+    for _ in range(2):  # the second time the store exists, and the copies are read all the same
+        prepare.main([f"--config={config}", *options])
+        assert "the outlines of 1 copies of 1 photographs could not be recovered" in capsys.readouterr().out
 
 
 def test_no_copy_that_can_be_read_is_an_error(tree):
