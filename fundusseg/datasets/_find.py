@@ -86,10 +86,15 @@ class Findings:
 
     @cached_property
     def aside(self) -> dict[int, str]:
-        """Of those that can be read, by position: why one cannot stand beside the others, which hold more pictures."""
+        """Of those that can be read, by position: why one cannot stand beside the others.
+
+        Original sets come before those that are made of them, which have them cropped or reduced, then the larger ones.
+        """
         kept: list[Found] = []
         aside: dict[int, str] = {}
-        for position, one in sorted(enumerate(self.usable), key=lambda pair: -len(pair[1].dataset)):
+        for position, one in sorted(
+            enumerate(self.usable), key=lambda pair: (pair[1].dataset.derived, -len(pair[1].dataset))
+        ):
             twice = [other for other in kept if other.dataset.source == one.dataset.source]
             rivals = [other for other in kept if same_eyes([other.dataset, one.dataset])]
             if DISC not in one.dataset.regions:
@@ -97,7 +102,8 @@ class Findings:
             elif twice:
                 aside[position] = f"the same set as in {twice[0].settings['root']}"
             elif rivals:
-                aside[position] = f"shows eyes of {rivals[0].dataset.source} again: take one of the two"
+                names = ", ".join(rival.dataset.source for rival in rivals)
+                aside[position] = f"shows eyes of {names} again: take one or the other"
             else:
                 kept.append(one)
         return aside

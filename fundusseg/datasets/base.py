@@ -28,9 +28,9 @@ class FundusDataset(ABC):
         citation: The paper, with DOI or arXiv number.
         layout: What the reader looks for, in words a user can check the folder against.
         url: The publisher's page, where the set is to be had under its terms.
-        checksum: Digest of each archive that the publisher states one for: file name and ``"md5:..."``.
         published: Published number of pictures of each part; the parts are what `part` says. One part: of all.
         same_eyes_as: Sources that show some of the same eyes, in part or as a whole: never merged with them unseen.
+        derived: Made of other public sets: where these lie there too, they are to be preferred.
         known: What lies in the package and is not read: kind, and a pattern as for `match`.
 
     Args:
@@ -48,9 +48,9 @@ class FundusDataset(ABC):
     """Regions of which an empty mask is true: this eye has none."""
     layout: ClassVar[str]
     url: ClassVar[str] = ""
-    checksum: ClassVar[Mapping[str, str]] = {}
     published: ClassVar[Mapping[str, int]] = {}
     same_eyes_as: frozenset[str] = frozenset()
+    derived: ClassVar[bool] = False
     signs: ClassVar[str] = ""
     """What some path must hold (a regular expression, case ignored) for a search to believe that this is the set, where
     its names alone could be anybody's; empty where they could not."""

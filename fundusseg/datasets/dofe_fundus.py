@@ -59,6 +59,7 @@ class DofeFundus(FundusDataset):
     regions = (DISC, CUP)
     published: ClassVar = {"train": 789, "test": 271}
     same_eyes_as = frozenset({*DOMAINS.values(), "rim_one_dl"})
+    derived = True
     url = "https://github.com/emma-sjwang/Dofe"
     licence = "not stated; the terms of each original set hold"
     citation = (

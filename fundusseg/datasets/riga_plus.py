@@ -49,6 +49,7 @@ class RigaPlus(FundusDataset):
     regions = (DISC, CUP)
     published: ClassVar = {"BinRushed": 195, "Magrabia": 95, "MESSIDOR": 454}
     same_eyes_as = frozenset({"riga", "riga_plus"})
+    derived = True
     url = "https://zenodo.org/records/6325549"
     licence = "CC BY 4.0 by its own record; RIGA's, of which it is made, is CC BY-NC 4.0"
     citation = (

@@ -49,6 +49,7 @@ class RimOneDL(FundusDataset):
     regions = (DISC, CUP)
     url = "https://github.com/miag-ull/rim-one-dl"
     same_eyes_as = frozenset({"rim_one_r2", "rim_one_r3"})
+    derived = True
     published: ClassVar = {"all": 485}
     licence = "research and education, no redistribution; cite the paper"
     citation = (

@@ -64,6 +64,7 @@ class Smdg(FundusDataset):
     regions = (DISC, CUP)
     published: ClassVar = {"all": 3103}
     same_eyes_as = frozenset().union(*ORIGINS.values())
+    derived = True
     url = "https://www.kaggle.com/datasets/deathtrooper/multichannel-glaucoma-benchmark-dataset"
     licence = "not stated; the terms of each original set hold"
     citation = (

@@ -7,12 +7,13 @@ import yaml
 
 from fundusseg import prepare
 from fundusseg.data.datamodule import FundusDataModule
-from fundusseg.datasets import Folder, Phantom, RimOneDL, RimOneR2, RimOneR3
+from fundusseg.datasets import DofeFundus, DrishtiGS, Folder, Phantom, RimOneDL, RimOneR2, RimOneR3
 from fundusseg.datasets._find import find
 from fundusseg.datasets.same_eyes import same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.imaging.image_files import read_photograph
 from tests.miniatures import (
+    dofe_fundus,
     drions_db,
     drishti_gs,
     folder,
@@ -90,7 +91,7 @@ def test_the_pasted_section_runs_through_prepare(downloads, tmp_path, capsys):
     unlike(find(downloads))
     assert prepare.main(["--find", str(downloads)]) == 0
     said, section = capsys.readouterr().out.split("Paste into a configuration:")
-    assert "RimOneDL in RIM-ONE DL: shows eyes of rim_one_r3 again: take one of the two" in said
+    assert "RimOneDL in RIM-ONE DL: shows eyes of rim_one_r3 again: take one or the other" in said
     assert "1 pictures belong to none of these: desk.png" in said
     config = tmp_path / "pasted.yaml"
     config.write_text(section)
@@ -117,12 +118,19 @@ def test_the_same_package_twice_is_taken_once(tmp_path):
     assert findings.sentences()[-1] == "DrionsDB in one/DRIONS-DB: the same set as in two/DRIONS-DB"
 
 
-def test_a_compilation_stands_beside_none_of_its_sources(tmp_path):
+def test_a_compilation_gives_way_to_its_sources(tmp_path):
+    """Though it holds more pictures than each."""
     refuge.build(tmp_path / "REFUGE")
+    drishti_gs.build(tmp_path / "Drishti")
     smdg.build(tmp_path / "SMDG")
+    dofe_fundus.build(tmp_path / "DoFE")
     findings = find(tmp_path)
-    assert {one.dataset.source for one in findings.usable} == {"refuge", "smdg"}
-    assert len(findings.merged) == 1 and "again: take one of the two" in findings.sentences()[-1]
+    assert {one.dataset.source for one in findings.usable} == {"refuge", "drishti_gs", "smdg", "dofe_fundus"}
+    assert len(DofeFundus(tmp_path / "DoFE")) > len(DrishtiGS(tmp_path / "Drishti"))
+    assert {one.dataset.source for one in findings.merged} == {"refuge", "drishti_gs"}
+    said = "\n".join(findings.sentences())
+    for name in ("Smdg", "DofeFundus"):
+        assert f"{name} in " in said and "shows eyes of drishti_gs, refuge again: take one or the other" in said
 
 
 def test_ones_own_numbered_folder_is_no_public_package(tmp_path):
