@@ -41,8 +41,9 @@ class G1020(FundusDataset):
     published: ClassVar = {"all": 1020}
     licence = "research use; cite the paper"
     citation = (
-        "Bajwa and others: G1020: a benchmark retinal fundus image dataset for computer-aided glaucoma detection, "
-        "International Joint Conference on Neural Networks 2020, arXiv 2006.09158"
+        "Bajwa, Singh, Neumeier, Malik, Dengel, Ahmed: G1020: a benchmark retinal fundus image dataset for "
+        "computer-aided glaucoma detection, International Joint Conference on Neural Networks 2020, "
+        "doi 10.1109/IJCNN48605.2020.9207664, arXiv 2006.09158"
     )
     known: ClassVar = {"masks of the polygons": r"masks/image_\d+\.png"}
     layout = "Images/image_N.jpg, image_N.json or Masks/image_N.png, and G1020.csv"
