@@ -27,8 +27,8 @@ class Riga(FundusDataset):
     - Masks: none. Each expert drew both outlines on a copy of the photograph, ``imageN-1`` to ``imageN-6``; what
       differs from the photograph is the line, its middle the border. A copy whose lines are not two closed ones, one
       inside the other, is named in the log, counted in the remarks once it was read, and that expert left out;
-      photographs of which no copy can be read are an error. Copies without their photograph, as ``BinRushed1`` without "-Corrected" and ``MagrabiFemale/image48``,
-      are left out with a remark.
+      photographs of which no copy can be read are an error. Copies without their photograph, as ``BinRushed1``
+      without "-Corrected" and ``MagrabiFemale/image48``, are left out with a remark.
     - Experts: 6 ophthalmologists, ``expert1`` to ``expert6``.
     - Diagnosis, eye and patient: not told, so each photograph counts as a patient of its own.
     - Split: none.
