@@ -78,16 +78,17 @@ def main(arguments: list[str]) -> int:
     preparation = Preparation(**{field.name: data[field.name] for field in fields(Preparation)})
     folder = None if data.cache_dir is None else Path(data.cache_dir)
     inspections, stores, records, problems = [], [], [], []
+    labelled: set[str] = set()
     for dataset in data.datasets or [Phantom()]:
         dataset = dataset.under(data.root)
         inspection, store = check(dataset, preparation, folder, data.variants, data.border_weights)
         inspections.append(inspection)
+        labelled |= {*(inspection.regions or dataset.regions)}  # of what cannot be listed nothing is known
         problems += inspection.problems
         if store is not None:
             stores.append(store)
             records += dataset.records
             write_sheets(store, preparation, output / dataset.source)
-    labelled = {region for inspection in inspections for region in inspection.regions}
     problems += [f"no dataset labels the region {region!r}" for region in preparation.regions if region not in labelled]
     problems += [str(same_eyes_error(*pair)) for pair in same_eyes(data.datasets or [])]
     problems += twice(stores, records, data.drop_duplicates_from, inspections)

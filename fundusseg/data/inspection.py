@@ -59,6 +59,7 @@ class Inspection:
         self.pictures += 1
         self.patients.add(record.patient)
         self.diagnoses[record.diagnosis or "not told"] += 1
+        self.regions.update(dict.fromkeys(record.regions, 0))  # labelled, even where no file of it can be used
         if isinstance(outcome, FundusSegError):
             self.fail(outcome)
             return

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -97,7 +98,8 @@ def find_doubts(sample: Sample, regions: Collection[Region] = (DISC, CUP)) -> li
     looked_at = {DISC, CUP}.intersection(regions)
     masks = [(one, _Shape(one.mask)) for one in sample.annotations if one.region in looked_at and one.mask.any()]
     found: dict[str, Doubt] = {}
-    for doubt in (*_alone(masks, sample.image), *_together(masks)):
+    # The order in which one fault explains another: of a rim for a disc, form and cup are wrong too.
+    for doubt in chain(_turned(masks), _rims(masks), _alone(masks, sample.image), _together(masks)):
         if doubt.cure:
             raise _error(sample.record, doubt)
         found.setdefault(doubt.kind, doubt)
@@ -226,18 +228,46 @@ def _enclosed(outline: npt.NDArray[np.int32]) -> float:
 _Masks = Sequence[tuple[Annotation, _Shape]]
 
 
+def _turned(masks: _Masks) -> Iterator[Doubt]:
+    """Masks that mark the background."""
+    for annotation, shape in masks:
+        if (border := shape.border()) > INVERTED:
+            yield Doubt(
+                f"{annotation.region} turned round",
+                f"{border:.0%} of the picture's border marked as {annotation.region} of {annotation.expert}",
+                "turn the mask round: inside is what is marked, background is 0",
+            )
+
+
+def _pairs(masks: _Masks) -> Iterator[tuple[str, _Shape, _Shape, int]]:
+    """Each expert with a disc and a cup, these two, and the pixels that they share."""
+    discs = {annotation.expert: shape for annotation, shape in masks if annotation.region == DISC}
+    for annotation, cup in masks:
+        if annotation.region == CUP and (disc := discs.get(annotation.expert)):
+            yield annotation.expert, disc, cup, cv2.countNonZero(disc.mask[cup.box.slices] & cup.part)
+
+
+def _rims(masks: _Masks) -> Iterator[Doubt]:
+    """Discs without their cup, which fills what they enclose."""
+    for expert, disc, cup, common in _pairs(masks):
+        outside = 1 - common / cup.area
+        if outside <= ELSEWHERE:
+            continue
+        inside = cv2.countNonZero(cup.mask[disc.box.slices] & disc.hull)
+        both = cv2.countNonZero((cup.mask[disc.box.slices] | disc.part) & disc.hull)
+        if inside > MOST * cup.area and both > MOST * cv2.countNonZero(disc.hull):
+            yield Doubt(
+                "rim as disc",
+                f"{outside:.0%} of the cup outside the disc of {expert}, in its hole",
+                "mark the whole disc, which holds the cup, not the rim",
+            )
+
+
 def _alone(masks: _Masks, image: Image) -> Iterator[Doubt]:
     """What each mask says by itself."""
     for annotation, shape in masks:
         region, whose = annotation.region, f"{annotation.region} of {annotation.expert}"
-        border = shape.border()
-        if border > INVERTED:
-            yield Doubt(
-                f"{region} turned round",
-                f"{border:.0%} of the picture's border marked as {whose}",
-                "turn the mask round: inside is what is marked, background is 0",
-            )
-        elif border and shape.box.width < CROP * shape.mask.shape[1]:
+        if (border := shape.border()) and shape.box.width < CROP * shape.mask.shape[1]:
             yield Doubt(f"{region} touches the border", f"{border:.1%} of the picture's border marked as {whose}")
         yield from _form(region, whose, shape)
         if region == DISC:
@@ -309,34 +339,17 @@ def _brightness(shape: _Shape, image: Image) -> float:
 
 def _together(masks: _Masks) -> Iterator[Doubt]:
     """How each expert's cup lies to the same expert's disc."""
-    discs = {annotation.expert: shape for annotation, shape in masks if annotation.region == DISC}
-    for annotation, cup in masks:
-        disc = discs.get(annotation.expert)
-        if annotation.region != CUP or disc is None:
-            continue
-        whose = f"of {annotation.expert}"
-        common = cv2.countNonZero(disc.mask[cup.box.slices] & cup.part)
+    for expert, disc, cup, common in _pairs(masks):
         outside, ratio = 1 - common / cup.area, cup.area / disc.area
-        if outside > OUTSIDE:
-            yield _crossing(disc, cup, common, whose)
+        detail = f"{outside:.0%} of the cup outside the disc of {expert}"
+        if outside > OUTSIDE and common > MOST * disc.area and ratio > LARGER:
+            yield Doubt("disc and cup swapped", f"{detail}, which it holds", "exchange the masks of disc and cup")
+        elif outside > ELSEWHERE:
+            yield Doubt("cup outside its disc", detail, "restore the masks that belong to this picture")
+        elif outside > OUTSIDE:
+            yield Doubt("cup outside its disc", detail)
         elif not RATIO[0] <= ratio <= RATIO[1]:
-            yield Doubt("cup of an odd size", f"the cup {whose} is {ratio:.1%} of its disc")
-
-
-def _crossing(disc: _Shape, cup: _Shape, common: int, whose: str) -> Doubt:
-    """Why a cup lies outside its disc."""
-    outside = 1 - common / cup.area
-    detail = f"{outside:.0%} of the cup outside the disc {whose}"
-    hull = np.zeros_like(disc.mask)
-    hull[disc.box.slices] = disc.hull
-    enclosed = cv2.countNonZero(hull[cup.box.slices] & cup.part) / cup.area
-    if outside > ELSEWHERE and enclosed > MOST:
-        return Doubt("rim as disc", f"{detail}, in its hole", "mark the whole disc, which holds the cup, not the rim")
-    if common > MOST * disc.area and cup.area > LARGER * disc.area:
-        return Doubt("disc and cup swapped", f"{detail}, which it holds", "exchange the masks of disc and cup")
-    if outside > ELSEWHERE:
-        return Doubt("cup outside its disc", detail, "restore the masks that belong to this picture")
-    return Doubt("cup outside its disc", detail)
+            yield Doubt("cup of an odd size", f"the cup of {expert} is {ratio:.1%} of its disc")
 
 
 def _error(record: Record, doubt: Doubt) -> ImplausibleMaskError:

@@ -303,12 +303,13 @@ def _loaded(
 def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) -> FundusSegError:
     if len(failures) == 1:
         return failures[0]
+    cures = "".join(f"; {cure}" for cure in [*dict.fromkeys(failure.do for failure in failures)][:3])
     shown = "; ".join(failure.got for failure in failures[:5])
     more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
     return DatasetError(
         f"{len(failures)} of {len(dataset)} pictures of {dataset.source} that cannot be used: {shown}{more}",
         "every listed file whole and as its publisher gives it",
-        "mend or remove these files (`python -m fundusseg.prepare` lists them all)",
+        f"mend or remove these files (`python -m fundusseg.prepare` lists them all){cures}",
     )
 
 

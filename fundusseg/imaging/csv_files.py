@@ -46,10 +46,10 @@ def eye_of(cell: str) -> Eye | None:
     Raises:
         ImageError: It says something else.
 
-    >>> eye_of("Right"), eye_of("os"), eye_of("")
+    >>> eye_of("Right eye"), eye_of("os"), eye_of("")
     ('OD', 'OS', None)
     """
-    word = cell.strip().lower()
+    word = cell.strip().lower().removesuffix(" eye")
     if word and word not in EYES:
         raise ImageError(f"{cell!r} as eye", EYE_WORDS, "mend it")
     return EYES.get(word)

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fundusseg import datasets
 from fundusseg.data.plausibility import Doubt, find_doubts, large_parts, summary
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.store import PreparedStore
@@ -47,7 +48,8 @@ FAULTS = {
     "outline as disc": lambda disc, cup: (outline(disc), outline(cup)),
     "outline as cup": lambda disc, cup: (disc, outline(cup)),
     "disc and cup swapped": lambda disc, cup: (cup, disc),
-    "disc with a hole": lambda disc, cup: (disc & ~cup, cup),
+    "rim as disc": lambda disc, cup: (disc & ~cup, cup),
+    "disc with a hole": lambda disc, cup: (disc & ~cup, None),
     "cup with a hole": lambda disc, cup: (disc, disc & ~cup),
     "cup outside its disc": lambda disc, cup: (disc, np.roll(cup, 90, axis=0)),
     "a dot as disc": lambda disc, cup: (np.pad(np.ones((1, 1), bool), (100, 155)), None),
@@ -164,3 +166,25 @@ def test_a_summary_names_no_picture():
     doubts = [[Doubt("a", "secret.png"), Doubt("b", "")], [Doubt("b", "")], []]
     assert summary("mine", doubts) == "mine: labels of 2 of 3 pictures are doubtful: 2 b, 1 a"
     assert summary("mine", [[], []]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("reader", "root"),
+    [
+        ("DrishtiGS", "Drishti-GS1_files"),
+        ("Refuge", "REFUGE-crops"),
+        ("Origa", "ORIGA-crops"),
+        ("RimOneDL", "RIM-ONE-DL"),
+        ("IDRiD", "IDRiD"),
+        ("DrionsDB", "DRIONS-DB"),
+        ("OpticDiscSeg", "optic_disc_seg"),
+        ("IsbiMembrane", "ISBI-membrane"),
+        ("Sclera", "sclera-MASD"),
+    ],
+)
+def test_no_real_eye_is_refused_or_doubted(realdata, reader, root):
+    dataset = getattr(datasets, reader)(realdata / root)
+    doubts = {record.name: found for record in dataset.records if (found := find_doubts(dataset.load(record)))}
+    assert doubts == {}
