@@ -40,7 +40,9 @@ class ResidentDataset(Dataset[Tensor]):
 
     def __getitem__(self, draw: Draw | int) -> Tensor:
         position, seed = draw if isinstance(draw, tuple) else (draw, 0)
+        # A position beyond the end only pads: it repeats the last sample with weight 0.
         place = min(position, len(self.dataset) - 1)
+        # The lowest bits of the seed are as random as its others, and a draw is always flipped alike.
         bits = seed % 4 if self.flips else 0
         return torch.tensor([self.pictures[place], self.samples[place], bits, position == place])
 
@@ -72,6 +74,7 @@ class ResidentSet:
         pictures, samples, bits, weight = draws.unbind(1)
         parts = {"image": self.images.index_select(0, pictures)}
         parts |= {key: part.index_select(0, samples) for key, part in self.rest.items()}
+        # Pictures and their targets have planes, (B, C, S, S); valid and source have none.
         flipped = {key: _flip(part, bits) if part.ndim > 2 else part for key, part in parts.items()}
         return cast(Batch, {**flipped, "weight": weight.float()})
 

@@ -140,6 +140,7 @@ class _Group:
             found, _ = self._column(f"{ratio}_cdr")
             true, counted = self._column(f"{ratio}_cdr_true")
             for name, sums in ratio_agreement(found, true).items():
+                # One key for one number: the same as of a picture, see `metric_names.VCDR_ERROR`.
                 name = "error" if name == "mae" else name
                 yield _Metric(BOTH, f"{ratio}_cdr_{name}", sums, counted)
         for name in ("rim_error", *HOURS):
@@ -205,6 +206,7 @@ class _Group:
         areas = [auc(scores[part], ill[part], groups=self.patients[part].tolist()) for part in at]
         areas = [area for area in areas if not math.isnan(area.value)]
         value = _mean([area.value for area in areas])
+        # Var(mean) = sum of variances / k^2, so half = z * sqrt(sum of sd^2) / k.
         half = _Z * math.hypot(*(area.deviation for area in areas)) / max(1, len(areas))
         low, high = np.clip([value - half, value + half], 0, 1).tolist()
         return value, low, high

@@ -68,6 +68,7 @@ def _ground_truth_roi(predictor: Predictor, sample: Sample) -> ProtocolPredictio
     preparation = predictor.description.preparation
     if preparation.roi == "disc" and not sample.of(DISC):
         return None
+    # One view, as the original looked once; without localiser, quality or triage, which use the picture alone.
     found = predictor.segment_square(sample.image, preparation.box(sample), views=1, threshold=ORIGINAL_THRESHOLD)
     return ProtocolPrediction(found.label_map, found.square, found.views)
 

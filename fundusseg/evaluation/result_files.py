@@ -27,6 +27,7 @@ def write_result(result: EvaluationResult, folder: Path, worst: WorstCases) -> N
     content = {**result.made_by, "protocols": result.protocols, "remarks": result.remarks, "failures": result.failures}
     write_json({**content, "figures": estimates}, folder / "figures.json")
     write_csv(_reliability_rows(result.rows, result.calibration), folder / "reliability.csv")
+    # Of an evaluation before, whose other model is not in this one.
     (folder / "differences.csv").unlink(missing_ok=True)
     if result.model_comparisons:
         write_csv([comparison.as_row() for comparison in result.model_comparisons], folder / "differences.csv")

@@ -85,6 +85,7 @@ class EvaluationResult:
     @cached_property
     def remarks(self) -> list[str]:
         """What a reader must know beside the estimates."""
+        # Counts are of pictures: one protocol and one method, as each picture has a row for each.
         first = [row for row in self.rows if (row["protocol"], row["method"]) == (self.names[0], MODEL)]
         good = [row for row in first if not row["error"]]
         return [*_seen_remarks(good), *self._label_remarks(good), *self._protocol_remarks(first, good)]

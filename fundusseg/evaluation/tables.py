@@ -31,6 +31,7 @@ def leading_columns(estimates: Sequence[Estimate]) -> list[Column]:
 def table_rows(estimates: Sequence[Estimate]) -> dict[Row, Cells]:
     """Estimates by row and column; where there is one source only, it is not repeated as all of them."""
     sources: dict[tuple[str, str], set[str]] = {}
+    # Two passes: whether a row over all sources says anything new is only known when all sources are.
     for estimate in estimates:
         if estimate.source not in (ALL, MACRO):
             sources.setdefault((estimate.protocol, estimate.method), set()).add(estimate.source)

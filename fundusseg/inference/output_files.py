@@ -112,6 +112,7 @@ def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     Columns are those of all rows; without a measured one, those of `Measures`.
     """
     rows = list(rows)
+    # Columns first as measured: a failed row, which has few keys, may come first and must not order them.
     measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
     columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
     first = [key for key in _FIRST if key in columns or key in ("file", "error")]
@@ -125,6 +126,7 @@ def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
 def _flat(content: Any) -> dict[str, Any]:
     """A prediction's plain fields by name, those of its inner dataclasses beside them; lists in words, no pixels."""
     row: dict[str, Any] = {}
+    # A field's `repr` decides: what is declared with repr=False (views, outlines) is pixels or points, and no column.
     for field in (field for field in fields(content) if field.repr):
         value = getattr(content, field.name)
         value = value.item() if isinstance(value, np.generic) else value

@@ -49,6 +49,7 @@ def predict_tiled(
     divisor = divisor or int(getattr(network, "divisor", DIVISOR))
     side = _logits_side(network, image, tile)
     out, margin = _kept(side, tile, out, divisor)
+    # What the network is given beyond what is kept of it, on either side: lost to missing padding, and cut off.
     border = (tile - side) // 2 + margin
     middle = slice(margin, margin + out)
 
@@ -97,6 +98,7 @@ def _window(image: Tensor, top: int, left: int, side: int) -> Tensor:
 
 def _mirrored(start: int, count: int, size: int) -> Tensor:
     """Positions from ``start`` on, folded back into 0 .. size - 1; the border itself is not repeated."""
+    # 0 1 2 3 2 1 | 0 1 2 3 2 1 for a size of 4; of a single pixel the period is 1.
     period = max(2 * (size - 1), 1)
     folded = torch.arange(start, start + count) % period
     return torch.minimum(folded, period - folded)

@@ -111,6 +111,7 @@ def _data(description: Description) -> str:
         known = f"{table}\n\n" if description.sources else ""
         return f"{known}Whom it was trained on is not known: no score of it can be shown to be of held-out patients."
     listed = {subset: split.keys(subset) for subset in SUBSETS}
+    # In the order of the data, then those that only the split names: a source whose licence is not known.
     sources = dict.fromkeys([*description.sources, *(key.split("/")[0] for keys in listed.values() for key in keys)])
     rows = []
     for source in sources:

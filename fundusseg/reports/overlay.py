@@ -55,6 +55,7 @@ def overlay(
                 "bring the label map to the picture's size",
             )
     canvas = np.ascontiguousarray(image).copy()
+    # Rounded up, so that it is 1 at least.
     line = -(-max(image.shape[:2]) // _LINES_PER_SIDE)
     if truth is not None:
         for region in regions:

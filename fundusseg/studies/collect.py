@@ -35,6 +35,7 @@ def collect_rows(runs: Path, networks: Sequence[Training]) -> pd.DataFrame:
             rows = _read(path)
             rows = rows[rows["method"] == MODEL].reset_index(drop=True)
             rows.insert(0, "training", network.name)
+            # Of the source, not of the picture: no patient who is tested here was trained on by anybody.
             rows.insert(1, "trained", rows["source"].isin(network.sources))
             rows.insert(2, "fold", network.fold)
             rows.insert(3, "seed", network.seed)
@@ -73,6 +74,7 @@ def missing_scores(rows: pd.DataFrame, networks: Sequence[Training]) -> list[str
 
 def _read(path: Path) -> pd.DataFrame:
     """An evaluation's rows; a picture may be called NA, and a source 2024."""
+    # Only an empty cell is missing: a name of "NA" or "nan" is a name.
     texts = dict.fromkeys(_TEXTS, str)
     rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False)
     for column in _TEXTS:

@@ -35,6 +35,7 @@ def heatmap(table: Sequence[Cell], metric: Metric) -> Figure:
     """
     rows, columns = (list(dict.fromkeys(names)) for names in zip(*((c.training, c.source) for c in table), strict=True))
     figure = Figure(figsize=(2.6 + 1.05 * len(columns), 1.5 + 0.36 * len(rows)))
+    # Margins in inches, for the names, whatever the number of rows and columns.
     inches = (2.2, 0.75, 1.05 * len(columns), 0.36 * len(rows))
     scale = (1 / figure.get_figwidth(), 1 / figure.get_figheight()) * 2
     left, bottom, width, height = (length * by for length, by in zip(inches, scale, strict=True))
@@ -105,6 +106,7 @@ def bland_altman(rows: pd.DataFrame) -> Figure | None:
     sources = list(dict.fromkeys(known["source"]))
     lines = math.ceil(len(trainings) / _COLUMNS)
     figure = Figure(figsize=(2.7 * _COLUMNS, 2.4 * lines + 0.5), layout="constrained")
+    # One scale for all panels: limits of agreement are to be compared by eye.
     panels = figure.subplots(lines, _COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, training in zip(panels, trainings, strict=False):
         _panel(axes, known[known["training"] == training], training, sources)
@@ -139,6 +141,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, training: str, sources: list[str]) ->
 def svg(figure: Figure) -> bytes:
     """Write a figure as SVG, its text as text."""
     buffer = io.BytesIO()
+    # Without a salt and a date the same figure would be other bytes each time.
     with _LOCK, mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fundusseg"}):
         FigureCanvasSVG(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

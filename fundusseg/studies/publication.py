@@ -152,6 +152,7 @@ def publish_study(
     for protocol in dict.fromkeys(table.protocol for table in found):
         if figure := bland_altman(rows[rows["protocol"] == protocol]):
             figures[f"bland-altman-{protocol}"] = svg(figure)
+    # Beside the page, which holds them too: a paper takes them one by one.
     for name, picture in figures.items():
         write_whole(folder / f"{name}.svg", picture)
     listed = [{"cells": table.cells, "comparisons": table.comparisons} for table in found]
@@ -166,6 +167,7 @@ def publish_study(
 
 def _render(template: str, content: Mapping[str, Any], escape: Any) -> bytes:
     """Fill a template that is not HTML; all text goes through ``e``."""
+    # LaTeX's {# would begin a comment.
     environment = template_environment(
         {"e": escape, **_FILTERS}, autoescape=False, comment_start_string="((#", comment_end_string="#))"
     )

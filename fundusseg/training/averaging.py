@@ -87,4 +87,5 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
 
 
 def _mixed(average: Tensor, now: Tensor, left: Tensor) -> Tensor:
+    # Whole numbers, such as batch counts, are averaged in float and cut again.
     return (left * average + (1 - left) * now).to(average.dtype)

@@ -55,6 +55,7 @@ class EpochLines(ProgressBar):
         if constant := task.constant.get("val"):
             words.append(f"{' and '.join(constant)} predicted alike in all pictures")
         words.append(f"{now - self._said:.0f} s")
+        # Infinite where neither epochs nor steps limit the run.
         steps = trainer.estimated_stepping_batches - trainer.global_step
         if math.isfinite(steps):
             words.append(f"{steps * (now - self._begun) / (trainer.global_step - self._first):.0f} s left")

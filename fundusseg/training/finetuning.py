@@ -93,12 +93,14 @@ class TwoStage(BaseFinetuning):
         Returns:
             All that is outside the encoder, then the encoder: whole, or its stages from the top down.
         """
+        # By identity: == of two parameters compares their values.
         inside = {id(parameter) for parameter in network.encoder.parameters()}
         outside = [parameter for parameter in trainable(network) if id(parameter) not in inside]
         groups: list[dict[str, Any]] = [{"params": outside, "name": "decoder", "rate": 1.0}]
         if self.layer_decay == 1:
             return [*groups, {"params": trainable(network.encoder), "name": "encoder", "rate": self.encoder_rate}]
         rate, parts = self.encoder_rate, stages(network.encoder)
+        # From the stage next to the decoder, which has the full encoder rate, down to the picture.
         for number, part in reversed([*enumerate(parts)]):
             groups.append({"params": part, "name": f"encoder_{number}", "rate": rate})
             rate *= self.layer_decay
@@ -121,6 +123,7 @@ class TwoStage(BaseFinetuning):
 
     def _enter_stage(self, epoch: int) -> None:
         joins = epoch >= self.frozen_epochs
+        # The mode too: without a gradient, the statistics of batch norms would still move.
         self._encoder.train(joins)
         for parameter in self._trainable:
             parameter.requires_grad_(joins)
@@ -162,6 +165,7 @@ def stages(encoder: nn.Module) -> list[list[nn.Parameter]]:
     if len(children) == 1:
         parts = stages(children[0])
     elif len(lists := [child for child in children if isinstance(child, nn.ModuleList)]) == len(children):
+        # The shorter list, such as poolings between the blocks, is filled up with modules of no parameter.
         levels = zip_longest(*lists, fillvalue=nn.Module())
         parts = [[parameter for module in level for parameter in trainable(module)] for level in levels]
     else:

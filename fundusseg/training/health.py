@@ -28,6 +28,7 @@ class TerminateOnNaN(Callback):
         if pl_module.device.type == "xla" or trainer.world_size > 1:
             return
         when = f"in step {trainer.global_step}, batch {batch_index + 1} of epoch {trainer.current_epoch + 1}"
+        # The copy runs beside the next step; the event says when it has arrived, without stopping the GPU.
         event = torch.cuda.Event() if pl_module.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         loss = outputs["loss"].detach().to("cpu", non_blocking=event is not None)
         if event is not None:

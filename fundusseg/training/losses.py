@@ -135,6 +135,7 @@ class _OverlapLoss(nn.Module):
         logits, target, mask = _labelled(logits, target, valid)
         # The sigmoid of a logit that was set to 0 is 0.5: the mask makes it nothing again.
         loss = self._of_regions(logits.sigmoid() * mask, target)
+        # Summed over the batch, a region is one loss as soon as one image labels it.
         return _mean(loss, valid.any(dim=0) if self.over == "batch" else valid)
 
     def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
@@ -218,6 +219,7 @@ class TverskyLoss(_OverlapLoss):
         self.false_positives, self.false_negatives = false_positives, false_negatives
 
     def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
+        # B x R, or R over the batch
         both = self._sum(torch.minimum(probability, target))
         extra, missed = self._sum(probability) - both, self._sum(target) - both
         whole = both + self.false_positives * extra + self.false_negatives * missed

@@ -47,6 +47,7 @@ def changed(before: Mapping[str, Any] | None, now: Mapping[str, Any], restored: 
     """
     if before is None:  # an older checkpoint tells its length alone, and only in some schedules
         return any(state.get("total_steps", now["steps"]) != now["steps"] for state in restored)
+    # A plateau's schedule does not know the length of the run.
     by_step = now["schedule"] is not None and now["schedule"]["class"] != "Plateau"
     return any(before[name] != now[name] for name in ("settings", "schedule")) or (
         by_step and before["steps"] != now["steps"]
@@ -71,6 +72,7 @@ def start_again(trainer: Trainer, settings: Groups, schedule: Schedule | None, s
     optimizer = trainer.optimizers[0]
     for group, given in zip(optimizer.param_groups, settings, strict=True):
         parameters = group["params"]
+        # What a schedule has left in the group, such as initial_lr, would be taken for the new rate.
         group.clear()
         group |= {"params": parameters, **deepcopy(given)}
     if schedule is None:

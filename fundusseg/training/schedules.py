@@ -48,7 +48,9 @@ class Cosine(Schedule):
     def __call__(self, optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
         """Reach the optimiser's rate after the warm-up, and zero with the run's last step."""
         rising = max(1, round(self.warm_up * total_steps))
+        # Nearly from 0, which torch refuses.
         rise = LinearLR(optimizer, start_factor=1e-3, total_iters=rising)
+        # A run of one step has no fall, and a period of 0 would divide by it.
         fall = CosineAnnealingLR(optimizer, T_max=max(1, total_steps - rising))
         return {"scheduler": SequentialLR(optimizer, [rise, fall], [rising]), "interval": "step"}
 

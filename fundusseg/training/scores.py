@@ -27,6 +27,7 @@ def nest(masks: Tensor, regions: Sequence[Region]) -> Tensor:
     Returns:
         Like ``masks``, each channel at most its parent's.
     """
+    # Parents first, so that a grandparent has cut the parent already; minimum is "and" for bool.
     channels = list(masks.unbind(1))
     for position, region in enumerate(regions):
         if PARENT.get(region) in regions:
@@ -159,6 +160,7 @@ class SegmentationScores(Metric):
         self.total += (rows * torch.where(defined, value, 0.0)).sum(1)
         self.count += (rows * defined).sum(1)
         self.undefined += (rows * (use & ~defined)).sum(1)
+        # Over all pictures the extremes of area and moments: where they meet, all had one size and place.
         place, labelled = _place(prediction), use[:, : len(self.regions), None]
         self.least = torch.minimum(self.least, torch.where(labelled, place, torch.inf).amin(0))
         self.most = torch.maximum(self.most, torch.where(labelled, place, -torch.inf).amax(0))

@@ -104,6 +104,7 @@ class SegmentationTask(LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 (B, 3, S, S) to logits (B, R, S, S)."""
+        # The layout of the weights, see `setup`: in another one it would be converted by convolutions.
         if image.device.type != "xla":
             image = image.contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.model(image)
@@ -168,11 +169,13 @@ class SegmentationTask(LightningModule):
         logits = self(batch["image"])
         # A network without padding predicts the middle of the picture.
         target, weight = crop_centre(batch["target"], logits).float() / 255, batch["weight"]
+        # What only pads the last evaluation batch counts for nothing, whatever it labels.
         valid = batch["valid"] & (weight > 0)[:, None]
         loss: Tensor = self.loss(logits, target, valid, *self._pixel_weights(batch, logits))
         self.losses[stage].update(loss.detach(), weight.sum())
         output = {"loss": loss, "logits": logits, "target": target, "valid": valid}
         if stage != "train":
+            # (B, R, H, W) > (R, 1, 1)
             prediction = nest(logits.float().sigmoid() > self.thresholds[:, None, None], self.regions)
             truth = nest(target > 0.5, self.regions)
             self.scores[stage].update(prediction, truth, valid, weight, batch["source"])
@@ -224,6 +227,7 @@ class SegmentationTask(LightningModule):
             place = stage if score.source == ALL else f"{stage}_{score.source}"
             if score.n:
                 self.log(f"{place}/{name}", torch.tensor(score.value))  # a float would travel to the device first
+        # Not by source: a source of ten pictures would choose the checkpoint as much as one of a thousand.
         cells = [s.value for s in scores if s.metric == "dice" and s.source == ALL and s.n]
         chooses = torch.tensor(sum(cells) / len(cells) if cells else 0.0)
         self.log(f"{stage}/dice", chooses, prog_bar=stage == "val")
@@ -254,6 +258,7 @@ class SegmentationTask(LightningModule):
             raise ConfigurationError(
                 f"an optimiser that cannot be made ({error})", "settings that it takes", "change --model.optimizer"
             ) from error
+        # A share of whatever rate the optimiser was given, so that one option scales all groups.
         for group in optimizer.param_groups:
             if "rate" in group:
                 group["lr"] *= group.pop("rate")

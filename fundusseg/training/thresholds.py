@@ -45,6 +45,7 @@ class ThresholdScores(Metric):
             target: bool (B, R, H, W).
             valid: bool (B, R); what is False is left out.
         """
+        # (thresholds, B, R); the sums over B are all that is kept
         values = torch.stack([dice(probabilities > threshold, target) for threshold in GRID])
         defined = valid & ~values.isnan()
         self.total += torch.where(defined, values, 0.0).sum(1)
@@ -56,6 +57,7 @@ class ThresholdScores(Metric):
 
     def best(self) -> list[float]:
         """Each region's threshold of the highest mean, of several the nearest to the middle; one transfer."""
+        # max takes the first of equals: in this order the one nearest to the middle.
         by_distance = sorted(range(len(GRID)), key=lambda position: abs(GRID[position] - MIDDLE))
         columns = self.compute().nan_to_num(-1.0).T.tolist()
         return [GRID[max(by_distance, key=column.__getitem__)] for column in columns]

@@ -97,6 +97,7 @@ def process() -> tuple[int, int, str]:
     from torch_xla import runtime
     from torch_xla._internal import tpu
 
+    # The address is asked of the TPU metadata server, which a single host need not have.
     number, count = int(runtime.process_index()), int(runtime.process_count())
     return number, count, tpu.discover_master_worker_ip() if count > 1 else ""
 
@@ -197,6 +198,7 @@ def counters() -> dict[str, float]:
         found = metrics.metric_data(name)
         return (found[0], found[1]) if found else (0, 0.0)
 
+    # metric_data gives count, sum and samples: of times the count is wanted, of bytes the sum.
     compiled, nanoseconds = data("CompileTime")
     return {
         "compiled": compiled,

@@ -54,6 +54,7 @@ class CompileMonitor(Callback):
         figures: dict[str, float] = {f"xla/{_plain(name)}": value for name, value in epoch.items()}
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=trainer.global_step)
+        # When a frozen encoder joins, one epoch may compile again: it begins to count as at the start.
         trained = sum(parameter.requires_grad for parameter in pl_module.parameters())
         settled = len(self.epochs) > SETTLED and trained == self._trained
         self._trained = trained
@@ -99,6 +100,7 @@ def _plain(name: str) -> str:
 def _faults(epoch: Counter[str], steps: int, settled: bool) -> list[str]:
     """What is wrong with an epoch, in words."""
     faults = [f"{name} computed on the host {count} times" for name, count in fallbacks(epoch).items()]
+    # A graph in each step; in the first epochs of a few steps as many are compiled rightly.
     if epoch["compiled"] >= max(steps, 8):
         faults.append(f"{epoch['compiled']} graphs compiled in {steps} steps, as where a shape changes in each")
     elif settled and epoch["compiled"]:

@@ -25,4 +25,5 @@ def counting_on_device(optimizer: Any) -> Iterator[None]:
         yield
     finally:
         for group, rate in zip(groups, rates, strict=True):
+            # The schedule and the checkpoint read the rate as a number.
             group["capturable"], group["lr"] = False, rate

@@ -40,6 +40,7 @@ class Hosts:
         """What each process says, in their order: numbers, text, lists or nothing; waits for all of them."""
         if self._store is None:
             return [value]
+        # Keys of the round, so that a fast process cannot overwrite what a slow one has not read.
         store, self._round = self._store, self._round + 1
         store.set(f"{self._round}/{self.number}", json.dumps(value, default=str))
         said = [json.loads(store.get(f"{self._round}/{number}")) for number in range(self.count)]

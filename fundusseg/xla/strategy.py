@@ -40,6 +40,7 @@ def trainer_arguments(
         ConfigurationError: There is no device, or one of the arguments does not suit.
     """
     backend.require_devices()
+    # Checked before the devices are started, which cannot be undone.
     plugin = XLAPrecision(precision)
     backend.start(cache_dir)
     XLAAccelerator.parse_devices(devices)
@@ -160,6 +161,7 @@ class SPMDStrategy(SingleDeviceStrategy):
         self.mesh = backend.mesh()
         number, count, first = backend.process()
         self.share = (number, count)
+        # The port that torch.distributed uses too; nothing else of it is running here.
         self.hosts = Hosts(number, count, first, int(os.environ.get("MASTER_PORT", "12355")))
         self.global_rank = self.share[0]
         rank_zero_only.rank = self.global_rank  # type: ignore[attr-defined]
@@ -174,6 +176,7 @@ class SPMDStrategy(SingleDeviceStrategy):
         backend.seed(torch.initial_seed())
         assert self.model is not None
         self.precision_plugin.convert_module(self.model)
+        # Moved tensor by tensor, a parameter that two layers share would become two.
         shared = find_shared_parameters(self.model)
         self.model_to_device()
         set_shared_parameters(self.model, shared)
