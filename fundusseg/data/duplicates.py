@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.data.identity import Identity
-from fundusseg.data.seen_patients import LOOK_DISTANCE, look_bits
+from fundusseg.data.seen_patients import PERCEPTUAL_DISTANCE, hash_bits
 from fundusseg.imaging.image_files import as_pillow
 from fundusseg.imaging.roi import Box, crop
 from fundusseg.sample import Image
@@ -98,11 +98,12 @@ def same_pictures(identities: Sequence[Identity], apart: Callable[[int, int], bo
         identities: Of each picture.
         apart: Whether a pair matters: of different sources or subsets.
     """
-    looks = look_bits([identity.look for identity in identities])
+    hashes = hash_bits([identity.perceptual_hash for identity in identities])
+    distances = (np.bitwise_count(hashes[first + 1 :] ^ hashes[first]).sum(axis=1) for first in range(len(hashes) - 1))
     near = (
         (first, first + 1 + int(offset))
-        for first in range(len(looks) - 1)
-        for offset in np.flatnonzero(np.bitwise_count(looks[first + 1 :] ^ looks[first]).sum(axis=1) <= LOOK_DISTANCE)
+        for first, row in enumerate(distances)
+        for offset in np.flatnonzero(row <= PERCEPTUAL_DISTANCE)
     )
     return [Duplicate(first, second, 1.0) for first, second in near if apart(first, second)]
 

@@ -66,7 +66,7 @@ def _found(earlier: Split, records: Sequence[Record], identities: Mapping[str, I
             found[min(same, key=lambda key: (key.split("/", 1)[0] != record.source, key in found))].append(record.key)
         else:
             left.append(record.key)
-    # Saved or decoded anew, a picture is known by its look; they are few, so that comparing one by one is no burden.
+    # Saved or decoded anew, a picture is known by its perceptual hash; few are left to be compared one by one.
     for key in sorted(listed - set(found)):
         known = KnownPictures([(earlier, [key])])
         if near := next((other for other in left if known.hold(other, identities[other])), None):

@@ -19,13 +19,13 @@ class Identity:
     Attributes:
         files: 16 hexadecimal digits of the bytes of the picture and its annotations: the very same files.
         pixels: 16 hexadecimal digits of the decoded picture: the same picture with other masks, or saved without loss.
-        look: 64 hexadecimal digits, a perceptual hash of the decoded picture: saved or scaled anew, it changes a few of
-            its 256 bits; see `fundusseg.data.seen_patients.LOOK_DISTANCE`.
+        perceptual_hash: 64 hexadecimal digits of the decoded picture: saved or scaled anew, it changes a few of their
+            256 bits; see `fundusseg.data.seen_patients.PERCEPTUAL_DISTANCE`.
     """
 
     files: str
     pixels: str = ""
-    look: str = ""
+    perceptual_hash: str = ""
 
 
 def identify(record: Record, image: Image) -> Identity:
@@ -36,7 +36,7 @@ def identify(record: Record, image: Image) -> Identity:
         image: H x W x 3 uint8, decoded by the dataset's reader.
     """
     pixels = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()[:16]
-    return Identity(files_digest(record) or pixels, pixels, _look(image))
+    return Identity(files_digest(record) or pixels, pixels, _perceptual_hash(image))
 
 
 def files_digest(record: Record) -> str:
@@ -46,7 +46,7 @@ def files_digest(record: Record) -> str:
     return total.hexdigest()[:16] if files else ""
 
 
-def _look(image: Image) -> str:
+def _perceptual_hash(image: Image) -> str:
     """256 bits of the discrete cosine transform of the whole picture in grey (Zauner 2010, pHash)."""
     # Who only compares, a model card or an evaluation of known files, does not load it.
     import imagehash

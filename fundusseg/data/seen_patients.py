@@ -22,7 +22,7 @@ MARKS: dict[Seen, str] = {
 """In the words of the tables."""
 
 
-LOOK_DISTANCE = 14
+PERCEPTUAL_DISTANCE = 14
 """Bits of 256 in which the perceptual hashes of one photograph differ at most after it was saved or resized anew.
 
 Of 1,362 real photographs of nine datasets one pair of 926,841 was within 15, and that one was a photograph that stands
@@ -31,7 +31,7 @@ there twice; 89 of them saved as JPEG down to quality 40 or resized down to a qu
 
 
 class KnownPictures:
-    """Pictures that a split names, found again by name, by files, by decoded pixels and by look.
+    """Pictures that a split names, found again by name, by files, by decoded pixels and by perceptual hash.
 
     Args:
         pictures: Splits, each with those of its keys that count.
@@ -40,10 +40,11 @@ class KnownPictures:
     def __init__(self, pictures: Sequence[tuple[Split, Sequence[str]]]) -> None:
         listed = [(split, key) for split, keys in pictures for key in keys]
         self.keys = {key for _, key in listed}
-        self.files = {split.files[key] for split, key in listed if key in split.files}
-        self.pixels = {split.pixels[key] for split, key in listed if key in split.pixels}
-        looks = [split.looks[key] for split, key in listed if key in split.looks]
-        self._looks = look_bits(looks)
+        # Without "", what is not known: two pictures of which nothing is known are not the same.
+        self.files = {split.files[key] for split, key in listed if key in split.files} - {""}
+        self.pixels = {split.pixels[key] for split, key in listed if key in split.pixels} - {""}
+        hashes = [split.perceptual_hashes[key] for split, key in listed if key in split.perceptual_hashes]
+        self._hashes = hash_bits(hashes)
 
     def hold(self, key: str, identity: Identity) -> bool:
         """Whether a picture is among them.
@@ -54,14 +55,15 @@ class KnownPictures:
         """
         if key in self.keys or identity.files in self.files or identity.pixels in self.pixels:
             return True
-        if not identity.look or not len(self._looks):
+        if not identity.perceptual_hash or not len(self._hashes):
             return False
-        return bool(np.bitwise_count(self._looks ^ look_bits([identity.look])).sum(axis=1).min() <= LOOK_DISTANCE)
+        distances = np.bitwise_count(self._hashes ^ hash_bits([identity.perceptual_hash])).sum(axis=1)
+        return bool(distances.min() <= PERCEPTUAL_DISTANCE)
 
 
-def look_bits(looks: Sequence[str]) -> npt.NDArray[np.uint64]:
+def hash_bits(hashes: Sequence[str]) -> npt.NDArray[np.uint64]:
     """Perceptual hashes as N x 4 uint64."""
-    return np.frombuffer(bytes.fromhex("".join(looks)), np.uint64).reshape(-1, 4)
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 4)
 
 
 class SeenPatients:

@@ -20,7 +20,7 @@ SplitBy: TypeAlias = Literal["patient", "image"]
 """What is never in two subsets. Images by themselves are how many published tables were made, and flatter them."""
 
 
-_BY_KEY = ("patients", "files", "pixels", "looks")
+_BY_KEY = ("patients", "files", "pixels", "perceptual_hashes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Split:
         files: Digest of each picture's files, by key; empty where it is not known.
         by: What is kept together: all images of a patient, or each image by itself.
         pixels: Digest of each decoded picture, by key; empty where it is not known. See `fundusseg.data.identity`.
-        looks: Perceptual hash of each decoded picture, by key; empty where it is not known.
+        perceptual_hashes: Perceptual hash of each decoded picture, by key; empty where it is not known.
     """
 
     train: tuple[str, ...]
@@ -47,7 +47,7 @@ class Split:
     files: dict[str, str] = field(default_factory=dict)
     by: SplitBy = "patient"
     pixels: dict[str, str] = field(default_factory=dict)
-    looks: dict[str, str] = field(default_factory=dict)
+    perceptual_hashes: dict[str, str] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:
@@ -100,11 +100,11 @@ class Split:
             tuple(names[key] for key in keys) for keys in (self.train, self.val, self.test, self.dropped)
         )
         patients = {names[key]: persons[self.patients.get(key, key)] for key in self.listed}
-        files, pixels, looks = (
+        files, pixels, hashes = (
             {names[key]: known[key] for key in self.listed if key in known}
-            for known in (self.files, self.pixels, self.looks)
+            for known in (self.files, self.pixels, self.perceptual_hashes)
         )
-        return Split(train, val, test, dropped, patients, files, self.by, pixels, looks)
+        return Split(train, val, test, dropped, patients, files, self.by, pixels, hashes)
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -120,8 +120,8 @@ class Split:
         listed = {key: identities[key] for key in sorted(self.listed)}
         files = {key: identity.files for key, identity in listed.items()}
         pixels = {key: identity.pixels for key, identity in listed.items()}
-        looks = {key: identity.look for key, identity in listed.items()}
-        return replace(self, files=files, pixels=pixels, looks=looks)
+        hashes = {key: identity.perceptual_hash for key, identity in listed.items()}
+        return replace(self, files=files, pixels=pixels, perceptual_hashes=hashes)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON and checkpoints."""

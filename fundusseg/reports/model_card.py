@@ -126,7 +126,7 @@ def _data(description: Description) -> str:
     )
     return (
         f"{counts}\n\n{dropped}{split.protocol.capitalize()}. SHA-256 of the split: `{split.digest}`.\n\n"
-        f"{_earlier(description.earlier)}{_NAMES if split.looks else ''}"
+        f"{_earlier(description.earlier)}{_NAMES if split.perceptual_hashes else ''}"
     ).strip()
 
 

@@ -83,7 +83,7 @@ def restrict_to_sources(split: Split, sources: Iterable[str]) -> Split:
         patients=part(split.patients),
         files=part(split.files),
         pixels=part(split.pixels),
-        looks=part(split.looks),
+        perceptual_hashes=part(split.perceptual_hashes),
     )
 
 

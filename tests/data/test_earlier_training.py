@@ -53,7 +53,7 @@ def test_the_checkpoints_split_is_found_again_by_pictures():
 
 
 def test_old_checkpoints_are_found_by_names():
-    old = Split.from_dict({**DRAWN.as_dict(), "pixels": {}, "looks": {}})
+    old = Split.from_dict({**DRAWN.as_dict(), "pixels": {}, "perceptual_hashes": {}})
     kept = EarlierTraining(old).apply(draw_split(RECORDS, seed=5), RECORDS, IDENTITIES)
     assert same(kept, DRAWN)
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fundusseg.data.identity import identify
-from fundusseg.data.seen_patients import LOOK_DISTANCE, KnownPictures, look_bits
+from fundusseg.data.identity import Identity, identify
+from fundusseg.data.seen_patients import PERCEPTUAL_DISTANCE, KnownPictures, hash_bits
 from fundusseg.data.splits import Split
 from fundusseg.datasets import DrishtiGS, Phantom
 from fundusseg.sample import Record
@@ -21,7 +21,7 @@ def record(folder: Path, name: str = "a") -> Record:
 
 
 def distance(one: str, two: str) -> int:
-    return int(np.bitwise_count(look_bits([one]) ^ look_bits([two])).sum())
+    return int(np.bitwise_count(hash_bits([one]) ^ hash_bits([two])).sum())
 
 
 def test_files_pixels_and_look_each_answer_their_own_question(tmp_path):
@@ -29,13 +29,13 @@ def test_files_pixels_and_look_each_answer_their_own_question(tmp_path):
     cv2.imwrite(str(one.image), PICTURES[0])
     (tmp_path / "a_disc.png").write_bytes(b"mask")
     first = identify(one, PICTURES[0])
-    assert [len(first.files), len(first.pixels), len(first.look)] == [16, 16, 64]
+    assert [len(first.files), len(first.pixels), len(first.perceptual_hash)] == [16, 16, 64]
     (tmp_path / "a_disc.png").write_bytes(b"drawn anew")
     again = identify(one, PICTURES[0])
-    assert again.files != first.files and (again.pixels, again.look) == (first.pixels, first.look)
+    assert again.files != first.files and (again.pixels, again.perceptual_hash) == (first.pixels, first.perceptual_hash)
     other = identify(one, PICTURES[1])
     assert other.files == again.files and other.pixels != again.pixels
-    assert distance(other.look, first.look) > LOOK_DISTANCE
+    assert distance(other.perceptual_hash, first.perceptual_hash) > PERCEPTUAL_DISTANCE
 
 
 def test_a_made_picture_is_known_by_its_pixels_and_never_by_its_name(tmp_path):
@@ -51,12 +51,12 @@ def copies(picture: np.ndarray) -> list[np.ndarray]:
 
 
 def check(pictures: list[np.ndarray]) -> None:
-    looks = [identify(record(Path("nowhere")), picture).look for picture in pictures]
-    for look, picture in zip(looks, pictures, strict=True):
+    hashes = [identify(record(Path("nowhere")), picture).perceptual_hash for picture in pictures]
+    for one, picture in zip(hashes, pictures, strict=True):
         for copy in copies(picture):
-            assert distance(look, identify(record(Path("nowhere")), copy).look) <= LOOK_DISTANCE
-    for number, look in enumerate(looks):
-        assert min(distance(look, other) for other in looks[:number] + looks[number + 1 :]) > LOOK_DISTANCE
+            assert distance(one, identify(record(Path("nowhere")), copy).perceptual_hash) <= PERCEPTUAL_DISTANCE
+    for number, one in enumerate(hashes):
+        assert min(distance(one, other) for other in hashes[:number] + hashes[number + 1 :]) > PERCEPTUAL_DISTANCE
 
 
 def test_copies_look_alike_and_others_do_not():
@@ -75,5 +75,12 @@ def test_known_pictures_are_found_by_each_of_their_traces():
     known = KnownPictures([(split, ("x/0",))])
     other = made[2]
     assert known.hold("x/0", other) and not known.hold("x/2", other) and not known.hold("x/2", made[1])
-    for trace in ("files", "pixels", "look"):
+    for trace in ("files", "pixels", "perceptual_hash"):
         assert known.hold("y/9", replace(other, **{trace: getattr(made[0], trace)})), trace
+
+
+def test_nothing_known_of_two_pictures_does_not_make_them_one():
+    unknown = {"a/1": ""}
+    split = Split(("a/1",), (), (), files=unknown, pixels=unknown, perceptual_hashes=unknown)
+    known = KnownPictures([(split, split.train)])
+    assert known.hold("a/1", Identity("")) and not known.hold("a/2", Identity(""))

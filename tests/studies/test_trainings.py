@@ -40,7 +40,7 @@ def test_a_part_of_a_split_moves_nobody():
         files={"a/1": "x", "b/3": "y"},
         by="image",
         pixels={"a/2": "u", "b/2": "v"},
-        looks={"a/2": "1", "b/2": "2"},
+        perceptual_hashes={"a/2": "1", "b/2": "2"},
     )
     part = restrict_to_sources(whole, ["b"])
     digests = ({"b/1": "b/p"}, {"b/3": "y"}, "image", {"b/2": "v"}, {"b/2": "2"})
