@@ -38,6 +38,7 @@ _MAKERS = (
     "data/expert_fusion.py",
     "data/preparation.py",
     "data/plausibility.py",
+    "data/mask_shape.py",
     "data/static_variants.py",
     "data/border_weights.py",
     "data/duplicates.py",

@@ -114,14 +114,23 @@ def test_what_few_eyes_have_is_a_doubt(eye, kind):
 
 
 def test_a_disc_darker_than_what_is_around_it_is_doubted(eye):
-    assert [doubt.kind for doubt in find_doubts(replace(eye, image=255 - eye.image))] == [
-        "disc darker than what is around it"
-    ]
+    kinds = [doubt.kind for doubt in find_doubts(replace(eye, image=255 - eye.image))]
+    assert "disc darker than what is around it" in kinds
 
 
 @pytest.mark.parametrize("size", [48, 96, 256])
 def test_eyes_are_not_doubted(size):
     assert [find_doubts(sample) for sample in Phantom(count=40, size=size)] == [[]] * 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "turn"),
+    [("turned by 180 degrees", lambda image: image[::-1, ::-1]), ("mirrored", lambda image: image[:, ::-1])],
+)
+def test_a_picture_turned_apart_from_its_mask_is_doubted(kind, turn):
+    eyes = [replace(sample, image=turn(sample.image).copy()) for sample in Phantom(count=20, size=256)]
+    kinds = [[doubt.kind for doubt in find_doubts(one)] for one in eyes]
+    assert sum(f"disc of a picture that is {kind}" in found for found in kinds) > 12
 
 
 def test_a_disc_may_touch_the_border_of_a_crop(eye):
