@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fundusseg.data.identity import Identity, identify
-from fundusseg.data.seen_patients import PERCEPTUAL_DISTANCE, KnownPictures, hash_bits
-from fundusseg.data.splits import Split
+from fundusseg.data.identity import identify
+from fundusseg.data.seen_patients import PERCEPTUAL_DISTANCE, hash_bits
 from fundusseg.datasets import DrishtiGS, Phantom
 from fundusseg.sample import Record
 
@@ -67,20 +66,3 @@ def test_copies_look_alike_and_others_do_not():
 def test_copies_of_real_photographs_look_alike_and_others_do_not(realdata):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     check([dataset.photograph(one) for one in dataset.records[:12]])
-
-
-def test_known_pictures_are_found_by_each_of_their_traces():
-    made = [identify(record(Path("nowhere"), str(n)), picture) for n, picture in enumerate(PICTURES[:4])]
-    split = Split(("x/0",), ("x/1",), ()).identified({"x/0": made[0], "x/1": made[1]})
-    known = KnownPictures([(split, ("x/0",))])
-    other = made[2]
-    assert known.hold("x/0", other) and not known.hold("x/2", other) and not known.hold("x/2", made[1])
-    for trace in ("files", "pixels", "perceptual_hash"):
-        assert known.hold("y/9", replace(other, **{trace: getattr(made[0], trace)})), trace
-
-
-def test_nothing_known_of_two_pictures_does_not_make_them_one():
-    unknown = {"a/1": ""}
-    split = Split(("a/1",), (), (), files=unknown, pixels=unknown, perceptual_hashes=unknown)
-    known = KnownPictures([(split, split.train)])
-    assert known.hold("a/1", Identity("")) and not known.hold("a/2", Identity(""))
