@@ -13,10 +13,14 @@ LARGE_PART = 0.1
 
 
 class MaskShape:
-    """A mask's form, of its box alone: a disc is a small part of a photograph."""
+    """A mask's form, of its box alone: a disc is a small part of a photograph.
+
+    Args:
+        mask: H x W bool, with something marked.
+    """
 
     def __init__(self, mask: npt.NDArray[np.bool_]) -> None:
-        self.mask = mask.view(np.uint8)
+        self.mask = np.ascontiguousarray(mask).view(np.uint8)
         left, top, width, height = cv2.boundingRect(self.mask)
         self.box = Box(top, left, height, width)
         self.part = self.mask[self.box.slices]

@@ -118,8 +118,7 @@ def large_parts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     >>> int(mask.sum()), int(large_parts(mask).sum())
     (401, 400)
     """
-    shape = MaskShape(mask)
-    if not shape.specks:
+    if not mask.any() or not (shape := MaskShape(mask)).specks:
         return mask
     kept = np.zeros_like(mask)
     kept[shape.box.slices] = shape.large.astype(np.bool_)

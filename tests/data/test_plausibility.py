@@ -10,7 +10,7 @@ from fundusseg.data.plausibility import Doubt, find_doubts, large_parts, summary
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.store import PreparedStore
 from fundusseg.datasets import Phantom
-from fundusseg.errors import ImplausibleMaskError
+from fundusseg.errors import DatasetError, ImplausibleMaskError
 from fundusseg.sample import CUP, DISC, Annotation, Sample
 
 
@@ -155,6 +155,8 @@ def test_a_stray_pixel_does_not_widen_the_crop(eye):
     disc[1, 1] = True
     assert preparation.box(drawn(eye, disc, cup)) == box
     assert large_parts(disc).sum() == disc.sum() - 1
+    with pytest.raises(DatasetError, match="an empty disc mask"):
+        preparation.box(drawn(eye, 0 * disc > 0, cup))
 
 
 def test_doubts_are_kept_with_the_store_and_faults_make_none(eye, tmp_path):
