@@ -30,6 +30,7 @@ _SECOND_COPY = re.compile(r"(.+?)(?: \d+| \(\d+\)| - copy(?: \(\d+\))?)(\.\w+)",
 """``NAME 2.txt``, ``NAME (1).txt``, ``NAME - Copy.txt``: a file manager's name for NAME.txt once more."""
 
 SECOND_COPIES = "second copies"
+NOT_LISTED = "folders that cannot be listed"
 
 
 def is_picture(path: Path) -> bool:
@@ -62,9 +63,7 @@ def sort_out(root: Path, strays: Mapping[str, str], copies: bool) -> dict[str, l
         kinds.setdefault(kind, []).append(path)
     for path, why in content.passed_over.items():
         if why == UNREADABLE or is_picture(path):
-            kinds.setdefault("folders that cannot be listed" if why == UNREADABLE else "hidden pictures", []).append(
-                path
-            )
+            kinds.setdefault(NOT_LISTED if why == UNREADABLE else "hidden pictures", []).append(path)
     return kinds
 
 

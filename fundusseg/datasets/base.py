@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
-from fundusseg.datasets._listing import STRAYS, is_picture, plain_name, some, sort_out
+from fundusseg.datasets._listing import NOT_LISTED, STRAYS, is_picture, plain_name, some, sort_out
 from fundusseg.datasets._pairing import pair
-from fundusseg.errors import DatasetError, EmptyMaskError
+from fundusseg.errors import DatasetError, EmptyMaskError, OrphanError
 from fundusseg.imaging.image_files import read_photograph
 from fundusseg.sample import CUP, Annotation, Image, Record, Region, Sample
 
@@ -166,8 +166,13 @@ class FundusDataset(ABC):
         Raises:
             DatasetError: No picture was found, two share a name, or a file has no counterpart.
         """
-        records = tuple(sorted(self.index(), key=lambda record: record.name))
+        try:
+            records = tuple(sorted(self.index(), key=lambda record: record.name))
+        except OrphanError:
+            self._refuse_not_listed()
+            raise
         if not records:
+            self._refuse_not_listed()
             others = [path for path in self.files if is_picture(path)]
             raise DatasetError(
                 f"no picture of {type(self).__name__} below {self.root}"
@@ -183,6 +188,15 @@ class FundusDataset(ABC):
                     "remove one of them, or give a folder that holds the dataset once",
                 )
         return records
+
+    def _refuse_not_listed(self) -> None:
+        """Name the folders that a missing file may lie in, where the user has no right to look."""
+        if folders := self._listing.get(NOT_LISTED):
+            raise DatasetError(
+                f"{len(folders)} {NOT_LISTED} below {self.root}: {some(folders, self.root)}",
+                "the right to read every folder of the dataset",
+                "give it, for example by chmod -R u+rX, or copy the folder",
+            )
 
     @abstractmethod
     def index(self) -> list[Record]:

@@ -1,5 +1,6 @@
 """Nothing is passed over in silence: what a reader finds, leaves out, knows and does not know is counted and said."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -151,6 +152,22 @@ def test_every_reader_states_where_to_get_it(reader):
 def test_a_folder_deeper_than_any_package_is_found(tmp_path):
     drions_db.build(tmp_path / "/".join("abcdefghijkl"))
     assert len(DrionsDB(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("locked", ["DRIONS-DB", "DRIONS-DB/images", "DRIONS-DB/experts_annotation"])
+def test_a_folder_without_rights_is_the_reason(tmp_path, monkeypatch, locked):
+    """Denied in the test itself, for whom no rights bind: the superuser of a container."""
+    drions_db.build(tmp_path)
+    scandir = os.scandir
+
+    def deny(path):
+        if path == tmp_path / locked:
+            raise PermissionError(13, "denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(DatasetError, match=rf"1 folders that cannot be listed below .*: {locked}; .*right to read"):
+        _ = DrionsDB(tmp_path).records
 
 
 def test_a_linked_folder_is_entered_once(tmp_path):
