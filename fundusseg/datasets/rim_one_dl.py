@@ -9,6 +9,7 @@ from fundusseg.datasets._label_codes import read_binary
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets._settings import check_choice
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import DatasetError
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Eye, Record
 
 PUBLISHED = {"randomly": {"train": 339, "test": 146}, "by_hospital": {"train": 311, "test": 174}}
@@ -78,6 +79,12 @@ class RimOneDL(FundusDataset):
             rf"({_NAME})\.png"
         )
         other = {path for path, hit in images.items() if hit[1] and hit[1].lower() != self.partition}
+        if other and len(other) == len(images):
+            raise DatasetError(
+                f"no picture of the partition {self.partition!r} below {self.root}, but {len(other)} of the other one",
+                f"the folder partitioned_{self.partition}",
+                f"set partition to {' or '.join(name for name in PUBLISHED if name != self.partition)}",
+            )
         self.leave_out("pictures of the other partition", other)
         images = {path: hit for path, hit in images.items() if path not in other}
         pictures = keyed("image", ((hit[4], path) for path, hit in images.items()))

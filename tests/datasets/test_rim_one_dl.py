@@ -1,5 +1,7 @@
 """RIM-ONE DL in miniature."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,13 @@ def test_images_without_the_other_package_are_named(tree):
 def test_another_partition_is_refused_at_once(tmp_path):
     with pytest.raises(ConfigurationError, match=r"partition='by_camera' for RimOneDL.*randomly, by_hospital"):
         RimOneDL(tmp_path, "by_camera")
+
+
+def test_the_partition_that_lies_there_alone_is_named(tree):
+    shutil.rmtree(next(tree.rglob("partitioned_randomly")))
+    with pytest.raises(DatasetError, match=r"no picture of the partition 'randomly'.*set partition to by_hospital"):
+        _ = RimOneDL(tree).records
+    assert len(RimOneDL(tree, "by_hospital")) == 3
 
 
 def test_the_index_decodes_nothing(tree):
