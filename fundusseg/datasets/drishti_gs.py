@@ -60,6 +60,7 @@ class DrishtiGS(FundusDataset):
         "Sivaswamy, Krishnadas, Joshi, Jain, Tabish: Drishti-GS: retinal image dataset for optic nerve head "
         "segmentation, ISBI 2014, doi 10.1109/ISBI.2014.6867807"
     )
+    known: ClassVar = {"soft maps of pictures that are left out": r"drishtiGS_\d+_(?:OD|cup)segSoftmap\.png"}
     layout = (
         "{Training,Test}/Images/[GLAUCOMA|NORMAL/]drishtiGS_NNN.png and "
         "{Training/GT,Test/Test_GT}/drishtiGS_NNN/SoftMap/drishtiGS_NNN_{ODsegSoftmap,cupsegSoftmap}.png; "

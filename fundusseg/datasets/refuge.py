@@ -117,8 +117,11 @@ class Refuge(FundusDataset):
 
     def form(self) -> str:
         """Experts apart, or where the masks lie."""
-        files = self.records[0].files
-        return f"masks in {files['mask'].parent.name}" if "mask" in files else f"REFUGE-MultiRater, {RATERS} experts"
+        mask = self.records[0].files.get("mask")
+        if mask is None:
+            return f"REFUGE-MultiRater, {RATERS} experts"
+        by_class = re.fullmatch("(?:non-)?glaucoma|g|n", mask.parent.name, re.IGNORECASE)
+        return f"masks in {(mask.parent.parent if by_class else mask.parent).name}"
 
     def _multi_rater(self, images: Mapping[Path, re.Match[str]]) -> list[Record]:
         """Pair the photographs and the experts' masks of REFUGE-MultiRater."""

@@ -147,6 +147,7 @@ def test_the_sheet_tells_patient_and_diagnosis(tree):
     ]
     said = "; ".join(dataset.remarks())
     assert "left out 1 training pictures of patients who are tested: " in said and "drishtiGS_004.png" in said
+    assert dataset.passed_over == () and "not read: 2 soft maps of pictures that are left out" in said
     draw_split(dataset.records)  # refuses a patient on both sides
 
 

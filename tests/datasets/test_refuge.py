@@ -61,6 +61,10 @@ def test_a_border_that_is_no_background_is_refused(tree):
         _ = Refuge(tree)[3]
 
 
+def test_the_form_names_the_masks_folder_and_not_the_diagnosis(tree):
+    assert Refuge(tree).form() == "masks in Disc_Cup_Masks"
+
+
 def test_multi_rater_gives_seven_experts(tmp_path):
     refuge.build_multi_rater(tmp_path)
     dataset = Refuge(tmp_path)
