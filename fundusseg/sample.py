@@ -55,6 +55,11 @@ class Record:
         """``source/name``: unique over all sources."""
         return f"{self.source}/{self.name}"
 
+    @property
+    def patient_key(self) -> str:
+        """``source/patient``: unique over all sources, as sources number their patients alike."""
+        return f"{self.source}/{self.patient}"
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:

@@ -93,7 +93,7 @@ def _kept(earlier: Split, found: Mapping[str, Sequence[str]], drawn: Split) -> S
 
 def _refuse_seen(split: Split, earlier: Split, records: Sequence[Record], identities: Mapping[str, Identity]) -> None:
     """Refuse to validate on what was trained on, and to test on what was trained or chosen on."""
-    patients = {record.key: f"{record.source}/{record.patient}" for record in records}
+    patients = {record.key: record.patient_key for record in records}
     for keys, used, what in (
         (split.val, earlier.train, "validated on, though the checkpoint was trained on them"),
         (split.test, (*earlier.train, *earlier.val), "tested on, though the checkpoint was trained or chosen on them"),

@@ -94,9 +94,9 @@ class SeenPatients:
         """
         for record in records:
             if self._pictures.hold(record.key, identities[record.key]):
-                self.patients.add(_patient(record))
+                self.patients.add(record.patient_key)
             if self._pictures_apart.hold(record.key, identities[record.key]):
-                self._kept_apart.add(_patient(record))
+                self._kept_apart.add(record.patient_key)
 
     @property
     def files(self) -> set[str]:
@@ -105,7 +105,7 @@ class SeenPatients:
 
     def mark(self, record: Record, identity: Identity) -> Seen:
         """What of a picture is known already."""
-        if _patient(record) in self.patients or self._pictures.hold(record.key, identity):
+        if record.patient_key in self.patients or self._pictures.hold(record.key, identity):
             return "patient"
         if not self.complete:
             return "unknown"
@@ -113,8 +113,4 @@ class SeenPatients:
 
     def forbids(self, record: Record, identity: Identity) -> bool:
         """Whether scoring this picture breaks a split: its patient, or where a split is by image, it itself."""
-        return _patient(record) in self._kept_apart or self._pictures.hold(record.key, identity)
-
-
-def _patient(record: Record) -> str:
-    return f"{record.source}/{record.patient}"
+        return record.patient_key in self._kept_apart or self._pictures.hold(record.key, identity)

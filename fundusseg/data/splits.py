@@ -242,7 +242,7 @@ def draw_split(
         DatasetError: A publisher's division shares a patient, and the split is by patient.
     """
     _check_by(by)
-    patients = {record.key: _patient(record) for record in records}
+    patients = {record.key: record.patient_key for record in records}
     if by == "image":
         records = [replace(record, patient=record.name) for record in records]
     by_source: dict[str, list[Record]] = defaultdict(list)
@@ -303,10 +303,6 @@ def _source(key: str) -> str:
     return key.split("/", 1)[0]
 
 
-def _patient(record: Record) -> str:
-    return f"{record.source}/{record.patient}"
-
-
 _SEVERITY = ("glaucoma", "suspect", "healthy", None)
 
 
@@ -317,7 +313,7 @@ def _patients(records: Sequence[Record], seed: int) -> list[str]:
     """
     order: dict[str, tuple[int, str]] = {}
     for record in records:
-        digest = hashlib.sha256(f"{seed}/{record.source}/{record.patient}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{seed}/{record.patient_key}".encode()).hexdigest()
         place = (_SEVERITY.index(record.diagnosis), digest)
         order[record.patient] = min(place, order.get(record.patient, place))
     return sorted(order, key=lambda patient: order[patient])

@@ -17,7 +17,7 @@ from fundusseg.data.expert_fusion import NESTED, fuse
 from fundusseg.evaluation.estimates import INTEROBSERVER, Estimate, make_estimates
 from fundusseg.measures.label_map import label_map_of_masks
 from fundusseg.measures.paired_tests import Difference, beyond_chance, holm, paired
-from fundusseg.measures.picture_scores import Mask, compare
+from fundusseg.measures.picture_scores import Mask, compare, vertical_cdr_error
 from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
 from fundusseg.sample import CUP, DISC, Annotation, Eye, Image, Region, Sample
 
@@ -203,10 +203,7 @@ def _by_picture(rows: Iterable[Mapping[str, Any]], source: str, metric: str) -> 
 
 def _number(row: Mapping[str, Any], metric: str) -> float | None:
     """One number of a row, None where its region was not compared."""
-    if metric != VCDR_ERROR:
-        return row.get(metric)
-    found, true = row.get("vertical_cdr"), row.get("vertical_cdr_true")
-    return None if found is None or true is None else abs(found - true)
+    return vertical_cdr_error(row) if metric == VCDR_ERROR else row.get(metric)
 
 
 Drawn = dict[Region, list[Annotation]]

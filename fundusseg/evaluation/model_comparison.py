@@ -9,6 +9,7 @@ import numpy as np
 
 from fundusseg.evaluation.estimates import ALL
 from fundusseg.measures.paired_tests import FEWEST_TESTED, Difference, beyond_chance, holm, paired
+from fundusseg.measures.picture_scores import vertical_cdr_error
 from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
 from fundusseg.sample import Region
 
@@ -130,7 +131,4 @@ def _differences(
 
 def _number(row: Row, region: str, metric: str) -> float | None:
     """One row's number; None where it was not labelled."""
-    if region != BOTH:
-        return row.get(f"{region}_{metric}")
-    found, true = row.get("vertical_cdr"), row.get("vertical_cdr_true")
-    return None if found is None or true is None else abs(found - true)
+    return vertical_cdr_error(row) if region == BOTH else row.get(f"{region}_{metric}")

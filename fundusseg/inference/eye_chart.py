@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.projections.polar import PolarAxes
 
 from fundusseg.errors import ImageError
-from fundusseg.imaging.roi import Box, crop, disc_box
+from fundusseg.imaging.roi import Box, bounds, crop, disc_box
 from fundusseg.measures.contours import Points, contours
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.label_map import region_mask
@@ -130,9 +130,8 @@ def _draw_diameters(axes: Axes, label_map: npt.NDArray[np.uint8], rim: Rim) -> N
     """The vertical extents whose ratio is taken, side by side at the disc's centre."""
     apart = 0.03 * (axes.get_xlim()[1] - axes.get_xlim()[0])
     for region, colour, aside in ((DISC, DISC_COLOUR, -apart / 2), (CUP, CUP_COLOUR, apart / 2)):
-        rows = np.flatnonzero(region_mask(label_map, region).any(axis=1))
-        if rows.size:
-            x, ends = rim.centre[0] + aside, (rows[0] - 0.5, rows[-1] + 0.5)
+        if box := bounds(region_mask(label_map, region)):
+            x, ends = rim.centre[0] + aside, (box.top - 0.5, box.top + box.height - 0.5)
             style: dict[str, Any] = {"color": _colour(colour), "solid_capstyle": "butt"}
             axes.plot([x, x], ends, linewidth=1.4, linestyle=(0, (5, 2)), **style)
             for end in ends:

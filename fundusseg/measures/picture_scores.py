@@ -26,6 +26,12 @@ HOURS = tuple(f"rim_bias_{hour}" for hour in range(1, 13))
 """Found less true rim/disc ratio, mean over each clock hour, signed; of a known eye, see `fundusseg.measures.rim`."""
 
 
+def vertical_cdr_error(row: Mapping[str, float]) -> float | None:
+    """Absolute error of the vertical cup/disc ratio in a row of `compare`; None where disc or cup was not labelled."""
+    found, true = row.get("vertical_cdr"), row.get("vertical_cdr_true")
+    return None if found is None or true is None else abs(found - true)
+
+
 def compare(
     labels: Image, truth: Mapping[Region, Mask], regions: Sequence[Region] = (DISC, CUP), eye: Eye | None = None
 ) -> dict[str, float]:
