@@ -1,7 +1,7 @@
 """Whether a mask can be what it is said to be: looked at when a sample is prepared, before anything is learnt of it.
 
 A fault that no eye can have is an error; what an eye might have, seldom, is a doubt that is told and learnt all the
-same. The limits are set on 1,062 discs and 660 cups of eight public sets, of which none is refused and none doubted:
+same. The limits are set on 1,362 discs and 660 cups of seven public sets, of which none is refused and none doubted:
 each is one part without a hole inside its picture, fills at least 0.94 of its convex hull, is 0.6 to 2.2 times as high
 as wide, and at most 0.2 % of a cup lies outside its disc.
 """
