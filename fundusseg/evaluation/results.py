@@ -1,4 +1,16 @@
-"""The result of an evaluation: estimates, comparisons, and the sentences that a reader needs beside them."""
+"""The result of an evaluation: estimates, comparisons, and the sentences that a reader needs beside them.
+
+A row's way to a table, and the file of each step::
+
+    case         evaluation/cohort.py              a picture whose patient no network has seen     -> Case
+    prediction   evaluation/protocols.py           the networks' label map, as the protocol has it -> ProtocolPrediction
+    row          evaluation/scoring.py             its numbers, by measures/picture_scores.py      -> Row of images.csv
+                 evaluation/interobserver.py       the same numbers of each expert, and in each expert's place
+    estimate     evaluation/estimates.py           means, shares, agreement over rows: n, interval -> Estimate
+    comparison   evaluation/model_comparison.py    two models on the same rows                     -> ModelComparison
+    table        evaluation/tables.py              estimates as rows and columns of text
+    files        evaluation/result_files.py        CSV, JSON, Markdown, model card
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
