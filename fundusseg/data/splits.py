@@ -84,11 +84,11 @@ class Split:
         """The same split without names: what a checkpoint says of its pictures to whoever has it.
 
         A picture is called by the digest of its decoded pixels, which nobody finds by trying out names as a hash of a
-        name or of a patient's number could be; a patient by the digest of the digests of his or her pictures.
+        name or of a patient's number could be; a patient by the digest of the digests of his or her pictures. In an
+        older split, which has none of pixels, a picture is called by the digest of its files.
         """
-        names = {
-            key: f"{_source(key)}/{self.pixels.get(key, f'unknown{place}')}" for place, key in enumerate(self.listed)
-        }
+        digests = {**self.files, **self.pixels}
+        names = {key: f"{_source(key)}/{digests.get(key, f'unknown{place}')}" for place, key in enumerate(self.listed)}
         pictures: dict[str, list[str]] = defaultdict(list)
         for key in self.listed:
             pictures[self.patients.get(key, key)].append(names[key])

@@ -48,8 +48,8 @@ class Earlier:
     split: Split | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain types only."""
-        return {"sources": dict(self.sources), "split": None if self.split is None else self.split.as_dict()}
+        """Plain types only, and no name: the split of an older checkpoint still has them."""
+        return {"sources": dict(self.sources), "split": _shared(self.split)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Earlier":
@@ -103,7 +103,7 @@ class Description:
         return {source: licence for one in reversed(self.past) for source, licence in one.sources.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain types only."""
+        """Plain types only, and no name."""
         preparation = asdict(self.preparation)
         preparation["regions"] = list(self.preparation.regions)
         return {
@@ -113,7 +113,7 @@ class Description:
             "thresholds": dict(self.thresholds),
             "sources": dict(self.sources),
             "configuration": self.configuration,
-            "split": None if self.split is None else self.split.as_dict(),
+            "split": _shared(self.split),
             "command": self.command,
             "versions": dict(self.versions),
             "earlier": [training.as_dict() for training in self.earlier],
@@ -147,6 +147,11 @@ class Description:
             if not 0 <= description.thresholds[region] <= 1:
                 raise ValueError(f"threshold {description.thresholds[region]} of {region}")
         return description
+
+
+def _shared(split: Split | None) -> dict[str, Any] | None:
+    """A split as it is given away."""
+    return None if split is None else split.anonymous().as_dict()
 
 
 def describe(

@@ -8,7 +8,10 @@ from typing import Any
 import yaml
 
 _ABSOLUTE = re.compile(r"^(~|[A-Za-z]:[\\/]|[\\/]|\.\.?[\\/])")
-_FOLDERS = ("root", "cache_dir", "split", "resume", "start_from", "save_dir", "dirpath", "default_root_dir")
+_FOLDERS = (
+    *("root", "cache_dir", "split", "resume", "start_from", "save_dir", "dirpath", "default_root_dir"),
+    *("config", "segmenters", "localiser", "output"),
+)
 """Settings that are paths, however they are written."""
 
 
@@ -57,7 +60,7 @@ def _reduce_text(text: str, option: str) -> str:
         value = yaml.safe_load(text) if text[:1] in ("[", "{") else text
     except yaml.YAMLError:
         value = text
-    reduced = _reduce(value, option.split(".")[-1], option.startswith("--data."))
+    reduced = _reduce(value, option.lstrip("-").split(".")[-1], option.startswith("--data."))
     return str(reduced) if isinstance(value, str) else json.dumps(reduced)
 
 

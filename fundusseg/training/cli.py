@@ -142,6 +142,11 @@ class FundusCLI(LightningCLI):
         A link of arguments would write its default over what a YAML file says.
         """
         self.config = parser.parse_args(args)
+        if self.config.resume:  # what is not given is as the run had it; a default that is typed is given
+            description, _ = checkpoint.load(self.config.resume)
+            own = (yaml.safe_load(description.configuration) or {}).get("data") or {}
+            parser.set_defaults({f"data.{name}": own[name] for name in _OF_THE_SPLIT if name in own})
+            self.config = parser.parse_args(args)
         if self.config.accelerator is not None:
             self.config.trainer.accelerator = self.config.accelerator
             self.config.accelerator = None
@@ -181,19 +186,20 @@ class FundusCLI(LightningCLI):
         description, weights = checkpoint.load(resume or start_from)
         if start_from:
             checkpoint.fill(self.model.model, description, weights)
-        keep = bool(resume) and not self._another_split(description.configuration)
+        keep = bool(resume) and not self._another_split()
         # A run that goes on with its own split has seen nothing else; where it is not known, nobody knows.
         self.model.earlier = description.earlier if keep and description.split else description.past
         if description.split is not None:
             before = tuple(split for split in description.splits[1:] if split is not None)
             self.datamodule.earlier = EarlierTraining(description.split, before, keep=keep, complete=bool(resume))
 
-    def _another_split(self, configuration: str) -> bool:
-        """Whether a setting asks for a split that is not the checkpoint's."""
-        before = (yaml.safe_load(configuration) or {}).get("data") or {}
-        now = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))["data"]
-        usual = yaml.safe_load(self.parser.dump(self.parser.get_defaults(), skip_unset=False))["data"]
-        return any(now[name] not in (before.get(name, usual[name]), usual[name]) for name in _OF_THE_SPLIT)
+    def _another_split(self) -> bool:
+        """Whether a setting asks for a split that is not the checkpoint's, whose settings are the defaults here."""
+        now, own = (
+            yaml.safe_load(self.parser.dump(settings, skip_unset=False))["data"]
+            for settings in (self.config, self.parser.get_defaults())
+        )
+        return any(now[name] != own[name] for name in _OF_THE_SPLIT)
 
     def _check_pixel_weights(self) -> None:
         """Weights that no loss takes, or a loss without weights, is a mistake in either."""

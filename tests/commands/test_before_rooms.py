@@ -11,12 +11,14 @@ import pytest
 import torch
 import yaml
 
-from fundusseg import fit, predict
+from fundusseg import bundle, fit, predict
 from fundusseg.class_paths import RENAMED
 from fundusseg.cli import Parser
+from fundusseg.data import Preparation
+from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.imaging.image_files import write_png
-from fundusseg.models import checkpoint
+from fundusseg.models import UNet, checkpoint
 from fundusseg.training.cli import TrainingParser
 from fundusseg.training.task import SegmentationTask
 
@@ -62,6 +64,21 @@ def test_an_old_checkpoint_describes_itself_by_the_new_paths(old_checkpoint):
     assert not [path for path in RENAMED if path in description.configuration]
     task = SegmentationTask.load_from_checkpoint(old_checkpoint)
     assert task.configuration == description.configuration and task.regions == ("disc", "cup")
+
+
+def test_what_is_made_of_an_old_checkpoint_holds_none_of_its_names(old_checkpoint, tmp_path):
+    named = checkpoint.load(old_checkpoint)[0]
+    assert len(named.split.listed) > 8 and all(key in named.split.files for key in named.split.listed)
+    assert bundle.main(["--segmenters", str(old_checkpoint), "--output", str(tmp_path / "new.bundle")]) == 0
+    bundled = checkpoint.read(tmp_path / "new.bundle")["fundusseg_bundle"]["segmenters"][0]
+    begun = checkpoint.describe(
+        UNet(), Preparation(), thresholds={"disc": 0.5, "cup": 0.5}, sources={}, earlier=named.past
+    ).as_dict()
+    for split in (bundled["fundusseg"]["split"], begun["earlier"][0]["split"]):
+        assert not [key for key in named.split.listed if key in str(split)]
+        shared = Split.from_dict(split)
+        assert sorted(shared.files.values()) == sorted(named.split.files.values())
+        assert len(set(shared.patients.values())) == len(set(named.split.patients.values()))
 
 
 @pytest.mark.slow

@@ -117,6 +117,18 @@ def test_another_split_of_what_was_seen_is_refused(trained, place, other):
         run(place, fit.main, *command(place, data, "--resume=runs/version_0/checkpoints/last.ckpt", *more))
 
 
+def test_a_default_that_is_typed_is_asked_for_and_one_that_is_not_is_the_runs_own(trained, place, tmp_path):
+    data = reader(place / "first")
+    assert run(tmp_path, fit.main, *command(place, data, "--data.folds=3", "--data.fold=1")) == 0
+    more = ["--resume=runs/version_0/checkpoints/last.ckpt", "--trainer.max_epochs=2"]
+    with pytest.raises(DatasetError, match="tested on, though the checkpoint"):
+        run(tmp_path, fit.main, *command(place, data, *more, "--data.folds=3", "--data.fold=0"))
+    assert run(tmp_path, fit.main, *command(place, data, *more)) == 0
+    newest = max((tmp_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert "\n  fold: 1\n" in (newest / "config.yaml").read_text()
+    assert content(newest)["fundusseg"]["split"] == content(tmp_path / "runs" / "version_0")["fundusseg"]["split"]
+
+
 @pytest.mark.slow
 def test_a_fine_tuning_carries_what_came_before(trained, place, tmp_path):
     second = reader(write(place / "second", seed=3), "second")
