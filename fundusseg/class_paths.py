@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
+import yaml
+
 from fundusseg.errors import CheckpointError
 
 _MOVED = {
@@ -47,7 +49,6 @@ def renew(text: str) -> str:
     return _OLD.sub(lambda found: RENAMED[found[0]], text)
 
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _TRUSTED = {"fundusseg", "torch.nn", "albumentations"}
 
 
@@ -95,8 +96,25 @@ def _class_paths(value: Any, key: str = "class_path") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _class_paths(inner, "")
-    elif isinstance(value, str) and (key == "class_path" or (_DOTTED.fullmatch(value) and _exists(value))):
-        yield value
+    elif isinstance(value, str):
+        inner = _parsed(value)
+        if inner != value:  # a parser reads YAML within a text as well
+            yield from _class_paths(inner, key)
+        elif key == "class_path" or (_is_dotted(value) and _exists(value)):
+            yield value
+
+
+def _parsed(text: str) -> Any:
+    """What a text is as YAML; itself where it is none, or a number."""
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    return content if isinstance(content, dict | list | str) else text
+
+
+def _is_dotted(text: str) -> bool:
+    return "." in text and all(part.isidentifier() for part in text.split("."))
 
 
 def _exists(path: str) -> bool:

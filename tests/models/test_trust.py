@@ -69,12 +69,31 @@ def test_a_network_of_another_package_is_not_imported_unless_trusted(folder):
         "{datasets: [evil.Reader]}",
         "{datasets: [{class_path: fundusseg.datasets.Phantom}], eval_augmentation: {class_path: evil.Reader}}",
         "{eval_augmentation: {class_path: fundusseg.data.Augmentation, init_args: {transforms: [evil.X]}}}",
+        "{datasets: '[{class_path: evil.Reader}]'}",
+        """{datasets: '[{"class_path": "evil.Reader"}]'}""",
+        "{datasets: '- evil.Reader'}",
+        "{datasets: ['\"evil.Reader\"']}",
     ],
 )
 def test_a_reader_of_another_package_is_not_imported(folder, data):
     given = write(folder / "given.ckpt", configuration=f"data: {data}")
     with pytest.raises(CheckpointError, match=r"names 'evil\.\w+' of another package"):
         evaluate.main(["--checkpoint", str(given), "--allow_seen"])
+    assert not (folder / "ran").exists()
+
+
+def test_a_name_may_have_any_letters(folder):
+    (folder / "évil.py").write_text(EVIL)
+    given = write(folder / "given.ckpt", configuration="data: {datasets: [évil.Reader]}")
+    with pytest.raises(CheckpointError, match=r"names 'évil\.Reader' of another package"):
+        evaluate.main(["--checkpoint", str(given), "--allow_seen"])
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"depth": "deep"}, {"mean": [{"class_path": "evil.Network"}]}, {"activation": []}])
+def test_arguments_that_a_network_cannot_take_are_one_sentence(folder, wrong):
+    with pytest.raises(CheckpointError, match="other arguments|arguments of|names 'evil"):
+        from_spec({"class_path": "fundusseg.models.UNet", "init_args": wrong})
     assert not (folder / "ran").exists()
 
 
