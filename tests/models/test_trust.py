@@ -92,7 +92,7 @@ def test_a_name_may_have_any_letters(folder):
 
 @pytest.mark.parametrize("wrong", [{"depth": "deep"}, {"mean": [{"class_path": "evil.Network"}]}, {"activation": []}])
 def test_arguments_that_a_network_cannot_take_are_one_sentence(folder, wrong):
-    with pytest.raises(CheckpointError, match="arguments|names 'evil"):
+    with pytest.raises(CheckpointError, match=r"arguments|names 'evil"):
         from_spec({"class_path": "fundusseg.models.UNet", "init_args": wrong})
     assert not (folder / "ran").exists()
 
