@@ -154,6 +154,9 @@ def find(folder: str | Path) -> Findings:
     findings.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
     told = frozenset().union(*(one.files for one in findings.usable))
     findings.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
+    for dataset in (one.dataset for one in findings.usable):
+        # A set that spreads over several folders has others beside it: their pictures are no strays of its.
+        dataset.__dict__["passed_over"] = tuple(path for path in dataset.passed_over if path not in told)
     return findings
 
 
@@ -242,15 +245,10 @@ def _without_rivals(candidates: list[Found]) -> list[Found]:
             images = {record.image for record in one.dataset.records}
             rival = any(images & other.files for other in kept)
         else:
-            folder = one.dataset.root
-            rival = any(_touch(folder, other.dataset.root) for other in kept if other.error is None)
+            rival = any(file.is_relative_to(one.dataset.root) for other in kept for file in other.files)
         if not rival:
             kept.append(one)
     return sorted(kept, key=lambda one: str(one.settings["root"]))
-
-
-def _touch(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _own_folders(root: Path, kinds: dict[str, list[Path]]) -> Iterator[Found]:

@@ -110,6 +110,22 @@ def test_an_incomplete_package_is_named(downloads):
     assert "RET002OD.jpg" in said["Papila"] and "image_001.jpg" in said["DrionsDB"]
 
 
+def test_a_set_that_spreads_over_the_downloads_hides_no_other(tmp_path):
+    """RIM-ONE DL comes as two folders, so its root holds all the others, and what is wrong with these is still told."""
+    rim_one_dl.build(tmp_path)
+    papila.build(tmp_path)
+    drions_db.build(tmp_path)
+    next(tmp_path.rglob("anotExpert2_001.txt")).unlink()
+    save(tmp_path / "desk.png", photograph(99))
+    findings = find(tmp_path)
+    said = {type(one.dataset).__name__: one for one in findings.found}
+    assert said["RimOneDL"].settings["root"] == "."
+    assert "passed over" not in said["Papila"].sentence()
+    assert "cannot be read: got a picture without its contour of expert 2" in said["DrionsDB"].sentence()
+    assert not any(path.is_relative_to(tmp_path / "PapilaDB") for path in said["RimOneDL"].dataset.passed_over)
+    assert tmp_path / "desk.png" in said["RimOneDL"].dataset.passed_over
+
+
 def test_the_same_package_twice_is_taken_once(tmp_path):
     drions_db.build(tmp_path / "one")
     drions_db.build(tmp_path / "two", count=5)
