@@ -11,15 +11,15 @@ from fundusseg.datasets import Phantom
 SIZE = 384
 PENS = ((0, 255, 0), (0, 0, 0), (30, 60, 200), (0, 0, 0), (0, 255, 0), (255, 255, 0))
 PRIMES = {  # the photograph, and the endings of the six copies
-    "BinRushed[corrected/BinRushed]/BinRushed1-Corrected/image1prime.jpg": ("jpg", "jpg", "tif", "jpg", "jpg", "jpg"),
-    "BinRushed[corrected/BinRushed]/BinRushed2/image1prime.tif": ("jpg",) * 6,
+    "BinRushedcorrected/BinRushed/BinRushed1-Corrected/image1prime.jpg": ("jpg", "jpg", "tif", "jpg", "jpg", "jpg"),
+    "BinRushedcorrected/BinRushed/BinRushed2/image1prime.tif": ("jpg",) * 6,
     "Magrabia/Magrabia/MagrabiaMale/image7prime.tif": ("tif",) * 6,
     "Magrabia/Magrabia/MagrabiFemale/image7prime.tif": ("tif",) * 6,
     "MESSIDOR/MESSIDOR/image1prime.tif": ("tif",) * 6,
 }
 ALONE = (
-    "BinRushed[corrected/BinRushed]/BinRushed1/image1-1.jpg",
-    "BinRushed[corrected/BinRushed]/BinRushed1/image1-2.jpg",
+    "BinRushedcorrected/BinRushed/BinRushed1/image1-1.jpg",
+    "BinRushedcorrected/BinRushed/BinRushed1/image1-2.jpg",
     "Magrabia/Magrabia/MagrabiFemale/image48-1.tif",
     "Magrabia/Magrabia/MagrabiFemale/Image48-1.tif",
 )
