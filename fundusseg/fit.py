@@ -179,7 +179,7 @@ def _say_what_came_out(cli: FundusCLI, best: Path, folder: Path, scores: Sequenc
     preparation, protocol = cli.model.preparation, _protocol(cli)
     if scores:
         write_scores(scores, protocol, folder / "test")
-        console.print(terminal_table(*source_table(scores), f"Test of {best}", protocol))
+        console.print(terminal_table(*source_table(scores, stacked=True), f"Test of {best}", protocol))
     else:
         console.print("No patient was set apart for a test: nothing was tested.")
     console.print(f"Configuration, split, scores and TensorBoard files: {folder}", soft_wrap=True)

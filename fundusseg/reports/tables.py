@@ -105,16 +105,21 @@ def row_pictures(cells: Mapping[Column, Score]) -> int:
     return max(cell.n + cell.undefined for cell in cells.values())
 
 
-def source_table(cells: Sequence[Score]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: a row for each source, a column for each region and metric, in order of appearance."""
+def source_table(cells: Sequence[Score], stacked: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: a row for each source, a column for each region and metric, in order of appearance.
+
+    Args:
+        cells: Of all sources.
+        stacked: Intervals below their values and a narrow last column, so that it fits a terminal.
+    """
     columns = list(dict.fromkeys((cell.region, cell.metric) for cell in cells))
     rows = []
     for source in dict.fromkeys(cell.source for cell in cells):
         own = by_column(cell for cell in cells if cell.source == source)
         pictures = row_pictures(own)
-        texts = [cell_text(own.get(column), pictures) for column in columns]
+        texts = [cell_text(own.get(column), pictures, stacked) for column in columns]
         rows.append([PLACES.get(source, source), *texts, str(pictures)])
-    return ["Source", *(metric_heading(*column) for column in columns), "Pictures"], rows
+    return ["Source", *(metric_heading(*column) for column in columns), "n" if stacked else "Pictures"], rows
 
 
 def terminal_table(
