@@ -88,13 +88,13 @@ class Findings:
     def aside(self) -> dict[int, str]:
         """Of those that can be read, by position: why one cannot stand beside the others.
 
-        Original sets come before those that are made of them, which have them cropped or reduced, then the larger ones.
+        Original sets come before those that are made of them, which have them cropped or reduced; then those that label
+        more regions; then the larger ones.
         """
         kept: list[Found] = []
         aside: dict[int, str] = {}
-        for position, one in sorted(
-            enumerate(self.usable), key=lambda pair: (pair[1].dataset.derived, -len(pair[1].dataset))
-        ):
+        order = [(one.dataset.derived, -len(one.dataset.regions), -len(one.dataset)) for one in self.usable]
+        for position, one in sorted(enumerate(self.usable), key=lambda pair: order[pair[0]]):
             twice = [other for other in kept if other.dataset.source == one.dataset.source]
             rivals = [other for other in kept if same_eyes([other.dataset, one.dataset])]
             if DISC not in one.dataset.regions:

@@ -29,7 +29,8 @@ class RimOneR2(FundusDataset):
     - Diagnosis: healthy in the folder Normal; the other folder mixes glaucoma and suspects and does not tell which.
       Eye and patient: not told, so each image counts as a patient of its own.
     - Split: none.
-    - Provenance: 250 of its images stand in RIM-ONE DL too. Never train on one and test on the other.
+    - Provenance: 250 of its images stand in RIM-ONE DL too. Never train on one and test on the other, nor on r3: both
+      were taken at the same hospital, and whom they share is not published.
 
     Raises:
         DatasetError: On reading, an image without its mask, a mask without its image, or a mask that is not black and
@@ -39,7 +40,7 @@ class RimOneR2(FundusDataset):
     source = "rim_one_r2"
     regions = (DISC,)
     url = "http://medimrg.webs.ull.es/research/downloads/"
-    same_eyes_as = frozenset({"rim_one_dl"})
+    same_eyes_as = frozenset({"rim_one_r3", "rim_one_dl"})
     published: ClassVar = {"all": 455}
     licence = "research use, no redistribution; cite the paper"
     citation = (

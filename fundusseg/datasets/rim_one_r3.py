@@ -35,7 +35,8 @@ class RimOneR3(FundusDataset):
     - Names: N healthy, G glaucoma, S suspect; a number, with gaps; the last L or R is the eye.
     - Patients: letter and number, N-12, so that two eyes of one would stay together.
     - Split: none.
-    - Provenance: 137 of its images stand, cropped, in RIM-ONE DL too. Never train on one and test on the other.
+    - Provenance: 137 of its images stand, cropped, in RIM-ONE DL too. Never train on one and test on the other, nor on
+      r2: both were taken at the same hospital, and whom they share is not published.
 
     Args:
         root: The folder that the public package unpacks to, or its parent.
@@ -50,7 +51,7 @@ class RimOneR3(FundusDataset):
     source = "rim_one_r3"
     regions = (DISC, CUP)
     url = "http://medimrg.webs.ull.es/research/downloads/"
-    same_eyes_as = frozenset({"rim_one_dl"})
+    same_eyes_as = frozenset({"rim_one_r2", "rim_one_dl"})
     published: ClassVar = {"all": 159}
     licence = "research use, no redistribution; cite the paper"
     citation = (

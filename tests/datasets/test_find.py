@@ -24,6 +24,7 @@ from tests.miniatures import (
     papila,
     refuge,
     rim_one_dl,
+    rim_one_r2,
     rim_one_r3,
     smdg,
 )
@@ -149,6 +150,14 @@ def test_a_compilation_gives_way_to_its_sources(tmp_path):
         assert f"{name} in " in said and "shows eyes of drishti_gs, refuge again: take one or the other" in said
 
 
+def test_of_two_originals_the_one_with_the_cup_stays(tmp_path):
+    rim_one_r2.build(tmp_path)
+    rim_one_r3.build(tmp_path)
+    findings = find(tmp_path)
+    assert [type(one.dataset).__name__ for one in findings.merged] == ["RimOneR3"]
+    assert findings.sentences()[-1].endswith("shows eyes of rim_one_r3 again: take one or the other")
+
+
 def test_ones_own_numbered_folder_is_no_public_package(tmp_path):
     origa.build(tmp_path, table=False)
     shutil.rmtree(tmp_path / "ORIGA" / "Images_Cropped")
@@ -170,7 +179,8 @@ def test_the_merge_refuses_the_same_eyes(tmp_path):
     datasets = [RimOneR3(tmp_path / "three"), Phantom(count=4, size=64), RimOneDL(tmp_path / "deep")]
     with pytest.raises(DatasetError, match="rim_one_r3 and rim_one_dl, which show some of the same eyes"):
         FundusDataModule(datasets)
-    assert same_eyes([RimOneR2(tmp_path), RimOneR3(tmp_path)]) == []
+    releases = [RimOneR2(tmp_path), RimOneR3(tmp_path), RimOneDL(tmp_path)]
+    assert len(same_eyes(releases)) == 3 and same_eyes([RimOneR2(tmp_path), DrishtiGS(tmp_path)]) == []
 
 
 @pytest.mark.realdata
