@@ -29,6 +29,7 @@ from fundusseg.training.epoch_lines import EpochLines
 from fundusseg.training.finetuning import TwoStage
 from fundusseg.training.losses import needs_weights
 from fundusseg.training.preemption import Preemption
+from fundusseg.training.resumed_schedule import require_steps_left
 from fundusseg.training.run_folder import put_below
 from fundusseg.training.task import SegmentationTask
 from fundusseg.xla import backend
@@ -37,6 +38,9 @@ from fundusseg.xla.strategy import SPMDStrategy, trainer_arguments
 
 _OF_THE_SPLIT = ("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "seed")
 """Settings of the data that decide who is trained on."""
+
+_OF_A_STEP = (("model", "optimizer"), ("model", "schedule"), ("model", "loss"), ("data", "batch_size"))
+"""Settings that decide what a step is."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "tpu")
 
@@ -183,15 +187,25 @@ class FundusCLI(LightningCLI):
             raise ConfigurationError("both --resume and --start_from", "one of them", "leave one out")
         if not (resume or start_from):
             return
-        description, weights = checkpoint.load(resume or start_from)
+        content = checkpoint.read(resume or start_from)
+        description, weights = checkpoint.parse(content, resume or start_from)
         if start_from:
             checkpoint.fill(self.model.model, description, weights)
+        else:
+            changed = self._trains_otherwise(description.configuration)
+            require_steps_left(content, self.config.trainer.max_epochs, self.config.trainer.max_steps, changed)
         keep = bool(resume) and not self._another_split()
         # A run that goes on with its own split has seen nothing else; where it is not known, nobody knows.
         self.model.earlier = description.earlier if keep and description.split else description.past
         if description.split is not None:
             before = tuple(split for split in description.splits[1:] if split is not None)
             self.datamodule.earlier = EarlierTraining(description.split, before, keep=keep, complete=bool(resume))
+
+    def _trains_otherwise(self, configuration: str) -> bool:
+        """Whether a setting of the steps is another than the checkpoint's."""
+        before = yaml.safe_load(configuration) or {}
+        now = yaml.safe_load(without_paths(self.parser.dump(self.config, skip_unset=False)))
+        return any((before.get(part) or {}).get(name, now[part][name]) != now[part][name] for part, name in _OF_A_STEP)
 
     def _another_split(self) -> bool:
         """Whether a setting asks for a split that is not the checkpoint's, whose settings are the defaults here."""

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.optim import Optimizer
 
 from fundusseg.data.sampling import position
+from fundusseg.errors import ConfigurationError
 from fundusseg.training.schedules import Schedule
 
 Groups = list[dict[str, Any]]
@@ -61,6 +62,38 @@ def same_kind(
     kind = None if schedule is None else type(schedule).__name__
     known = None if before is None or before["schedule"] is None else before["schedule"]["class"]
     return states if before is None or kind == known else []
+
+
+def same_moments(before: Mapping[str, Any] | None, settings: Groups) -> bool:
+    """Whether an optimiser can take up what the checkpoint's has gathered: not another kind, of other settings."""
+    now = made_for(settings, None, 0)["settings"][0]
+    return before is None or {*before["settings"][0]} - {"name"} == {*now}  # the name is the parameter group's own
+
+
+def require_steps_left(content: Mapping[str, Any], max_epochs: int | None, max_steps: int, changed: bool) -> None:
+    """Refuse a run that is over and is to go on otherwise: nothing that was given would have an effect.
+
+    Args:
+        content: Of the checkpoint.
+        max_epochs: Length that is asked for; None or -1 for none.
+        max_steps: The same in steps; -1 for none.
+        changed: Whether its optimiser, schedule, loss or batch is another than the checkpoint's.
+
+    Raises:
+        ConfigurationError: No step is left, and the length or a setting is another.
+    """
+    try:
+        epochs = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        done = (("epochs", epochs, max_epochs), ("steps", int(content["global_step"]), max_steps))
+    except (KeyError, TypeError, ValueError):
+        return  # a checkpoint from which no training goes on: that is said where it is restored
+    for unit, reached, length in done:
+        if length is not None and 0 <= length <= reached and (changed or length < reached):
+            raise ConfigurationError(
+                f"max_{unit} {length} for a run that has trained {reached} {unit}",
+                f"more than {reached}: nothing is left to train with what was given",
+                f"raise --trainer.max_{unit}",
+            )
 
 
 def start_again(trainer: Trainer, settings: Groups, schedule: Schedule | None, steps: int) -> None:

@@ -22,7 +22,15 @@ from fundusseg.sample import Region
 from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
-from fundusseg.training.resumed_schedule import Groups, changed, made_for, same_kind, settings_of, start_again
+from fundusseg.training.resumed_schedule import (
+    Groups,
+    changed,
+    made_for,
+    same_kind,
+    same_moments,
+    settings_of,
+    start_again,
+)
 from fundusseg.training.schedules import OneCycle, Schedule
 from fundusseg.training.scores import ALL, SegmentationScores, nest
 
@@ -302,6 +310,9 @@ class SegmentationTask(LightningModule):
             content["lr_schedulers"] = same_kind(
                 content.get(_MADE_FOR), self.schedule, content.get("lr_schedulers", [])
             )
+            alike = settings_of(self.optimizer([nn.Parameter(torch.zeros(1))]))
+            if not same_moments(content.get(_MADE_FOR), alike):
+                content["optimizer_states"] = []
         # A resumed training does need the weights that were not averaged.
         if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
             content["current_model_state"] = content["state_dict"]

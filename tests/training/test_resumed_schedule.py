@@ -8,7 +8,9 @@ from lightning.pytorch import Callback, Trainer
 
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.datasets import Phantom
+from fundusseg.errors import ConfigurationError
 from fundusseg.models import UNet
+from fundusseg.training.resumed_schedule import require_steps_left
 from fundusseg.training.schedules import Cosine, OneCycle, Plateau
 from fundusseg.training.task import SegmentationTask
 
@@ -32,11 +34,13 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("resumed")
 
 
-def go(folder, epochs, resume=None, rate=1e-2, schedule=CYCLE, batch=2, decay=0.01, save="") -> Rates:
+def go(
+    folder, epochs, resume=None, rate=1e-2, schedule=CYCLE, batch=2, decay=0.01, save="", kind=torch.optim.AdamW
+) -> Rates:
     data = FundusDataModule([Phantom(count=16, size=64)], image_size=32, batch_size=batch, cache_dir=str(folder))
     task = SegmentationTask(
         UNet(start_channels=2, depth=1),
-        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=decay),
+        optimizer=lambda parameters: kind(parameters, lr=rate, weight_decay=decay),
         schedule=schedule,
         preparation=data.preparation,
         sources=data.sources,
@@ -79,6 +83,25 @@ def test_a_new_rate_and_decay_are_used(folder, finished):
     assert other.rates == pytest.approx([rate / 10 for rate in usual.rates]) and set(other.decays) == {0.2}
     constant = go(folder, 4, finished, rate=3e-4, schedule=None)
     assert set(constant.rates) == {3e-4}
+
+
+@pytest.mark.parametrize("kind", [torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.SGD, torch.optim.Adam])
+def test_another_kind_of_optimiser_starts_with_moments_of_its_own(folder, finished, kind):
+    go(folder, 3, finished, kind=kind, save="other.ckpt")
+    state = torch.load(folder / "other.ckpt", weights_only=True)["optimizer_states"][0]["state"]
+    assert ("exp_avg" in state.get(0, {})) == (kind is torch.optim.Adam)
+
+
+def test_a_run_that_is_over_is_told_so_where_a_setting_would_have_no_effect():
+    over = {"loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 2}}}}, "global_step": 10}
+    require_steps_left(over, 2, -1, False)  # tested again
+    require_steps_left(over, 3, -1, True)
+    require_steps_left({}, 1, -1, True)
+    for epochs, steps, changed, words in ((2, -1, True, "max_epochs 2"), (1, -1, False, "trained 2 epochs")):
+        with pytest.raises(ConfigurationError, match=words):
+            require_steps_left(over, epochs, steps, changed)
+    with pytest.raises(ConfigurationError, match="max_steps 10 for a run that has trained 10 steps"):
+        require_steps_left(over, -1, 10, True)
 
 
 def test_another_batch_ends_annealed_too(folder, finished):
