@@ -9,6 +9,7 @@ from fundusseg.datasets._label_codes import check_codes
 from fundusseg.datasets._pairing import keyed
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import DatasetError
+from fundusseg.imaging.csv_files import file_name
 from fundusseg.imaging.image_files import read_mask
 from fundusseg.sample import DISC, Annotation, Record, Subset
 
@@ -75,7 +76,7 @@ class OpticDiscSeg(FundusDataset):
         for subset in get_args(Subset):
             for path in self.match(rf"{subset}_list\.txt"):
                 for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-                    named = [Path(word).name.lower() for word in line.split()]
+                    named = [file_name(word).lower() for word in line.split()]
                     missing = [word for word, name in zip(line.split(), named, strict=True) if name not in present]
                     if missing:
                         raise DatasetError(

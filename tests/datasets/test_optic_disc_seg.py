@@ -47,6 +47,13 @@ def test_without_lists_there_is_no_subset(tree):
     assert {record.subset for record in OpticDiscSeg(tree).records} == {None}
 
 
+def test_lists_written_on_windows_are_read(tree):
+    before = [record.subset for record in OpticDiscSeg(tree).records]
+    for path in tree.rglob("*_list.txt"):
+        path.write_text(path.read_text().replace("/", "\\"))
+    assert [record.subset for record in OpticDiscSeg(tree).records] == before != [None] * len(before)
+
+
 def test_a_listed_file_that_is_missing_is_named(tree):
     for path in [*tree.rglob("N0004.*")]:
         path.unlink()
