@@ -42,7 +42,7 @@ def read_csv(
     Raises:
         DatasetError: A column is missing, or a picture stands on two lines.
     """
-    lines = _rows(path)
+    lines = table_rows(path)
     heading = lines[0][1] if lines else []
     wanted = {column.casefold(): column for column in (key, *columns, *more)}
     present = [wanted.get(cell.casefold(), cell) for cell in heading]
@@ -66,7 +66,12 @@ def read_csv(
     return rows
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def table_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Read a table's rows with their lines' numbers.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
     try:
         return read_rows(path)
     except (OSError, ValueError) as error:

@@ -14,10 +14,10 @@ from fundusseg.datasets._label_codes import nested, read_binary
 from fundusseg.datasets._listing import LEFTOVERS, some
 from fundusseg.datasets._pairing import keyed, pair
 from fundusseg.datasets._settings import check_choice
-from fundusseg.datasets._tables import line_of, meaning, read_csv
+from fundusseg.datasets._tables import line_of, meaning, read_csv, table_rows
 from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
-from fundusseg.imaging.csv_files import EYES, PATH_COLUMNS, read_rows
+from fundusseg.imaging.csv_files import EYES, PATH_COLUMNS
 from fundusseg.imaging.image_files import SUFFIXES, read_mask
 from fundusseg.sample import CUP, DISC, Annotation, Diagnosis, Record, Region, Subset
 
@@ -264,7 +264,7 @@ class Folder(FundusDataset):
         path = self.root / self.csv
         if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
             raise DatasetError(f"no table at {path}", "a CSV file with a column image", "check the setting csv")
-        heading = {cell.casefold() for _, cells in read_rows(path)[:1] for cell in cells}
+        heading = {cell.casefold() for _, cells in table_rows(path)[:1] for cell in cells}
         key = next((column for column in ("image", *PATH_COLUMNS) if column in heading), "image")
         table = read_csv(path, key, more=("patient", *_CELLS))
         unknown = sorted(set(table) - set(self._pictures))

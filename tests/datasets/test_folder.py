@@ -350,3 +350,10 @@ def test_an_eye_without_a_cup_keeps_its_disc_where_that_is_said(tmp_path, drawn)
     save(tmp_path / "masks" / ("disc/b_left.png" if drawn == "folders" else "b_left.png"), 0 * ellipse(DISC))
     with pytest.raises(EmptyMaskError, match=r"no disc pixel marked"):
         _ = Folder(tmp_path, empty_cup=True)[2]
+
+
+def test_a_table_cut_within_a_letter_is_told(tmp_path):
+    folder.build(tmp_path)
+    (tmp_path / "table.csv").write_bytes(folder.TABLE.encode("utf-16")[:-1])
+    with pytest.raises(DatasetError, match=r"a table that cannot be read .*table\.csv"):
+        _ = Folder(tmp_path, csv="table.csv").records
