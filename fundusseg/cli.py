@@ -1,5 +1,6 @@
 """What the commands share: the parser, its errors in one sentence, the console. No torch, no Lightning."""
 
+import errno
 import io
 import json
 import sys
@@ -31,6 +32,10 @@ TRAINING = {
 """Settings of the data that only training asks for: scoring reads whole photographs, one after the other."""
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says of a full disk, a quota that is used up, and a file larger than it may be."""
+
+
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Run an entry point: a user's mistake ends in one sentence and exit code 2, ``--debug`` shows the traceback."""
     for stream in (sys.stdout, sys.stderr):
@@ -59,6 +64,9 @@ def in_one_sentence(error: BaseException) -> str | None:
     """
     if isinstance(error, FundusSegError) or type(error).__name__ == "MisconfigurationException":
         return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = error.filename or "a file"
+        return f"got no room for {where} ({error.strerror}); expected a disk with space; free some and try again."
     if isinstance(error, MemoryError):
         return f"got sizes that need more memory than there is ({error}); expected smaller ones; change the settings."
     return None

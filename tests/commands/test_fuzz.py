@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
@@ -368,6 +369,7 @@ def configurations(chance: random.Random, bench: Bench, place: Path) -> tuple[in
     path.write_bytes(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
+        patch.setattr(tempfile, "tempdir", str(place))
         match chance.randrange(4):
             case 0:
                 outcome = watched(prepare.main, [f"--config={path}", "--output=out", f"--data.cache_dir={cache}"])

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ DISKS = int(os.environ.get("FUNDUSSEG_DISKS", "1"))
 SEED = int(os.environ.get("FUNDUSSEG_KILLS_SEED", "0"))
 
 SHARES = {"prepare": 0.25, "predict": 0.3, "evaluate": 0.2, "fit": 0.2, "study": 0.05}
-"""Share of each command in the kills: a study's jobs are processes of their own, which take long to begin."""
+"""Share of each command in the kills: a study waits a minute before it takes a job from a worker that was killed."""
 
 CACHE = "--data.cache_dir=cache"
 DATA = "--data.datasets=[{class_path: fundusseg.datasets.Folder, init_args: {root: data}}]"
@@ -105,9 +106,11 @@ def final(place: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_a_killed_command_comes_to_the_same_files(verb, original, undisturbed, tmp_path):
+    left, run, moments = round(KILLS * SHARES[verb]), 0, []
+    if not left:
+        pytest.skip(f"{KILLS} kills leave none for {verb}: set FUNDUSSEG_KILLS")
     wanted, seconds = undisturbed(verb)
     chance = random.Random(f"{verb} {SEED}")
-    left, run, moments = max(1, round(KILLS * SHARES[verb])), 0, []
     while len(moments) < left:
         place = tmp_path / f"{run}" / "place"
         shutil.copytree(original, place)
@@ -130,6 +133,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(verb, original, undisturbed, tmp
         size = round(2 ** chance.uniform(4, 18))
         process = start(command(verb, original), place, size)
         process.join(10 * seconds + 60)
+        time.sleep(0.5)  # until what it said is written
         said, code = (place / LOG).read_text(), process.exitcode
         assert not kill(process, True), "it hangs"
         assert "Traceback" not in said and "--debug shows where" not in said, f"{size} bytes: {said[-1500:]}"

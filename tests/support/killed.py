@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def _run(command: Command, folder: Path, largest: int | None) -> None:
     os.setsid()
     os.chdir(folder)
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    if largest is not None:  # what it says must not be cut with the rest
+        log = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log).stdin.fileno()  # type: ignore[union-attr]
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
