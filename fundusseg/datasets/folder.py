@@ -58,6 +58,13 @@ log = logging.getLogger(__name__)
 class Folder(FundusDataset):
     """A folder of one's own: ``images/NAME.jpg`` and masks of the same names.
 
+    In a configuration, or pasted from ``python -m fundusseg.prepare --find``::
+
+        data:
+          datasets:
+            - class_path: fundusseg.datasets.Folder
+              init_args: {root: my_photographs, name: mine, csv: patients.csv}
+
     - Images: JPEG, PNG, TIFF or BMP, directly in the folder ``images``.
     - Masks: ``masks/NAME.png`` for all regions together, with the values 0/1/2, 0/128/255 or 255/128/0 (as
       in REFUGE) for background, rim and cup. Or a binary file for each region: ``masks/disc/NAME.png`` or

@@ -1,4 +1,4 @@
-"""One square of a photograph: the networks' probabilities in several views, combined at native size.
+"""What the networks say of one square that is already chosen: probabilities in several views, combined at native size.
 
 Which square that is decides `fundusseg.inference.predictor.Predictor.segment`.
 """

@@ -176,9 +176,8 @@ def _interval(drawn: Floats, observed: float, without: Floats, design: Clusters,
     """From the estimates of all draws, (resamples,), of all pictures, and of all but one group's, (groups,).
 
     The normal quantile z of the BCa interval is replaced by sqrt(n / (n - s)) t(n - s), for n groups in s strata, as in
-    Hesterberg's expanded percentile interval (2015, doi
-    10.1080/00031305.2015.1089789): draws of n have
-    a variance that is (n - 1) / n too small, and few groups do not know their own spread.
+    Hesterberg's expanded percentile interval (2015, doi 10.1080/00031305.2015.1089789): draws of n have a variance that
+    is (n - 1) / n too small, and few groups do not know their own spread.
     """
     drawn = drawn[~np.isnan(drawn)]
     if drawn.size == 0 or math.isnan(observed):

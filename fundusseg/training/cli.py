@@ -121,6 +121,7 @@ class FundusCLI(LightningCLI):
         parser.link_arguments("data.sources", "model.sources", apply_on="instantiate")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        # Which epoch becomes best.ckpt: the highest mean Dice of the validation pictures (`SegmentationTask` logs it).
         chosen_by = {"monitor": "val/dice", "mode": "max"}
         parser.set_defaults(
             {
