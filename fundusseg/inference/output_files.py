@@ -18,6 +18,7 @@ from fundusseg.inference.run_journal import FOLDER, Journal
 from fundusseg.measures.contours import as_json
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
+from fundusseg.reports.files import harmless
 from fundusseg.reports.overlay import overlay
 from fundusseg.sample import Image, Region
 
@@ -107,7 +108,7 @@ def thumbnail_path(output: Path, name: str) -> Path:
 
 
 def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """The rows as the content of a CSV file; None is left empty.
+    """The rows as the content of a CSV file; None is left empty, and what a spreadsheet would run is made harmless.
 
     Columns are those of all rows; without a measured one, those of `Measures`.
     """
@@ -119,7 +120,7 @@ def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, dict.fromkeys((*first, *columns)), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: harmless(value) for column, value in row.items()} for row in rows)
     return stream.getvalue().encode("utf-8", "backslashreplace")
 
 

@@ -24,9 +24,6 @@ _TIE = 0.1
 NOT_SOUGHT = {DISC: "no disc looked for", CUP: "no cup looked for"}
 """Reasons that say nothing of the photograph."""
 
-_LARGEST_CODE = 63
-"""No network looks for more regions; larger values are greys, such as 128 and 255."""
-
 EYE_UNKNOWN = "eye not known: no nasal, no temporal side"
 
 
@@ -151,7 +148,7 @@ def measure(
     """
     _check(eye)
     check_scale(millimetres_per_pixel)
-    _check_codes(label_map)
+    _check_codes(label_map, max(len(regions), len((DISC, CUP))))
     if DISC not in regions:
         return Measures(reason=NOT_SOUGHT[DISC])
     disc = region_mask(label_map, DISC)
@@ -190,12 +187,19 @@ def _check(eye: str | None) -> None:
         )
 
 
-def _check_codes(label_map: npt.NDArray[np.uint8]) -> None:
-    """Refuse a mask's grey values: no disc would be found in them, and nobody told why."""
-    if label_map.max(initial=0) <= _LARGEST_CODE:
+def _check_codes(label_map: npt.NDArray[np.uint8], largest: int) -> None:
+    """Refuse what is no label map: no disc, or a wrong one, would be found in grey values, and nobody told why."""
+    if not isinstance(label_map, np.ndarray) or label_map.ndim != 2:
+        form = f"an array of shape {label_map.shape}" if isinstance(label_map, np.ndarray) else type(label_map).__name__
+        raise ConfigurationError(
+            f"a label map that is {form}", "one H x W array of codes", "take one channel of it by np.asarray(map)"
+        )
+    if label_map.min(initial=0) >= 0 and label_map.max(initial=0) <= largest:
         return
     values = np.unique(label_map).tolist()
-    if len(values) == 2:
+    if max(values) < 64 or min(values) < 0:  # no greys that are far apart
+        cure = "give each of its codes one of these"
+    elif len(values) == 2:
         cure = "give np.uint8(mask > 127), where white is disc, with regions=['disc']"
     elif label_map[0, 0] > 127:
         cure = "of white around grey around black make np.uint8(mask < 192) + np.uint8(mask < 64)"

@@ -23,7 +23,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     import pandas as pd  # half a second, which only those pay who write a table
 
-    frame = pd.DataFrame([{key: _harmless(value) for key, value in row.items()} for row in rows], columns=columns)
+    frame = pd.DataFrame([{key: harmless(value) for key, value in row.items()} for row in rows], columns=columns)
     write_text(frame.to_csv(index=False, lineterminator="\n"), path)
 
 
@@ -31,7 +31,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 """What text begins with that spreadsheets run (https://owasp.org/www-community/attacks/CSV_Injection)."""
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs as a formula: an apostrophe stands before text that it would run.
+
+    >>> harmless("=name.jpg"), harmless("name.jpg"), harmless(-1.5)
+    ("'=name.jpg", 'name.jpg', -1.5)
+    """
     if not isinstance(value, str):
         return value
     lines = value.replace("\r\n", "\n").replace("\r", "\n")  # a lone \r would end the row unquoted

@@ -12,6 +12,7 @@ from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.predictor import Prediction
 from fundusseg.inference.run_journal import JournalEntry
 from fundusseg.measures.cup_disc import Measures
+from fundusseg.reports.files import read_cell
 
 
 def row(file, **others):
@@ -51,3 +52,10 @@ def test_undefined_is_empty(tmp_path):
     entry = JournalEntry.of_photograph(Photograph(tmp_path / "none.png", "none"), 0, row("a", other=float("nan")))
     assert entry.row["other"] is None and entry.size == -1
     assert ",0.5," in measures_csv([entry.row]).decode() and "nan" not in measures_csv([entry.row]).decode().lower()
+
+
+def test_what_a_spreadsheet_would_run_is_text():
+    bad = failed_row(Photograph(Path("=cmd|' /C calc'!A0.png")), ValueError("-1 rows"))
+    frame = read(measures_csv([row("@sum.png"), bad]))
+    assert [read_cell(cell) for cell in frame.file] == ["@sum.png", "=cmd|' /C calc'!A0.png"]
+    assert frame.file.str.startswith("'").all() and frame.error[1] == "'-1 rows" and frame.vertical_cdr[0] == 0.5

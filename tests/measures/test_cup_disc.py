@@ -359,3 +359,23 @@ def test_grey_values_are_refused_with_the_way_to_read_them(greys):
     cure = re.search(r"np\.uint8\(.*\)", told.value.do)[0].split(", where")[0]
     read = eval(cure, {"np": np, "mask": mask})
     assert np.array_equal(read, labels > 0 if len(set(greys)) == 2 else labels)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((9, 9, 1), np.uint8), np.zeros((9, 9, 3), np.uint8), [[0, 1], [1, 2]], None]
+)
+def test_what_is_no_array_of_two_axes_is_told_so(wrong):
+    with pytest.raises(ConfigurationError, match=r"a label map that is .*; expected one H x W array of codes"):
+        measure(wrong)
+
+
+def test_codes_below_0_are_no_background():
+    with pytest.raises(ConfigurationError, match="a label map of the values -2, -1, 0; expected the codes 0"):
+        measure(np.array([[0, -1], [-2, 0]]))
+
+
+def test_codes_that_no_region_has_are_refused():
+    labels = np.array([[0, 1], [3, 0]], np.uint8)
+    with pytest.raises(ConfigurationError, match="a label map of the values 0, 1, 3; expected the codes 0"):
+        measure(labels)
+    assert measure(labels, ("disc", "cup", "vessel")).disc_area == 1
