@@ -16,8 +16,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from fundusseg.class_paths import trust
-from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, run, scored_data
+from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, parse_trusting, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.expert_fusion import fuse
 from fundusseg.data.seen_patients import KnownPictures, SeenPatients
@@ -59,8 +58,7 @@ def main(arguments: list[str]) -> int:
     """Bundle; returns the exit code."""
     prepare_process()
     command = parser()
-    first = command.parse_args(arguments)
-    trust(first.trust)
+    first = parse_trusting(command, arguments)
     # Built before anything is written: what does not fit together is said now, not by predict.
     localiser = Segmenter.from_checkpoint(first.localiser) if first.localiser else None
     made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser)

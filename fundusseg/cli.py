@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from rich.console import Console
 
-from fundusseg.class_paths import check_trusted, renew
+from fundusseg.class_paths import check_trusted, renew, trust
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.parser_errors import explain, unusable, with_whole_name
 
@@ -178,6 +178,13 @@ def add_trust(parser: Parser) -> None:
     parser.add_argument(
         "--trust", nargs="+", default=[], type=str, help="Packages, beside fundusseg, whose classes a file may name."
     )
+
+
+def parse_trusting(command: Parser, arguments: Sequence[str]) -> Namespace:
+    """A command's settings; the packages of its ``--trust`` are trusted from here on, before any checkpoint is read."""
+    settings: Namespace = command.parse_args(arguments)
+    trust(settings.trust)
+    return settings
 
 
 def scored_data(command: Parser, arguments: Sequence[str], config: str | None, configuration: str) -> Any:

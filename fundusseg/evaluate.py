@@ -31,8 +31,7 @@ from typing import Any, Literal
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest, make_folder
-from fundusseg.class_paths import trust
-from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, run, scored_data
+from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, parse_trusting, run, scored_data
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
@@ -85,8 +84,7 @@ def main(arguments: list[str]) -> int:
     """Evaluate; returns the exit code: 0, or 1 when a picture could not be scored."""
     prepare_process()
     command = parser()
-    first = command.parse_args(arguments)
-    trust(first.trust)
+    first = parse_trusting(command, arguments)
     if first.workers < 1:
         raise ConfigurationError(f"{first.workers} workers", "1 or more", "correct --workers")
     methods = _methods(first)

@@ -37,8 +37,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest
-from fundusseg.class_paths import trust
-from fundusseg.cli import Parser, add_trust, console, run
+from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
@@ -80,8 +79,7 @@ def parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
-    settings = parser().parse_args(arguments)
-    trust(settings.trust)
+    settings = parse_trusting(parser(), arguments)
     if settings.merge:
         folders = [Path(folder) for folder in settings.photographs]
         return merge_shards(folders, Path(settings.output or folders[0]))

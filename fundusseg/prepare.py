@@ -111,13 +111,13 @@ def _prune(folder: Path, stores: Sequence[PreparedStore]) -> None:
 
 def say_what_lies_in(folder: str) -> int:
     """Print which datasets lie in a folder, and the section that reads them; returns the exit code."""
-    findings = find(folder)
-    for line in findings.sentences() or [f"No dataset, and no picture, below {folder}."]:
+    result = find(folder)
+    for line in result.sentences() or [f"No dataset, and no picture, below {folder}."]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    if not findings.merged:
+    if not result.merged:
         return 1
     console.print("Paste into a configuration:\n", style="bold")
-    print(findings.section())
+    print(result.section())
     return 0
 
 

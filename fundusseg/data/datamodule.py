@@ -6,7 +6,8 @@ A sample's way to a batch, and the file of each step::
     preparation   data/preparation.py       fuses experts, cuts the square, resizes          -> Prepared, S x S
                   data/static_variants.py, border_weights.py   what is stored beside it
     store         data/store.py             memory-mapped uint8, made once                   -> PreparedStore
-    split         data/splits.py            train, val and test by patient; duplicates.py refuses a photograph in two
+    split         data/splits.py            train, val and test by patient
+                  data/split_checks.py     refuses, or leaves out, a photograph in two sources or subsets
     sample index  data/sampling.py          what comes when, decided by seed and epoch
     augmentation  data/augmentation.py      random, of image and target together             -> uint8 tensors
     batch         data/torch_datasets.py    one fixed shape (device_resident.py: drawn on the device) -> Batch
@@ -28,20 +29,18 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
-from fundusseg.data.duplicate_cache import known_duplicates
-from fundusseg.data.duplicates import Duplicate, drop_or_refuse, same_pictures
 from fundusseg.data.earlier_training import EarlierTraining
 from fundusseg.data.identity import Identity
 from fundusseg.data.plausibility import Doubt, summary
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.sampling import SourceSampler, position
+from fundusseg.data.split_checks import refuse_same_eyes, shared_photographs
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
 from fundusseg.data.static_variants import Variants
 from fundusseg.data.store import PreparedStore, Visitor, Watch, unwatched
 from fundusseg.data.torch_datasets import AS_IT_IS, MergedStore, PaddedDataset, PreparedDataset
 from fundusseg.datasets import Phantom
 from fundusseg.datasets.base import FundusDataset
-from fundusseg.datasets.same_eyes import same_eyes, same_eyes_error
 from fundusseg.errors import ConfigurationError, DatasetError
 from fundusseg.sample import Record, Subset
 
@@ -154,8 +153,7 @@ class FundusDataModule(LightningDataModule):
         return tuple(record for dataset in self.datasets for record in dataset.records)
 
     def _check(self) -> None:
-        for one, two in same_eyes(self.datasets):
-            raise same_eyes_error(one, two)
+        refuse_same_eyes(self.datasets)
         for name, value, least in (
             ("batch_size", self.batch_size, 1),
             ("samples_per_epoch", self.samples_per_epoch, 1),
@@ -210,7 +208,8 @@ class FundusDataModule(LightningDataModule):
             self.split = self.earlier.apply(self.split, self.records, identities)
             self.split.check(self.records)
         self.split = self.split.identified(identities)
-        self.split = self.split.without(self._dropped(store))
+        # Last: which pair of photographs matters follows from the subsets, which an earlier training may have moved.
+        self.split = self.split.without(shared_photographs(store, self.records, self.split, self.drop_duplicates_from))
         positions = {record.key: index for index, record in enumerate(self.records)}
         self.subsets = {
             subset: PreparedDataset(
@@ -232,43 +231,6 @@ class FundusDataModule(LightningDataModule):
     def identities(self, store: MergedStore) -> dict[str, Identity]:
         """What each picture is recognised by, by key."""
         return {record.key: identity for record, identity in zip(self.records, store.identities, strict=True)}
-
-    def _dropped(self, store: MergedStore) -> list[str]:
-        """Keys of the pictures that are left out because another source or subset has them too.
-
-        One that another subset has too leaves with all pictures of its patient, who would be on both sides otherwise.
-        """
-        subset_of = {key: subset for subset in SUBSETS for key in self.split.keys(subset)}
-        place = [(record.source, subset_of.get(record.key)) for record in self.records]
-
-        def apart(one: int, two: int) -> bool:
-            return None not in (place[one][1], place[two][1]) and place[one] != place[two]
-
-        # A view follows the labelled disc: where masks were drawn anew, only the picture itself is the same.
-        found = (*same_pictures(store.identities, apart), *known_duplicates(store, place, apart))
-        pairs = {(pair.first, pair.second): pair for pair in found}
-        duplicates = [pairs[positions] for positions in sorted(pairs)]
-        dropped, left = drop_or_refuse(duplicates, lambda position: place[position][0], self.drop_duplicates_from)
-        if left:
-            raise self._duplicates_error(left)
-        two_subsets = [pair for pair in duplicates if place[pair.first][1] != place[pair.second][1]]
-        two_subsets = two_subsets if self.split.by == "patient" else []
-        crossing = {position for pair in two_subsets for position in (pair.first, pair.second)} & {*dropped}
-        patients = {(self.records[position].source, self.records[position].patient) for position in crossing}
-        return [
-            record.key
-            for position, record in enumerate(self.records)
-            if position in dropped or (place[position][1] and (record.source, record.patient) in patients)
-        ]
-
-    def _duplicates_error(self, pairs: Sequence[Duplicate]) -> DatasetError:
-        names = [f"{self.records[p.first].key} = {self.records[p.second].key}" for p in pairs]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        return DatasetError(
-            f"{len(pairs)} pairs of near-identical pictures: {', '.join(names[:5])}{more}",
-            "each photograph in one source and one subset",
-            "name the source to leave them out of with --data.drop_duplicates_from",
-        )
 
     def state_dict(self) -> dict[str, Any]:
         """Where in the data a training stands, for its checkpoints."""

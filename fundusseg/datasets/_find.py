@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass
-class Findings:
+class SearchResult:
     """All that was found below a folder.
 
     Attributes:
@@ -134,7 +134,7 @@ class Findings:
         return text + "".join(f"# {why}\n" + indent(self.usable[at].entry(), "# ") for at, why in self.aside.items())
 
 
-def find(folder: str | Path) -> Findings:
+def find(folder: str | Path) -> SearchResult:
     """Search a folder for public packages and for folders of images and masks.
 
     Args:
@@ -148,16 +148,16 @@ def find(folder: str | Path) -> Findings:
         raise ConfigurationError(f"no folder at {root}", "a folder of downloaded datasets", "check --find")
     kinds = sort_out(root, FundusDataset.strays, FundusDataset.second_copies)
     candidates = [one for reader in public_readers() for one in _search(reader, root, root, kinds)]
-    findings = Findings(root, _without_rivals(candidates))
+    result = SearchResult(root, _without_rivals(candidates))
     own = sort_out(root, Folder.strays, Folder.second_copies)
-    claimed = [one.files for one in findings.usable]
-    findings.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
-    told = frozenset().union(*(one.files for one in findings.usable))
-    findings.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
-    for dataset in (one.dataset for one in findings.usable):
+    claimed = [one.files for one in result.usable]
+    result.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
+    told = frozenset().union(*(one.files for one in result.usable))
+    result.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
+    for dataset in (one.dataset for one in result.usable):
         # A set that spreads over several folders has others beside it: their pictures are no strays of its.
         dataset.__dict__["passed_over"] = tuple(path for path in dataset.passed_over if path not in told)
-    return findings
+    return result
 
 
 def _search(reader: type[FundusDataset], folder: Path, top: Path, kinds: dict[str, list[Path]]) -> list[Found]:

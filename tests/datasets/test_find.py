@@ -47,9 +47,9 @@ def build_downloads(root) -> None:
     save(root / "desk.png", photograph(99))
 
 
-def unlike(findings) -> None:
+def unlike(result) -> None:
     """Give every photograph another content: miniatures repeat theirs."""
-    for seed, path in enumerate(record.image for one in findings.usable for record in one.dataset.records):
+    for seed, path in enumerate(record.image for one in result.usable for record in one.dataset.records):
         save(path, photograph(1000 + seed, read_photograph(path).shape[:2]))
 
 
@@ -75,13 +75,13 @@ PLACES = {
 
 
 def test_all_packages_are_told_apart(downloads):
-    findings = find(downloads)
-    assert all(one.error is None for one in findings.found)
-    assert {type(one.dataset).__name__: one.settings["root"] for one in findings.found} == PLACES
-    assert [path.name for path in findings.pictures] == ["desk.png"]
-    assert {findings.usable[at].dataset.source for at in findings.aside} == {"rim_one_dl", "isbi_membrane"}
-    assert len(findings.merged) == len(PLACES) - 2
-    sentences = {type(one.dataset).__name__: one.sentence() for one in findings.found}
+    result = find(downloads)
+    assert all(one.error is None for one in result.found)
+    assert {type(one.dataset).__name__: one.settings["root"] for one in result.found} == PLACES
+    assert [path.name for path in result.pictures] == ["desk.png"]
+    assert {result.usable[at].dataset.source for at in result.aside} == {"rim_one_dl", "isbi_membrane"}
+    assert len(result.merged) == len(PLACES) - 2
+    sentences = {type(one.dataset).__name__: one.sentence() for one in result.found}
     assert "LabelMe polygons: 3 pictures, 1020 are published" in sentences["G1020"]
     assert "masks in gts" in sentences["Refuge"] and "left out 2 test pictures without truth" in sentences["Refuge"]
     assert "3 pictures; masks read as 255/128/0" in sentences["Folder"]
@@ -118,8 +118,8 @@ def test_a_set_that_spreads_over_the_downloads_hides_no_other(tmp_path):
     drions_db.build(tmp_path)
     next(tmp_path.rglob("anotExpert2_001.txt")).unlink()
     save(tmp_path / "desk.png", photograph(99))
-    findings = find(tmp_path)
-    said = {type(one.dataset).__name__: one for one in findings.found}
+    result = find(tmp_path)
+    said = {type(one.dataset).__name__: one for one in result.found}
     assert said["RimOneDL"].settings["root"] == "."
     assert "passed over" not in said["Papila"].sentence()
     assert "cannot be read: got a picture without its contour of expert 2" in said["DrionsDB"].sentence()
@@ -130,9 +130,9 @@ def test_a_set_that_spreads_over_the_downloads_hides_no_other(tmp_path):
 def test_the_same_package_twice_is_taken_once(tmp_path):
     drions_db.build(tmp_path / "one")
     drions_db.build(tmp_path / "two", count=5)
-    findings = find(tmp_path)
-    assert [one.settings["root"] for one in findings.merged] == ["two/DRIONS-DB"]
-    assert findings.sentences()[-1] == "DrionsDB in one/DRIONS-DB: the same set as in two/DRIONS-DB"
+    result = find(tmp_path)
+    assert [one.settings["root"] for one in result.merged] == ["two/DRIONS-DB"]
+    assert result.sentences()[-1] == "DrionsDB in one/DRIONS-DB: the same set as in two/DRIONS-DB"
 
 
 def test_a_compilation_gives_way_to_its_sources(tmp_path):
@@ -141,11 +141,11 @@ def test_a_compilation_gives_way_to_its_sources(tmp_path):
     drishti_gs.build(tmp_path / "Drishti")
     smdg.build(tmp_path / "SMDG")
     dofe_fundus.build(tmp_path / "DoFE")
-    findings = find(tmp_path)
-    assert {one.dataset.source for one in findings.usable} == {"refuge", "drishti_gs", "smdg", "dofe_fundus"}
+    result = find(tmp_path)
+    assert {one.dataset.source for one in result.usable} == {"refuge", "drishti_gs", "smdg", "dofe_fundus"}
     assert len(DofeFundus(tmp_path / "DoFE")) > len(DrishtiGS(tmp_path / "Drishti"))
-    assert {one.dataset.source for one in findings.merged} == {"refuge", "drishti_gs"}
-    said = "\n".join(findings.sentences())
+    assert {one.dataset.source for one in result.merged} == {"refuge", "drishti_gs"}
+    said = "\n".join(result.sentences())
     for name in ("Smdg", "DofeFundus"):
         assert f"{name} in " in said and "shows eyes of drishti_gs, refuge again: take one or the other" in said
 
@@ -153,9 +153,9 @@ def test_a_compilation_gives_way_to_its_sources(tmp_path):
 def test_of_two_originals_the_one_with_the_cup_stays(tmp_path):
     rim_one_r2.build(tmp_path)
     rim_one_r3.build(tmp_path)
-    findings = find(tmp_path)
-    assert [type(one.dataset).__name__ for one in findings.merged] == ["RimOneR3"]
-    assert findings.sentences()[-1].endswith("shows eyes of rim_one_r3 again: take one or the other")
+    result = find(tmp_path)
+    assert [type(one.dataset).__name__ for one in result.merged] == ["RimOneR3"]
+    assert result.sentences()[-1].endswith("shows eyes of rim_one_r3 again: take one or the other")
 
 
 def test_ones_own_numbered_folder_is_no_public_package(tmp_path):
