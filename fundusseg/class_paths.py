@@ -37,6 +37,7 @@ RENAMED = {
 }
 """Today's class path by that of fundusseg 0.1; the entries go with version 1.0."""
 
+# Whole paths alone: neither the end of a longer one (my.fundusseg.losses.DiceLoss) nor the start of a longer name.
 _OLD = re.compile("|".join(rf"(?<![\w.]){re.escape(path)}(?!\w)" for path in RENAMED))
 
 
@@ -49,6 +50,7 @@ def renew(text: str) -> str:
     return _OLD.sub(lambda found: RENAMED[found[0]], text)
 
 
+# torch.nn, not torch: torch.load and torch.hub run what another file holds.
 _TRUSTED = {"fundusseg", "torch.nn", "albumentations"}
 
 
@@ -100,6 +102,7 @@ def _class_paths(value: Any, key: str = "class_path") -> Iterator[str]:
         inner = _parsed(value)
         if inner != value:  # a parser reads YAML within a text as well
             yield from _class_paths(inner, key)
+        # Below class_path a package that is not there counts too: it is refused before anything looks for it.
         elif key == "class_path" or (_is_dotted(value) and _exists(value)):
             yield value
 
@@ -108,7 +111,7 @@ def _parsed(text: str) -> Any:
     """What a text is as YAML; itself where it is none, or a number."""
     try:
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError):  # ValueError: of a date such as 2024-13-45
         return text
     return content if isinstance(content, dict | list | str) else text
 

@@ -68,6 +68,7 @@ def parser() -> Parser:
 
 def parse(arguments: list[str]) -> Namespace:
     """Read the command line; what it overrides comes on top of what the YAML file does."""
+    # Taken out before parsing: their keys are a recipe's, of which this parser knows none.
     rest, of_localiser = take_overrides(arguments, "localiser.overrides")
     rest, of_recipe = take_overrides(rest, "overrides")
     given: Namespace = parser().parse_args(rest)
@@ -88,6 +89,7 @@ def main(arguments: list[str]) -> int:
     if not 1 <= given.workers <= len(available()):
         expected = f"1 to {len(available())}, as many as there are cores"
         raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")
+    # Absolute: they go into the command lines of the jobs.
     output, root = Path(given.output).absolute(), str(Path(given.data.root).absolute())
     cache = Path(given.data.cache_dir or default_folder()).absolute()
     plan = plan_of(given)
@@ -130,6 +132,7 @@ class _Progress:
     def __call__(self, name: str, code: int, seconds: float) -> None:
         states = self.queue.states()
         ended = _ended(states)
+        # Seconds from one end to the next, with all workers: a job's own time would not tell what is left.
         each = (time.monotonic() - self.begun) / max(1, ended - self.before)
         word = "done" if code == 0 else f"failed with exit code {code}, see {self.logs / name}.log"
         _say(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s, {each * (len(states) - ended):.0f} s left")
@@ -141,6 +144,7 @@ def _ended(states: Mapping[str, str]) -> int:
 
 def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:
     """Print sources, trainings and what is done already; put back what has failed."""
+    # Before counting: what is tried again no longer counts as failed.
     again = queue.retry()
     counts = Counter(queue.states().values())
     _say(f"Sources: {', '.join(plan.sources)}")
@@ -167,6 +171,7 @@ def _publish(plan: Plan, queue: Queue, output: Path) -> int:
 
 def _protocols(plan: Plan) -> dict[str, str]:
     """One sentence for each protocol."""
+    # Where the recipe looks at the whole field or picture, both protocols see one square: no disc is asked for.
     found = true = _SQUARES.get(plan.recipe["data"].get("roi", ""), "")
     if not found:
         true = "cut around the labelled disc, which use does not have"
@@ -195,6 +200,7 @@ def _about(plan: Plan, output: Path) -> dict[str, Any]:
     about["localiser trained on"] = ", ".join(plan.localised) or "no localiser"
     data, trainer = plan.recipe["data"], plan.recipe.get("trainer", {})
     for name, value in {**data, **trainer}.items():
+        # Where this machine keeps its data says nothing about the results.
         if isinstance(value, str | int | float) and name != "root":
             about[name] = value
     return about

@@ -114,6 +114,7 @@ class Augmentation:
         if self.pipeline is not None:
             self.pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
             changed = self.pipeline(image=image, mask=target)
+            # OpenCV drops the last axis of a target with one region.
             image, target = changed["image"], changed["mask"].reshape(*changed["mask"].shape[:2], -1)
         if image.shape[:2] != shape or image.dtype != np.uint8:
             raise ConfigurationError(

@@ -65,6 +65,7 @@ class BorderWeights:
 
     def _distances(self, objects: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Distances to the borders of the nearest and the second nearest object; infinite where they do not matter."""
+        # Where the two distances come to 4 sigma a gap has exp(-8) of its weight left.
         reach = int(np.ceil(4 * self.sigma))
         labels, count = ndimage.label(objects)
         nearest, second = np.full((2, *objects.shape), np.inf)
@@ -73,6 +74,7 @@ class BorderWeights:
             inside = labels[window] == number
             # Of the two transforms one is 0 at every pixel; the border runs half a pixel outside either.
             distance = ndimage.distance_transform_edt(inside) + ndimage.distance_transform_edt(~inside) - 0.5
+            # The second before the nearest: it is made from the nearest of the objects so far.
             second[window] = np.minimum(second[window], np.maximum(nearest[window], distance))
             nearest[window] = np.minimum(nearest[window], distance)
         return nearest, second

@@ -82,6 +82,7 @@ class ResidentSet:
 def _flip(planes: Tensor, bits: Tensor) -> Tensor:
     """Flip those of (B, ..., S, S) that their bits say."""
     for bit, axis in ((HORIZONTAL, -1), (VERTICAL, -2)):
+        # (B,) to (B, 1, ..., 1). Both are computed and one is chosen: picking rows would make shapes depend on values.
         chosen = (bits & bit).bool().reshape(-1, *[1] * (planes.ndim - 1))
         planes = torch.where(chosen, planes.flip(axis), planes)
     return planes
@@ -90,6 +91,7 @@ def _flip(planes: Tensor, bits: Tensor) -> Tensor:
 def _distinct(rows: np.ndarray[Any, Any]) -> tuple[Any, Any, Any]:
     """Distinct rows, where each stands first, and which of them every row is."""
     distinct, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    # NumPy 2.0 gives the inverse as N x 1.
     return distinct, first, inverse.reshape(-1)
 
 

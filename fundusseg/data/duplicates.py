@@ -154,6 +154,7 @@ def _near(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
     """Pairs of positions of which one's moved hash is near the other's unmoved one."""
     for first in range(len(hashes) - 1):
         rest = hashes[first + 1 :]
+        # One side moved against the other unmoved, both ways: moved against moved brings strangers near.
         forth = np.bitwise_count(rest[:, :1] ^ hashes[first]).min(axis=1)
         back = np.bitwise_count(rest ^ hashes[first, 0]).min(axis=1)
         for offset in np.flatnonzero(np.minimum(forth, back) <= HASH_DISTANCE):

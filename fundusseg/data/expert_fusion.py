@@ -52,6 +52,7 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
     total = len(annotations)
     count = np.sum([annotation.mask for annotation in annotations], axis=0, dtype=np.uint16)
     if method == "mean":
+        # 255 count / total with halves rounded up, in whole numbers that leave uint16 in time.
         share: Image = np.floor_divide(count * np.uint32(510) + np.uint32(total), 2 * total).astype(np.uint8)
         return share
     least = {"majority": (total + 1) // 2, "intersection": total, "union": 1}[method]

@@ -79,6 +79,7 @@ class MaskShape:
     def solidity_of_parts(self) -> float:
         """Share of the large parts' own hulls that they enclose: two parts may lie far apart."""
         hulls = [cv2.convexHull(one) for one in self._large]
+        # As in `_enclosed`: OpenCV's area runs through pixel centres, half a pixel short all around.
         return self.filled / sum(cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1 for hull in hulls)
 
     @property
@@ -89,6 +90,7 @@ class MaskShape:
     def border(self) -> float:
         """Share of the picture's border that is marked."""
         height, width = self.mask.shape
+        # Most masks touch no border, and their box tells that without a look at pixels.
         inside = self.box.top > 0 and self.box.left > 0
         if inside and self.box.top + self.box.height < height and self.box.left + self.box.width < width:
             return 0.0

@@ -57,6 +57,7 @@ class SourceSampler(DistributedSampler[Draw]):
         return self.length // self.num_replicas
 
     def __iter__(self) -> Iterator[Draw]:
+        # Every process draws the whole epoch alike and takes its share at the end, so that no sample comes twice.
         generator = np.random.default_rng((self.seed, self.epoch))
         groups = [np.arange(len(self.sources))] if self.weights is None else self._groups()
         shares = np.ones(1) if self.weights is None else self.weights[self._present()]
@@ -78,6 +79,7 @@ class SourceSampler(DistributedSampler[Draw]):
 
 def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:
     """Whole numbers in proportion to the shares that add up to the total."""
+    # The ends are rounded, not the portions, whose sum would miss the total.
     ends = np.round(np.cumsum(shares) / shares.sum() * total).astype(int)
     return [int(portion) for portion in np.diff(ends, prepend=0)]
 
@@ -92,6 +94,7 @@ def position(trainer: Trainer) -> tuple[int, int]:
     """The epoch that a training takes its next batch from, and the batches that it has trained on in it."""
     epochs: Any = trainer.fit_loop.epoch_progress.current
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress
+    # `started` counts the epoch under way, from 1; after its last batch the next epoch's first one is due.
     if batches.is_last_batch:
         return epochs.started, 0
     return max(0, epochs.started - 1), batches.current.processed

@@ -105,6 +105,7 @@ class SeenPatients:
 
     def mark(self, record: Record, identity: Identity) -> Seen:
         """What of a picture is known already."""
+        # What is certain first: a network that does not say makes no known patient unknown.
         if record.patient_key in self.patients or self._pictures.hold(record.key, identity):
             return "patient"
         if not self.complete:

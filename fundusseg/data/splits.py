@@ -88,6 +88,7 @@ class Split:
         older split, which has none of pixels, a picture is called by the digest of its files.
         """
         digests = {**self.files, **self.pixels}
+        # Pictures without a digest are numbered: one name for all would make them one picture.
         names = {key: f"{_source(key)}/{digests.get(key, f'unknown{place}')}" for place, key in enumerate(self.listed)}
         pictures: dict[str, list[str]] = defaultdict(list)
         for key in self.listed:
@@ -243,6 +244,7 @@ def draw_split(
     """
     _check_by(by)
     patients = {record.key: record.patient_key for record in records}
+    # After `patients`, which goes on saying whose picture each is.
     if by == "image":
         records = [replace(record, patient=record.name) for record in records]
     by_source: dict[str, list[Record]] = defaultdict(list)
@@ -261,6 +263,7 @@ def draw_split(
             place = {record.key: record.subset for record in group if record.subset in ("test", "val")}
             if "test" not in place.values():
                 tested = _every(_patients([record for record in group if record.key not in place], seed), test)
+        # Among those left: val is a share of the patients that are not tested.
         free = [record for record in group if record.key not in place and record.patient not in tested]
         held = [] if "val" in place.values() else _every(_patients(free, seed), val)
         for record in group:

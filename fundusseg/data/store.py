@@ -171,6 +171,7 @@ def store_key(
         ConfigurationError: A setting of the reader cannot be compared.
     """
     reader = type(dataset)
+    # Cached properties are results, there or not yet: the key must not depend on what was asked before.
     derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
     settings = {key: value for key, value in vars(dataset).items() if key not in derived}
     stamps = [_stamps(record) for record in dataset.records]
@@ -203,6 +204,7 @@ def _map(path: Path) -> Image:
 
 def _stamps(record: Record) -> list[object]:
     files = [record.image, *record.files.values()]
+    # Size and time instead of content, which would be read whole at every start.
     status = [file.stat() if file.is_file() else None for file in files]
     return [record.key, *([s.st_size, s.st_mtime_ns] if s else [] for s in status)]
 
@@ -230,10 +232,12 @@ def _write(
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
     identities: list[Identity] = []
+    # One empty list repeated, whose places are set anew and never added to.
     doubts: list[list[Doubt]] = [[]] * count
     failures: list[FundusSegError] = []
 
     def prepare(record: Record, sample: Sample) -> None:
+        # Runs in threads: each sample writes to its own place, and nothing here grows or is shared.
         position = positions[record.key]
         doubts[position] = find_doubts(sample, {DISC, *preparation.regions})
         prepared = preparation(sample)
@@ -252,6 +256,7 @@ def _write(
         if isinstance(outcome, FundusSegError):
             failures.append(outcome)
         else:
+            # Not in the threads: `_loaded` gives the samples in the order of the records.
             identities.append(identify(record, outcome.image))
     if failures:
         raise _cannot_be_prepared(dataset, failures)
@@ -316,6 +321,7 @@ def _cannot_be_prepared(dataset: FundusDataset, failures: list[FundusSegError]) 
 
 def _publish(partial: Path, folder: Path) -> None:
     """Give the finished store its name; another process that was first has made the same one."""
+    # mkdtemp's folders are their owner's alone, and a cache may be shared.
     partial.chmod(0o755)
     try:
         partial.replace(folder)

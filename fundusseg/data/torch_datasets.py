@@ -91,6 +91,7 @@ class PreparedDataset(Dataset[Batch]):
         scored: bool,
     ) -> None:
         self.store, self.augmentation, self.scored = store, augmentation, scored
+        # Indices a a b b beside variants 0 1 0 1: a sample's repeats follow each other.
         self.indices = np.repeat(np.asarray(indices, dtype=np.int64), len(repeats))
         self.variants = np.tile(repeats, len(indices))
         self.sample_sources = store.sources[self.indices]

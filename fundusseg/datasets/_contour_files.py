@@ -69,6 +69,7 @@ def rasterise(points: npt.ArrayLike, shape: tuple[int, int], name: str = "a cont
     height, width = shape
     (x0, y0), (x1, y1) = contour.T, np.roll(contour, -1, axis=0).T
     rows = np.arange(height)[:, None]
+    # H rows x N edges. Half-open, so that the corner between two edges crosses its row once, not twice.
     row, edge = np.nonzero((np.minimum(y0, y1) <= rows) & (rows < np.maximum(y0, y1)))
     crossing = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
     # A pixel is inside when an odd number of edges cross its row at or left of its centre.

@@ -62,8 +62,10 @@ def disc_and_cup(plain: Image, drawn: Image) -> tuple[Mask, Mask]:
             f"the photograph's {plain.shape[1]} x {plain.shape[0]}",
             "restore the copy from the dataset's package",
         )
+    # H x W: of the three channels the one in which the pen shows best, whatever its colour.
     difference = cv2.absdiff(plain, drawn).max(axis=2)
     strength = _strength(difference)
+    # Every share before the next gap: closing moves the border more than a fainter line does.
     for gap, share in product(GAPS, SHARES_OF_STRENGTH):
         lines, window = _pieces(difference >= strength * share)
         if 2 * gap > WIDEST_GAP * min(lines[window].shape):
@@ -98,6 +100,7 @@ def _pieces(lines: Mask) -> tuple[Mask, tuple[slice, slice]]:
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(lines.astype(np.uint8), connectivity=8)
     extent = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
     keep = extent >= extent[1:].max() / 20
+    # Part 0 is what is no line.
     keep[0] = False
     left, top = stats[keep, cv2.CC_STAT_LEFT], stats[keep, cv2.CC_STAT_TOP]
     right, bottom = left + stats[keep, cv2.CC_STAT_WIDTH], top + stats[keep, cv2.CC_STAT_HEIGHT]

@@ -149,6 +149,7 @@ def find(folder: str | Path) -> SearchResult:
     kinds = sort_out(root, FundusDataset.strays, FundusDataset.second_copies)
     candidates = [one for reader in public_readers() for one in _search(reader, root, root, kinds)]
     result = SearchResult(root, _without_rivals(candidates))
+    # Sorted anew: what is a stray of the public sets may be a folder of the user's own.
     own = sort_out(root, Folder.strays, Folder.second_copies)
     claimed = [one.files for one in result.usable]
     result.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
@@ -166,6 +167,7 @@ def _search(reader: type[FundusDataset], folder: Path, top: Path, kinds: dict[st
     try:
         if not dataset.index():
             return []
+        # Anew: `index` notes what it leaves out, and a second call on the same reader would note it twice.
         dataset = _listed(reader(folder), kinds)
         _ = dataset.records
     except DatasetError as error:
@@ -190,6 +192,7 @@ def _listed(dataset: FundusDataset, kinds: dict[str, list[Path]]) -> FundusDatas
 
 
 def _below(folder: Path, kinds: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    # With its slash, so that RIGA does not take what lies in RIGA-mask.
     start = f"{folder}/"
     return {kind: [path for path in paths if str(path).startswith(start)] for kind, paths in kinds.items()}
 
@@ -197,6 +200,7 @@ def _below(folder: Path, kinds: dict[str, list[Path]]) -> dict[str, list[Path]]:
 def _signed(dataset: FundusDataset, top: Path) -> bool:
     """Whether a name says that it is this set, where the reader asks for that."""
     sign = re.compile(dataset.signs, re.IGNORECASE)
+    # From the parent on: the searched folder's own name may be all that says which set this is.
     return any(sign.search(str(path.relative_to(top.parent))) for path in (dataset.root, *dataset.files))
 
 

@@ -20,6 +20,7 @@ def read_binary(path: Path) -> npt.NDArray[np.bool_]:
         DatasetError: It holds another value.
     """
     codes = read_mask(path)
+    # A mask of zeros passes here: whether it may be empty is the dataset's to say, see `FundusDataset.load`.
     inside = 1 if codes.max(initial=0) <= 1 else 255
     check_codes(codes, (0, inside), path)
     mask: npt.NDArray[np.bool_] = codes == inside
@@ -49,8 +50,10 @@ def code_of(codes: npt.NDArray[np.generic], path: Path) -> tuple[int, int, int]:
         )
     fitting = [code for code in CODES if code[0] == border[0]]
     values = set(np.unique(codes).tolist())
+    # A border of 0 leaves two codes; where neither holds all values, `check_codes` names what does not fit.
     code = next((code for code in fitting if values <= set(code)), fitting[0])
     check_codes(codes, code, path)
+    # 0 and 255 alone are a binary disc, most likely: read as a cup it would be learnt as a ratio of 1.
     if code[2] in values and code[1] not in values:
         raise DatasetError(
             f"the values {', '.join(map(str, sorted(values)))} in {path}, a cup without any rim around it",
@@ -103,6 +106,7 @@ def check_order(codes: npt.NDArray[np.generic], values: tuple[int, int, int], pa
     background, rim, cup = values
     check_border(codes, background, path)
     disc = codes != background
+    # The disc's outermost pixels; border_value=1, as where the picture cuts a disc its edge is not seen.
     edge = codes[disc & ~ndimage.binary_erosion(disc, border_value=1)]
     if np.count_nonzero(edge == cup) > np.count_nonzero(edge == rim):
         raise DatasetError(
@@ -119,6 +123,7 @@ def check_border(codes: npt.NDArray[np.generic], background: int, path: Path) ->
         DatasetError: It is so.
     """
     border = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
+    # Most of it, not all: in a crop the disc itself may reach the border.
     if 2 * np.count_nonzero(border == background) < border.size:
         values, counts = np.unique(border, return_counts=True)
         raise DatasetError(

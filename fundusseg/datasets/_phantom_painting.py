@@ -46,6 +46,8 @@ def paint(disc: Ellipse, cup: Ellipse, temporal: float, size: int, rng: np.rando
     light *= 1.0 - _macula(disc, temporal, rng, y, x)
     picture = colour * light[..., None]
     _paint_head(picture, disc, cup, colour, rng)
+    # In the order of a camera: vessels lie before disc and ground, light and lens before the sensor. The field is cut
+    # after the blur, as its edge is the sharpest of a photograph, and noise comes last, which no lens blurs.
     picture *= 1.0 - _vessels(disc, cup, temporal, size, rng)[..., None] * (_BLOOD * np.float32(rng.uniform(0.75, 1.0)))
     picture *= _illumination(rng, y, x)[..., None]
     picture = cv2.GaussianBlur(picture, (0, 0), size * float(rng.uniform(0.0015, 0.0045)))
@@ -93,6 +95,7 @@ def _vessels(disc: Ellipse, cup: Ellipse, temporal: float, size: int, rng: np.ra
     hilus = np.array([cup.x - temporal * 0.3 * disc.b, cup.y])
     # The temporal arcades bend around the macula, the nasal ones run straight on.
     for up, side, (width, shade) in product((-1.0, 1.0), (-1.0, 1.0), ((0.009, 150), (0.013, 250))):
+        # Three stops from the hilus, x and y in picture widths; the signs turn them into one quadrant.
         end = [0.48, 0.30] if side == temporal else [0.30, 0.44]
         reach = np.array([[0.02, 0.10], [0.10, 0.26], end]) * rng.uniform(0.75, 1.25, (3, 2)) * [side, up]
         start = hilus + rng.normal(0.0, 0.12, 2) * disc.b
@@ -113,6 +116,7 @@ def _course(stops: _Course, size: int, rng: np.random.Generator) -> _Course:
 def _branch(course: _Course, size: int, rng: np.random.Generator) -> _Course:
     """A thinner vessel that leaves another one at 15 to 55 degrees."""
     at = int(rng.integers(6, 34))
+    # Over five of the 40 points: the next one alone would follow the vessel's winding.
     ahead = course[at + 5] - course[at]
     heading = np.arctan2(ahead[1], ahead[0]) + rng.choice([-1.0, 1.0]) * rng.uniform(0.25, 0.95)
     length = size * rng.uniform(0.10, 0.26)
@@ -123,10 +127,12 @@ def _branch(course: _Course, size: int, rng: np.random.Generator) -> _Course:
 
 def _draw(plane: Image, course: _Course, width: float, shade: int) -> None:
     """Draw a vessel that thins to a hair; below a pixel it fades instead."""
+    # With shift=4 OpenCV takes sixteenths of a pixel.
     fixed = np.round(course * 16).astype(np.int32)
     for part in range(0, len(course) - 1, 6):
         local = width * (1.0 - 0.85 * part / len(course))
         tone = int(shade * min(1.0, max(local, 0.25)))
+        # Seven points for six steps: pieces share an end, so that none is torn off.
         line = fixed[part : part + 7].reshape(-1, 1, 2)
         cv2.polylines(plane, [line], False, tone, max(1, round(local)), cv2.LINE_AA, shift=4)
 
@@ -143,6 +149,7 @@ def _field_of_view(camera: int, rng: np.random.Generator, y: Plane, x: Plane) ->
     size = y.size
     middle, radius = 0.5 * size - 0.5, size * float(rng.uniform(0.47, 0.50))
     circle = Ellipse(middle, middle, radius, radius, 0.0).radius(y, x)
+    # Pixels from the circle inwards, and half of one: an edge that fades over one pixel.
     field: Plane = np.clip((1.0 - circle) * np.float32(radius) + 0.5, 0.0, 1.0)
     if camera % 2:
         cut = int(size * rng.uniform(0.03, 0.08))

@@ -90,6 +90,7 @@ def read_sheet(path: Path) -> list[list[str]]:
     import pandas as pd
 
     try:
+        # No header: these sheets have several lines of headings, or none; as text, so that 001 stays 001.
         sheet = pd.read_excel(path, header=None, dtype=str).fillna("")
     except Exception as error:  # zip, XML and openpyxl errors of a dozen kinds for a broken file
         raise DatasetError(

@@ -66,6 +66,7 @@ class FundusDataset(ABC):
     def under(self, parent: str | Path) -> Self:
         """The same dataset with its relative root taken below ``parent``; an absolute root stays."""
         moved = copy.copy(self)
+        # The copy holds the old root's listing and records in its cached properties.
         for name in list(moved.__dict__):
             if isinstance(getattr(type(self), name, None), cached_property):
                 del moved.__dict__[name]
@@ -152,8 +153,10 @@ class FundusDataset(ABC):
         Raises:
             DatasetError: As the function.
         """
+        # Gone through twice below: an iterator would be empty the second time.
         labels = {kind: (what, list(found)) for kind, (what, found) in labels.items()}
         true = {part(key) for _, found in labels.values() for key, _ in found if key in pictures}
+        # Where no part has any truth nothing is bare: `pair` then names what is missing, as for a wrong folder.
         bare = {key: path for key, path in pictures.items() if true and part(key) not in true}
         for name in sorted({part(key) for key in bare}):
             self.leave_out(f"{name} pictures without truth", (bare[key] for key in bare if part(key) == name))
@@ -169,6 +172,7 @@ class FundusDataset(ABC):
         try:
             records = tuple(sorted(self.index(), key=lambda record: record.name))
         except OrphanError:
+            # A folder that nobody may read explains a missing file, and comes before it.
             self._refuse_not_listed()
             raise
         if not records:
@@ -180,6 +184,7 @@ class FundusDataset(ABC):
                 self.layout,
                 "give the folder that the dataset's own package unpacks to",
             )
+        # Sorted by name, so that equal names are neighbours.
         for one, two in pairwise(records):
             if one.name == two.name:
                 raise DatasetError(
@@ -263,6 +268,7 @@ class FundusDataset(ABC):
         if found == total:
             return f"all {total} published pictures"
         parts = Counter(self.part(record) for record in self.records)
+        # Where pictures do not tell their part, "0 of 400" for each would be untrue.
         known = len(published) > 1 and set(parts) <= set(published)
         detail = ", ".join(f"{name} {parts[name]} of {count}" for name, count in published.items())
         return f"{found} pictures, {total} are published" + (f" ({detail})" if known else "")
@@ -288,6 +294,7 @@ class FundusDataset(ABC):
             marked = [annotation.mask.any() for annotation in annotations if annotation.region == region]
             if region in self.may_be_empty:
                 continue
+            # Of nested levels the strictest may be empty; of experts each has drawn, and there is at least one.
             if not (any(marked) if self.nested_experts else marked and all(marked)):
                 raise empty_mask_error(record, region)
         return Sample(record, image, tuple(annotations))

@@ -129,6 +129,7 @@ class Chaksu(FundusDataset):
         found, others = [], []
         for path, hit in self.match(rf"(?:(train|test)/)?{pattern}").items():
             part = (hit[1] or self.root.name).lower()
+            # Some of the folders are spelt Remedio.
             camera = "remidio" if hit[2][0] in "Rr" else hit[2].lower()
             if self.camera in (None, camera):
                 found.append((f"{part}/{camera}/{hit[3].lower()}", path))
@@ -139,6 +140,7 @@ class Chaksu(FundusDataset):
 
     def _diagnoses(self) -> dict[str, Diagnosis | None]:
         """Majority's verdict by key; each table tells one part and camera."""
+        # The last group stands where `_find` takes a photograph's name from.
         tables = self._find(rf"6\.0_glaucoma_decision/(?:[^/]*_)?{_CAMERA}(_majority)\.csv")
         diagnoses = {}
         for table, path in tables:

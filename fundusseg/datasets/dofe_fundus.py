@@ -100,6 +100,7 @@ class DofeFundus(FundusDataset):
         """Key ``domain/part/name`` in lower case, and file, of the domain that was asked for."""
         name = rf"{folder}/([^/]+)\.(?:png|jpe?g|bmp)"
         crops = self.match(rf"domain([1-4])/(train|test)/ROIs/{name}")
+        # A copy that holds the crops alone may lack the folder ROIs.
         hits = crops or self.match(rf"domain([1-4])/(train|test)/{name}")
         others = {path for path, hit in hits.items() if self.domain not in (None, hit[1])}
         self.leave_out("files of other domains", others)

@@ -170,6 +170,7 @@ def _agreeing(path: Path) -> Image:
     """How many experts agree at each pixel: H x W uint8, 0..4."""
     values = np.arange(256, dtype=np.int16)
     distance = np.abs(values[:, None] - LEVELS)
+    # From 256 x 5 distances one table of 256 counts: each pixel is looked up. 255 is no count and refused below.
     table = np.where(distance.min(axis=1) <= TOLERANCE, distance.argmin(axis=1), 255).astype(np.uint8)
     codes = read_mask(path)
     count: Image = table[codes]

@@ -131,6 +131,7 @@ class Folder(FundusDataset):
         if self.asked != "auto":
             return self.asked
         files = [file for found in self._mask_files.values() for file in found.values()]
+        # Spread over all of them: neighbours by name may be of one patient or one hand.
         inspected = files[:: max(1, len(files) // INSPECTED)][:INSPECTED]
         code = BINARY if self._apart else _find_code(inspected, self.regions)
         log.info("%s: masks below %s have the code %s", self.source, self.root, code)
@@ -205,6 +206,7 @@ class Folder(FundusDataset):
         apart: dict[Region, list[tuple[str, Path]]] = {region: [] for region in self.regions}
         for path, hit in self.match(rf"{re.escape(self.masks)}/(?:([^/]+)/)?([^/]+){_SUFFIX}").items():
             folder, stem = hit[1], hit[2]
+            # A photograph may itself be called a_disc: a mask of its whole name is no disc of a photograph a.
             if folder is None and stem not in self._pictures:
                 folder, stem = self._split(stem)
             if folder is None:
@@ -307,6 +309,7 @@ def _find_code(files: Sequence[Path], regions: Sequence[Region]) -> str:
         raise broken[0]
     values = {int(value) for mask in masks for value in np.unique(mask)}
     border = {int(value) for mask in masks for edge in (mask[[0, -1]], mask[:, [0, -1]].T) for value in np.unique(edge)}
+    # All three values: 0 and 255 alone could as well be one region's binary mask.
     fitting = [code for code, table in CODES.items() if values == set(table) and border == {table[0]}]
     if fitting and set(regions) <= {DISC, CUP}:
         return fitting[0]

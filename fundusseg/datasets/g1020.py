@@ -84,6 +84,7 @@ class G1020(FundusDataset):
             return nested(codes, code_of(codes, path), path, record.regions)
         content, polygons = _read_polygons(path)
         drawn_on = (content.get("imageHeight"), content.get("imageWidth"))
+        # LabelMe notes the size that was drawn on: on a resized photograph the points would lie elsewhere.
         if None not in drawn_on and drawn_on != shape:
             raise mask_size_error(record, "polygon", (int(drawn_on[0] or 0), int(drawn_on[1] or 0)), shape)
         return [

@@ -115,6 +115,7 @@ class Origa(FundusDataset):
     def _compare_ratio(self, record: Record, disc: npt.NDArray[np.bool_], cup: npt.NDArray[np.bool_]) -> None:
         """Check the decoding: the table has the ratio of the masks as they were published."""
         expected = self.ratios.get(record.name)
+        # An empty cup has an error of its own, in `FundusDataset.load`.
         if expected is None or not cup.any():
             return
         found = _rows(cup) / _rows(disc)
@@ -132,6 +133,7 @@ class Origa(FundusDataset):
         lines = [row for path in self.match(r"binary_labels\.xlsx") for row in read_sheet(path)]
         for path in self.match(r"glaucoma\.csv"):
             lines += [row.split(",") for row in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+        # By place: copies differ in their headings, whose first cell is no number of three digits.
         named = [(re.fullmatch(r"(\d{3})(?:\.\w+)?", row[0].strip()), row[-1].strip()) for row in lines if row]
         return {hit[1]: _DIAGNOSES[value] for hit, value in named if hit and value in _DIAGNOSES}
 

@@ -63,6 +63,7 @@ class Papila(FundusDataset):
         for path, hit in images.items():
             name, number, side = hit[1].upper(), hit[2], hit[3].upper()
             eye: Eye = "OD" if side == "OD" else "OS"
+            # Without zeros in front: file names and sheets need not have as many.
             diagnosis = line_of(str(int(number)), diagnoses[eye], path, tables[eye]) if eye in tables else None
             patient = f"RET{number}"
             records.append(Record(self.source, name, path, patient, self.regions, eye, diagnosis, files=files[name]))
@@ -86,6 +87,7 @@ def _read_diagnoses(path: Path) -> dict[str, Diagnosis]:
     for row in rows:
         patient = re.fullmatch(r"#?(\d+)", row[0])
         if patient:
+            # A sheet's whole numbers are floats: 1 reads as 1.0.
             value = re.sub(r"\.0$", "", row[diagnosis])
             diagnoses[str(int(patient[1]))] = meaning(value, _DIAGNOSES, f"Diagnosis of {row[0]}", path)
     return diagnoses

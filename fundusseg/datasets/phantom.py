@@ -143,6 +143,7 @@ class Phantom(FundusDataset):
 
     def _record(self, number: int) -> Record:
         name = f"{number:05d}"
+        # The same draws as of `truth(record)`: eye and diagnosis are known without painting a pixel.
         truth = _truth(np.random.default_rng((self.seed, number)), self.size)
         diagnosis: Diagnosis = "glaucoma" if truth.vertical_cdr >= GLAUCOMA_RATIO else "healthy"
         image = Path(self.source) / name
@@ -150,12 +151,14 @@ class Phantom(FundusDataset):
 
     def _generator(self, record: Record, *use: int) -> np.random.Generator:
         """Random numbers of one phantom, apart for each use, so that one never shifts another."""
+        # Uses: none is the truth, 1 the painting, 2 and a number one expert's hand.
         return np.random.default_rng((self.seed, int(record.name), *use))
 
 
 def _truth(rng: np.random.Generator, size: int) -> PhantomTruth:
     """Draw a disc and, in the frame where the disc is a unit circle, a cup that stays inside it."""
     side = rng.choice([-1.0, 1.0])
+    # Semi-axis in pixels: a disc is 0.19 to 0.29 of the picture wide, and about upright, as most discs are.
     a = size * rng.uniform(0.095, 0.145)
     disc = Ellipse(
         x=size * (0.5 + side * rng.uniform(0.10, 0.22)),
@@ -166,6 +169,7 @@ def _truth(rng: np.random.Generator, size: int) -> PhantomTruth:
     )
     along = rng.uniform(0.30, 0.86)
     across = float(np.clip(along * rng.uniform(0.88, 1.12), 0.28, 0.88))
+    # 0.95, not 1: some rim is left all around, so that every angle has a ratio.
     shift = rng.uniform(0.0, min(0.95 - max(along, across), 0.12))
     cup = _inside(disc, float(along), across, float(shift), rng.uniform(0, 2 * np.pi))
     return PhantomTruth(disc, cup, eye="OD" if side > 0 else "OS")
@@ -173,6 +177,7 @@ def _truth(rng: np.random.Generator, size: int) -> PhantomTruth:
 
 def _inside(disc: Ellipse, along: float, across: float, shift: float, towards: float) -> Ellipse:
     """A cup with the disc's angle; inside it as long as shift + max(along, across) <= 1."""
+    # The shift along the disc's own axes, then turned into x and y of the picture.
     u, v = disc.a * shift * np.cos(towards), disc.b * shift * np.sin(towards)
     cos, sin = np.cos(disc.angle), np.sin(disc.angle)
     x, y = disc.x + u * cos - v * sin, disc.y + u * sin + v * cos
@@ -190,6 +195,7 @@ def _redrawn(truth: PhantomTruth, rng: np.random.Generator) -> PhantomTruth:
         b=disc.b * (1 + hand[3]),
         angle=disc.angle + rng.normal(0.0, 0.05),
     )
+    # The bounds keep the cup inside the disc that this hand drew, as `_inside` asks.
     along, across = (min(r, 0.9) for r in (cup.a, cup.b) / np.array([disc.a, disc.b]) * rng.normal(1, 0.05, 2))
     shift = min(np.hypot(cup.x - disc.x, cup.y - disc.y) / disc.a, 0.95 - max(along, across))
     towards = np.arctan2(cup.y - disc.y, cup.x - disc.x) - disc.angle + rng.normal(0.0, 0.1)

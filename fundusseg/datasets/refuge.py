@@ -74,6 +74,7 @@ class Refuge(FundusDataset):
     def index(self) -> list[Record]:
         """Pair photographs and masks by name."""
         images = self.match(rf"{_IMAGES}([gnvt]\d+)\.jpe?g")
+        # The second group is the folder's number, which the photograph repeats: 0001/0001.jpg.
         raters = self.match(rf"{_MULTI_RATER}\2\.jpe?g")
         if raters and not images:
             return self._multi_rater(raters)
@@ -81,11 +82,13 @@ class Refuge(FundusDataset):
         pictures = keyed("photograph", ((hit[1].lower(), path) for path, hit in images.items()))
         fused = self.match(r"disc_cup_masks/(?:(glaucoma|non-glaucoma|g|n)/)?([gnvt]\d+)\.(?:bmp|png)")
         masks = keyed("mask", ((hit[2].lower(), path) for path, hit in fused.items()))
+        # The right side of `|` wins: a mask of an earlier folder stays, and later ones fill what is missing.
         for folder in ("gts|groundtruths?", "masks?"):
             others = keyed("mask", self.find(rf"(?:{folder})/([gnvt]\d+)\.(?:bmp|png)", str.lower))
             masks = others | masks
         files = self.pair(pictures, {"mask": ("mask", masks.items())}, lambda name: _SUBSETS[name[0]])
         diagnoses = self._sheets()
+        # The folder above the mask, Glaucoma, Non-Glaucoma, G or N, comes before what a sheet says.
         diagnoses |= {hit[2].lower(): _DIAGNOSES[hit[1][0].lower()] for hit in fused.values() if hit[1]}
         return [
             Record(
@@ -152,6 +155,7 @@ class Refuge(FundusDataset):
         for path in self.match(r"(?:glaucoma_label_and_)?fovea_locations?\.xlsx"):
             rows = read_sheet(path)
             labels = [at for row in rows for at, cell in enumerate(row) if "label" in cell.lower()]
+            # The editions' sheets differ in their columns: the label's is known by its heading, the name by its form.
             for row in rows if labels else []:
                 names = [
                     Path(cell).stem.lower() for cell in row if re.fullmatch(r"[gnvt]\d+\.jpe?g", cell, re.IGNORECASE)

@@ -80,6 +80,7 @@ class RigaPlus(FundusDataset):
             )
             for expert in range(1, 7)
         }
+        # A part is a folder: one without any mask is left out whole, as MESSIDOR's that nobody labelled.
         files = self.pair(pictures, masks, part=lambda key: key.rpartition("/")[0])
         subsets = self._subsets(pictures)
         records = []
@@ -96,6 +97,7 @@ class RigaPlus(FundusDataset):
         annotations = []
         for expert, path in record.files.items():
             codes = read_mask(path)
+            # This first: it refuses unknown values, which `check_order` would not see.
             annotations += nested(codes, values, path, expert=expert)
             check_order(codes, values, path)
         return annotations

@@ -78,6 +78,7 @@ class RimOneDL(FundusDataset):
             r"(?:partitioned_(\w+)/)?(?:images/)?(train|test)(?:ing_set|_set)?/(?:(normal|glaucoma)/)?"
             rf"({_NAME})\.png"
         )
+        # Where no folder says which partition it is, the images are taken as the one that was asked for.
         other = {path for path, hit in images.items() if hit[1] and hit[1].lower() != self.partition}
         if other and len(other) == len(images):
             raise DatasetError(
@@ -98,6 +99,7 @@ class RimOneDL(FundusDataset):
                 _patient(hit[4])[0],
                 self.regions,
                 eye=_patient(hit[4])[1],
+                # Images that lie in no folder of a diagnosis have it from their masks, which do.
                 diagnosis=_DIAGNOSES.get((hit[3] or files[hit[4]][DISC].parent.name).lower()),
                 subset="train" if hit[2].lower() == "train" else "test",
                 files=files[hit[4]],

@@ -88,6 +88,7 @@ class RimOneR3(FundusDataset):
                 self.source,
                 name,
                 picture,
+                # N-12-L without its eye is the patient.
                 name[:-2],
                 self.regions,
                 eye="OS" if name.endswith("L") else "OD",

@@ -90,6 +90,7 @@ class Smdg(FundusDataset):
     def index(self) -> list[Record]:
         """Take the rows of the table that name a mask."""
         tables = self.find(r"(metadata[ _-]*standardized)\.csv")
+        # Without its table these are folders of PNG files that could be anybody's.
         if not tables:
             return []
         table = keyed("table", tables).popitem()[1]

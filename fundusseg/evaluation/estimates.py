@@ -177,7 +177,9 @@ class _Group:
         Of the sources that have both: one camera's patients against another's healthy would tell the cameras apart.
         """
         ill, well = (np.array([row["diagnosis"] == name for row in self.rows]) for name in ("glaucoma", "healthy"))
+        # A wide cup and a narrow rim are signs of glaucoma: turned, so that larger means ill in both.
         for name, sign in (("vertical_cdr", 1), ("rim_min_ratio", -1)):
+            # Beside the prediction's ratio the ground truth's: what a drawing without error could tell.
             for column in (name, f"{name}_true"):
                 scores, counted = self._column(column)
                 known = counted & (ill | well) & self._at(place)
@@ -199,6 +201,7 @@ class _Group:
     def _area(self, scores: Floats, ill: Bools, use: Bools, place: str) -> tuple[float, float, float]:
         """DeLong's interval; the sources' errors are independent, so that of their mean follows from theirs."""
         if place != MACRO:
+            # A patient's name holds within a source: P1 of two sources are two people.
             who = [f"{source}/{patient}" for source, patient in zip(self.sources[use], self.patients[use], strict=True)]
             found = auc(scores[use], ill[use], groups=who)
             return found.value, found.low, found.high

@@ -124,6 +124,7 @@ def _differences(
             continue
         one, two = (np.array([triple[side] for triple in labelled], np.float64) for side in (1, 2))
         groups, strata = ([str(triple[0][key]) for triple in labelled] for key in ("patient", "source"))
+        # NaN where either is: both means rest on the same pictures.
         both = ~np.isnan(one - two)
         mine, theirs = (float(side[both].mean()) if both.any() else math.nan for side in (one, two))
         yield protocol, place, region, metric, mine, theirs, paired(one, two, groups, strata)

@@ -90,6 +90,7 @@ def _reliability_rows(rows: Sequence[Row], calibration: Sequence[Mapping[Region,
         for region, counted in regions.items():
             for place in (row["source"], ALL):
                 key = (row["protocol"], row["method"], place, region)
+                # Counts of pixels add up over pictures; curves would not.
                 sums[key] = sums.get(key, Reliability.empty()) + counted
     names = ("protocol", "method", "source", "region")
     return [

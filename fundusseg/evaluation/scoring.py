@@ -145,6 +145,7 @@ class Evaluation:
         if first is not None and any(len(decoded.sample.of(region)) > 1 for region in decoded.truth):
             for row in self._interobserver_rows(decoded, first):
                 scored.rows.append(_start(case, row["protocol"], row["method"], (), decoded.eye) | row)
+                # Experts give no probabilities; the two lists stay in step.
                 scored.calibration.append({})
         return scored
 
@@ -189,6 +190,7 @@ def _eye(sample: Sample, truth: Mapping[Region, Mask]) -> Eye | None:
     """As the dataset says it, or as the name or the true disc's place tells it."""
     if sample.record.eye or not {DISC, CUP} <= set(truth):
         return sample.record.eye
+    # The true disc, not a predicted one: rows of all methods are of one eye.
     disc = truth[DISC].view(np.uint8)
     return infer_eye(sample.record.image.name, disc, field_of_view(sample.image))[0]
 

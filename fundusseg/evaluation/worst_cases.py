@@ -58,6 +58,7 @@ class WorstCases:
             regions: What the label map was made with.
         """
         dice = row[f"{next(region for region in regions if region in truth)}_dice"]
+        # An undefined Dice is no low one and comes last; the name decides ties, whichever thread is first.
         key, rank = (row["protocol"], row["source"]), (math.inf if math.isnan(dice) else dice, row["name"])
         # Drawing takes long: the lock is held to look and to keep, never to draw.
         with self._lock:

@@ -109,6 +109,7 @@ def _colour(rgb: tuple[int, int, int]) -> tuple[float, float, float]:
 def _picture(figure: Figure, where: tuple[float, float, float, float], pixels: Image, box: Box) -> Axes:
     """Show pixels that were cut from a box; the axes count in the photograph's pixels."""
     axes = figure.add_axes(_place(*where))
+    # Whole numbers are pixel centres: a box begins half a pixel before its first one.
     left, top = box.left - 0.5, box.top - 0.5
     axes.imshow(pixels, extent=(left, left + box.width, top + box.height, top), interpolation="nearest", aspect="auto")
     axes.set_axis_off()
@@ -167,9 +168,11 @@ def _draw_profile(figure: Figure, rim: Rim, left: float) -> None:
     axes = PolarAxes(figure, _place(left, 318, 222, 222), facecolor=_BACKGROUND)
     figure.add_axes(axes)
     axes.set_theta_zero_location("N")
+    # Angles run from superior to nasal, which lies to the right on a right eye's photograph.
     axes.set_theta_direction(1 if rim.eye == "OS" else -1)
     share = np.nan_to_num(rim.share)
     angle = np.deg2rad(np.arange(361))
+    # One value a degree, and the first again, so that the line closes.
     values = np.append(share, share[0])
     axes.fill(angle, values, color=_colour(DISC_COLOUR), alpha=0.35, linewidth=0)
     axes.plot(angle, values, color=_colour(DISC_COLOUR), linewidth=1.6)

@@ -71,6 +71,7 @@ def locate_disc(localiser: Segmenter, photograph: Image, field_of_view: Box) -> 
     disc = bounds(region_mask(labels, DISC, preparation.regions))
     if disc is None:
         return None
+    # Photograph pixels for each pixel of the square.
     pixel = square.height / preparation.image_size
     diameter = pixel * max(disc.height, disc.width)
     share = diameter / max(photograph.shape[:2])

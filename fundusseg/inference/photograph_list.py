@@ -118,6 +118,7 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
             groups.append(_flat(Photograph(file) for file in files))
         else:
             raise ImageError(f"no file or folder at {path}", "a photograph, a folder or a list of them", "check it")
+    # Single files are named together, whatever stands between them on the command line.
     names = {photograph.path: photograph.name for photograph in _flat(single)}
     listed = _once(photograph for group in groups for photograph in group)
     named = _named(

@@ -264,6 +264,7 @@ class Predictor:
         """Add the verdict and its reasons; what is rejected keeps no number."""
         faults, flaws = self._doubts(assessed.photograph, location, segmented, prediction)
         verdict, reasons = triage(faults, (*(assessed.quality.flaws if assessed.quality else ()), *flaws))
+        # Without a disc the measures are undefined already, and say why.
         if verdict == "reject" and segmented.disc.any():
             nothing = Measures(reason="rejected")
             prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
@@ -277,6 +278,7 @@ class Predictor:
             return ["no disc found"], []
         row, column, diameter = segmented.disc_circle()
         sharp = quality.sharpness(photograph, row, column, diameter)
+        # NaN without a calibration, and then never wider than `WIDE`: no interval is no flaw.
         low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
         apart = location.apart(row, column, diameter) if location else 0.0
         whole = diameter < CROP * max(photograph.shape[:2])

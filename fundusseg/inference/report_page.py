@@ -100,6 +100,7 @@ def report_html(
 
     counts = Counter(row_status(row.columns) for row in rows)
     shown = [name for name in _COLUMNS if any(row.columns.get(name) is not None for row in rows)]
+    # The sort is stable: within a status the order of the list stays.
     ordered = sorted(rows, key=lambda row: STATUSES.index(row_status(row.columns)))[:LISTED]
     note = "measures.csv, beside this page, holds every measure."
     if len(rows) > LISTED:

@@ -92,6 +92,7 @@ class Journal:
         self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
         self._lock = FileLock(self.folder / "{}-{}-of-{}".format(_LOCK, *shard))
         try:
+            # The lock before all else: a second run would clear away what the first is writing.
             self._claim()
             if overwrite:
                 self._forget(run)

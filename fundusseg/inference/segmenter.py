@@ -63,6 +63,7 @@ class Segmenter:
             V x N x R x S x S probabilities, each view turned back.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(self.device)
+        # (N, 3, S, S) to (V N, 3, S, S): all views in one batch, view by view.
         turned = torch.cat([pixels.flip(axes) for axes in VIEWS[:views]])
         found = self._probabilities(turned).chunk(views)
         back = [view.flip(axes) for view, axes in zip(found, VIEWS[:views], strict=True)]

@@ -74,6 +74,7 @@ class SegmentedSquare:
         """Standard deviation of the vertical ratio over views and networks; NaN for one."""
         if sum(map(len, self.views)) < 2:
             return math.nan
+        # On the square's own S x S pixels: at native size each view would cost a whole photograph's.
         maps = [label_map(view, self.regions, self.thresholds) for views in self.views for view in views]
         return float(np.std([measure(labels, self.regions).vertical_cdr for labels in maps], ddof=1))
 

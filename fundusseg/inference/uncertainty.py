@@ -50,6 +50,7 @@ def least_photographs(coverage: float) -> int:
     """
     if not 0 < coverage < 1:
         raise ConfigurationError(f"coverage {coverage}", "a share above 0 and below 1", "give --coverage 0.9")
+    # The closed form, begun one lower as rounding may put it off by one; the loop ends it exactly.
     count = max(0, math.floor(coverage / (1 - coverage)) - 1)
     while math.ceil((count + 1) * coverage) > count:
         count += 1

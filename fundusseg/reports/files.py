@@ -82,6 +82,7 @@ def _plain(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {str(key): _plain(value) for key, value in content.items()}
     if isinstance(content, np.ndarray | np.generic):
+        # To Python's own numbers, of which those that are not finite become null below.
         return _plain(content.tolist())
     if isinstance(content, list | tuple):
         return [_plain(value) for value in content]

@@ -90,6 +90,7 @@ def _network(description: Description) -> str:
     preparation = description.preparation
     where = f"{preparation.roi_scale:g} disc diameters" if preparation.roi == "disc" else preparation.roi
     where = where.replace("_", " ")
+    # On one line, however long: a break would end the table's row.
     arguments = yaml.safe_dump(description.network.get("init_args", {}), default_flow_style=True, width=math.inf)
     contrast = f", equalised with clip limit {preparation.clahe:g}" if preparation.clahe is not None else ""
     rows = {

@@ -111,5 +111,6 @@ def panel(pictures: Sequence[Image], columns: int) -> npt.NDArray[np.uint8]:
 
 def _contour(canvas: Image, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], line: int) -> None:
     """Draw a mask's outlines into the canvas."""
+    # RETR_LIST: of holes too, so that pixels that are missing inside are seen.
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, outlines, -1, colour, line)

@@ -58,6 +58,7 @@ def render_page(
     style, script = (
         "".join((_FOLDER / name).read_text(encoding="utf-8") for name in names) for names in (styles, scripts)
     )
+    # Without a script of ours no script-src: default-src 'none' then forbids every one.
     sources = [f"style-src 'sha256-{_digest(style)}'", *([f"script-src 'sha256-{_digest(script)}'"] if script else [])]
     text = (
         template_environment(filters)

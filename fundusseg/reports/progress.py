@@ -57,6 +57,7 @@ def _lines(total: int, done: int, console: Console, what: str) -> Callable[[], N
         clock = time.monotonic()
         if clock - said >= _SECONDS_BETWEEN_LINES:
             said = clock
+            # Of this run alone: what an earlier one did took none of this clock.
             rate = (now - done) / (clock - begun)
             left = f"{rate:.1f} per second, {(total - now) / rate:.0f} s left"
             console.print(f"{now} of {total} {what}, {left}", soft_wrap=True, markup=False, highlight=False)

@@ -172,6 +172,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
 
 
 def _markdown_cell(text: str) -> str:
+    # A pipe ends a cell even within a code span.
     return text.replace("|", "\\|") if isinstance(text, Markdown) else markdown_text(text)
 
 
@@ -182,6 +183,7 @@ def markdown_text(words: object) -> str:
     """
     if isinstance(words, Markdown):
         return words
+    # & first: afterwards it would escape the escape of <.
     text = " ".join(str(words).split()).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{letter}" if letter in "\\|`[]" else letter for letter in text)
 
@@ -189,6 +191,7 @@ def markdown_text(words: object) -> str:
 def code_span(text: str) -> Markdown:
     """Text in a code span; its fence is longer than any run of backticks in it."""
     fence = "`" * (_longest_run(text) + 1)
+    # A backtick at an end would join the fence; Markdown takes one blank on either side away again.
     padded = f" {text} " if "`" in text else text
     return Markdown(fence + " ".join(padded.splitlines()) + fence)
 
