@@ -70,7 +70,7 @@ def compare(
             values = _region(region_mask(labels, region, regions), truth[region], diameter)
             row |= {f"{region}_{name}": value for name, value in values.items()}
     if DISC in regions and CUP in regions:
-        row |= _ratios(labels, eye)
+        row |= _ratios(labels, eye, regions)
         if DISC in truth and CUP in truth:
             row |= _against(labels, label_map_of_masks(truth, (DISC, CUP)), eye)
     return row
@@ -106,9 +106,9 @@ def _region(found: Mask, truth: Mask, diameter: float | None) -> dict[str, float
     return values
 
 
-def _ratios(labels: Image, eye: Eye | None) -> dict[str, float]:
+def _ratios(labels: Image, eye: Eye | None, regions: Sequence[Region] = (DISC, CUP)) -> dict[str, float]:
     """The ratios of one label map; NaN without a disc."""
-    found = measure(labels, eye=eye)
+    found = measure(labels, regions, eye=eye)
     return {name: getattr(found, name) for name in RATIOS}
 
 

@@ -232,11 +232,15 @@ class FundusCLI(LightningCLI):
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         chosen = [one.monitor for one in callbacks if isinstance(one, ModelCheckpoint | EarlyStopping)]
         figures = [figure for figure in chosen if figure and figure.startswith("val")]
-        if figures and self.trainer.limit_val_batches == 0:
+        every, epochs = self.trainer.check_val_every_n_epoch, self.trainer.max_epochs
+        never = "limit_val_batches 0" if self.trainer.limit_val_batches == 0 else ""
+        if every and epochs is not None and 0 < epochs < every:
+            never = f"check_val_every_n_epoch {every} for {epochs} epochs"
+        if figures and never and not self.config.trainer.fast_dev_run:
             raise ConfigurationError(
-                f"limit_val_batches 0 in a training that is chosen by {figures[0]}",
+                f"{never} in a training that is chosen by {figures[0]}",
                 "a validation",
-                "leave --trainer.limit_val_batches out, or try the pipeline with --trainer.fast_dev_run true",
+                f"leave --trainer.{never.split()[0]} out, or try the pipeline with --trainer.fast_dev_run true",
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -255,6 +255,11 @@ def test_without_test_patients_nothing_is_tested(tmp_path, monkeypatch, capsys):
 
 BAD_SETTINGS = {
     "no validation": (["--trainer.limit_val_batches=0"], ConfigurationError, ["limit_val_batches 0", "val/dice"]),
+    "a validation after the end": (
+        ["--trainer.check_val_every_n_epoch=5"],
+        ConfigurationError,
+        ["check_val_every_n_epoch 5 for 1 epochs", "val/dice"],
+    ),
     "a batch of one": (
         [
             "--model={model: {class_path: fundusseg.models.SMPModel, init_args: {architecture: DeepLabV3, "

@@ -91,3 +91,13 @@ def test_what_lies_around_changes_nothing(found, disc, cup):
     small = compare(found, {"disc": disc, "cup": cup}, eye="OS")
     wide = compare(np.pad(found, 5), {"disc": np.pad(disc, 5), "cup": np.pad(cup, 5)}, eye="OS")
     assert small == pytest.approx(wide, nan_ok=True)
+
+
+def test_a_third_region_leaves_the_ratios_as_they_are():
+    labels = np.zeros((40, 40), np.uint8)
+    labels[8:28, 8:28], labels[12:22, 12:22] = 1, 2
+    truth = {"disc": labels > 0, "cup": labels == 2}
+    vessel = np.zeros((40, 40), bool)
+    vessel[34:36] = True
+    row = compare(np.where(vessel, 3, labels).astype(np.uint8), {**truth, "vessel": vessel}, ("disc", "cup", "vessel"))
+    assert row["vertical_cdr"] == compare(labels, truth)["vertical_cdr"] == 0.5
