@@ -92,6 +92,7 @@ def reserve(files: Iterable[tuple[Path, int]], parent: Path) -> None:
     with full_disk(parent, needed):
         if needed > free:
             raise OSError(errno.ENOSPC, "")
+        # Where the system cannot reserve, the comparison above is all there is.
         for path, size in files if hasattr(os, "posix_fallocate") else ():
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -140,6 +141,7 @@ def prune(parent: Path, keep: Iterable[Path], code: str) -> tuple[int, int]:
         if time.time() - path.stat().st_mtime > KEPT_DAYS * _DAY:
             path.unlink(missing_ok=True)
     for path in [*parent.iterdir()]:
+        # A store by name and by content: the folder may hold what is not ours to remove.
         if path.resolve() in kept or not (_STORE.fullmatch(path.name) and (path / "hashes.npy").is_file()):
             continue
         if _is_used(path / "used.json", code):

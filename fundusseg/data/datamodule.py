@@ -247,6 +247,7 @@ class FundusDataModule(LightningDataModule):
         rank, processes, batch = self._process()
         drawn = (self.seed, self.samples_per_epoch, processes, rank)
         sampler = SourceSampler(dataset.sample_sources, self.weights, *drawn)
+        # Taken once: the loader of the next epoch begins at its start.
         (epoch, batches), self._position = self._position, (0, 0)
         sampler.resume(epoch, batches * batch)
         if len(sampler) < batch:
@@ -268,6 +269,7 @@ class FundusDataModule(LightningDataModule):
         return self._evaluation_loader("test")
 
     def _evaluation_loader(self, subset: Subset) -> DataLoader[Any]:
+        # Padded to whole batches for every process: all must make as many steps, of one shape.
         rank, processes, batch = self._process()
         if self.device_resident:
             draws = ResidentDataset(self._subset(subset), multiple=batch * processes)
@@ -286,6 +288,7 @@ class FundusDataModule(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Draw from what lies on the device, where the batch only says what."""
+        # A batch of several entries is whole already: its subset is not resident.
         (name, draws), *more = batch.items()
         return batch if more else self._resident[name].batch(draws)
 

@@ -57,6 +57,7 @@ def _plain(value: Any, inside: tuple[int, ...]) -> Any:
         return ["circle"]
     inside = (*inside, id(value))
     match value:
+        # An array of objects holds addresses, which differ between processes: its state tells, below.
         case np.ndarray() | np.generic() if value.dtype != object:
             array = np.ascontiguousarray(value)
             return ["array", array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
@@ -65,6 +66,7 @@ def _plain(value: Any, inside: tuple[int, ...]) -> Any:
         case bytes():
             return ["bytes", value.hex()]
         case Mapping():
+            # Sorted as text: keys of several types have no order.
             return ["mapping", sorted([_text(key, inside), _text(item, inside)] for key, item in value.items())]
         case Set():
             return ["set", sorted(_text(item, inside) for item in value)]

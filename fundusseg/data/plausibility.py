@@ -192,6 +192,7 @@ def _alone(masks: _Masks, image: Image) -> Iterator[Doubt]:
 
 def _form(region: Region, whose: str, shape: MaskShape) -> Iterator[Doubt]:
     """Whether it is one area."""
+    # A closed line encloses a hole; an open one leaves most of its hull empty.
     fill = min(1 - shape.hole, shape.solidity_of_parts)
     if shape.count > 2:  # dashes
         fill = min(fill, shape.solidity)

@@ -209,6 +209,7 @@ def _write(figure: Figure, measures: Measures, rim: Rim, title: str, caption: st
     """The numbers, largest what is asked for first."""
 
     def line(x: float, y: float, text: str, size: float, colour: str = _TEXT, **style: Any) -> None:
+        # A file's name may hold a $, which begins a formula otherwise.
         figure.text(x / WIDTH, 1 - y / HEIGHT, text, color=colour, fontsize=size, parse_math=False, **style)
 
     eye = {"OD": "right eye (OD)", "OS": "left eye (OS)", None: "eye not known"}[rim.eye]

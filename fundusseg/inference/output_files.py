@@ -77,6 +77,7 @@ def _chart(photograph: Photograph, result: PhotographResult) -> Image:
 
     prediction = result.prediction
     low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
+    # NaN, which differs from itself, is no interval.
     words = [f"interval {low:.2f} to {high:.2f}"] if low == low else []
     words += [prediction.verdict] if prediction.verdict else []
     rim = rim_profile(prediction.label_map, prediction.eye)

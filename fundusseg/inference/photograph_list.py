@@ -124,6 +124,7 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     named = _named(
         [photograph if photograph.name else replace(photograph, name=names[photograph.path]) for photograph in listed]
     )
+    # What a folder passed over may have been named by itself as well.
     given = {_absolute(photograph.path) for photograph in named}
     return PhotographList(named, {path: why for path, why in passed_over.items() if _absolute(path) not in given})
 

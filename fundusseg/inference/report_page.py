@@ -189,6 +189,7 @@ def _by_reason(passed_over: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
 
 
 def _link(path: Path, folder: Path) -> str:
+    # Relative, so that page and pictures can be moved together.
     relative = Path(os.path.relpath(path, folder)).as_posix()
     return quote(relative, safe="/", errors="surrogateescape")
 

@@ -61,6 +61,7 @@ class JournalEntry:
         except (OSError, ValueError):  # there is no such file, or a name that no file can have
             size = changed = -1
         path = os.path.abspath(photograph.path)  # noqa: PTH100 - links stay links, ".." goes
+        # NaN, which differs from itself, is no JSON.
         plain = {key: None if value != value else value for key, value in row.items()}
         return cls(photograph.name, position, path, size, changed, photograph.eye, plain)
 
@@ -182,6 +183,7 @@ class Journal:
         """Note a photograph whose files are written."""
         self.entries[entry.name] = entry
         self._file.write(_line(entry))
+        # To the system, not the disk: a kill loses no line that is written, a power cut may lose the last.
         self._file.flush()
 
     def order(self, names: Sequence[str]) -> list[JournalEntry]:

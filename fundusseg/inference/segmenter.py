@@ -73,6 +73,7 @@ class Segmenter:
     def _probabilities(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, S, S) to float32 (B, R, S, S)."""
         side = pixels.shape[-1]
+        # A network without padding predicts the middle alone: tiles with mirrored surroundings give the rest.
         if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
             return torch.stack([predict_tiled(self.network, picture, side) for picture in pixels])
         probabilities: Tensor = self.network(pixels).float().sigmoid()

@@ -57,6 +57,7 @@ class SegmentedSquare:
         """Outline of each region in pixels of the photograph, to a part of a pixel where nothing is smoothed."""
         values = self.probabilities if self.smoothing == "none" else None
         found = contours(self.label_map[self.inside], values, self.regions, self.thresholds)
+        # Points are x and y, the slices rows and columns: the other way round.
         rows, columns = self.inside
         return {region: points + np.array([columns.start, rows.start]) for region, points in found.items()}
 

@@ -55,10 +55,12 @@ def predict_tiled(
 
     def predict(top: int, left: int) -> Tensor:
         logits = network(_window(image, top - border, left - border, tile))
+        # 1 x R x L x L to R x out x out.
         return logits[0, :, middle, middle].float().sigmoid()
 
     height, width = image.shape[1:]
     rows = [torch.cat([predict(top, left) for left in range(0, width, out)], 2) for top in range(0, height, out)]
+    # The last tiles reach beyond the picture.
     return torch.cat(rows, 1)[:, :height, :width]
 
 

@@ -119,6 +119,7 @@ def _data(description: Description) -> str:
         cells = []
         for keys in listed.values():
             own = [key for key in keys if key.split("/")[0] == source]
+            # Pictures, and patients in brackets; in a split that names no patients each picture counts as one.
             cells.append(f"{len(own)} ({len({split.patients.get(key, key) for key in own})})")
         rows.append([source, description.sources.get(source, "not stated"), *cells])
     counts = markdown_table(["source", "licence", *(f"{subset}: pictures (patients)" for subset in SUBSETS)], rows)

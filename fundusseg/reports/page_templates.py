@@ -65,6 +65,7 @@ def render_page(
         .get_template(template)
         .render(
             policy=f"default-src 'none'; img-src data:; {'; '.join(sources)}",
+            # Ours, and not escaped: the policy's digests are of these very bytes.
             style=Markup(style),
             script=Markup(script),
             **content,
