@@ -16,6 +16,7 @@ changed; a finished run starts afresh. --resume goes on from a checkpoint under 
 --start_from takes its weights alone, for other data, and carries along what it was trained and chosen on.
 """
 
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -57,8 +58,7 @@ def main(arguments: list[str]) -> int:
     saved = preemption.find(cli.trainer, cli.model) if preemption else None
     if saved:
         console.print(f"Continues the run in {saved.parent}, which was stopped.", soft_wrap=True)
-    if cli.trainer.is_global_zero:
-        claim(cli.trainer.logger)
+    folder = claim(cli.trainer.logger) if cli.trainer.is_global_zero else None
     try:
         code = _fit_and_test(cli, saved or cli.config.resume)
     except SIGTERMException:
@@ -67,6 +67,9 @@ def main(arguments: list[str]) -> int:
         if not cli.trainer.interrupted:
             raise
         return _stopped(cli, signal.SIGINT)
+    finally:
+        if folder is not None and not (folder / "config.yaml").exists():  # refused before its first step
+            shutil.rmtree(folder, ignore_errors=True)
     if preemption and code == 0:
         preemption.forget(cli.trainer)
     return code

@@ -148,6 +148,14 @@ def test_a_fine_tuning_carries_what_came_before(trained, place, tmp_path):
         run(tmp_path, fit.main, *command(place, reader(place / "first"), "--data.seed=9", start))
 
 
+def test_a_run_that_is_refused_leaves_no_folder(place, tmp_path):
+    twice = [write(place / "once"), write(place / "again", grow=2)]
+    data = ", ".join(reader(root, root.name).split("=[")[1].rstrip("]") for root in twice)
+    with pytest.raises(DatasetError, match="near-identical"):
+        run(tmp_path, fit.main, *command(place, f"--data.datasets=[{data}]"))
+    assert not [*(tmp_path / "runs").iterdir()]
+
+
 def test_only_one_checkpoint_to_start_from(trained, place):
     last = trained / "checkpoints" / "last.ckpt"
     with pytest.raises(ConfigurationError, match="both --resume and --start_from"):
