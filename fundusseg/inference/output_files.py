@@ -118,11 +118,20 @@ def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
     columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
     first = [key for key in _FIRST if key in columns or key in ("file", "error")]
+    columns = dict.fromkeys((*first, *columns))
+    lines = [_csv_line(columns), *(_csv_line(harmless(row.get(column, "")) for column in columns) for row in rows)]
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _csv_line(cells: Iterable[Any]) -> str:
+    """One line of a CSV file, which ends in a line feed alone.
+
+    The csv module quotes the characters of its own line end, of which a file's name may hold either: with a line feed
+    as its end, a carriage return in a name would begin another row.
+    """
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, dict.fromkeys((*first, *columns)), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({column: harmless(value) for column, value in row.items()} for row in rows)
-    return stream.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(stream, lineterminator="\r\n").writerow(cells)
+    return stream.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _flat(content: Any) -> dict[str, Any]:

@@ -272,7 +272,13 @@ class FundusCLI(LightningCLI):
             where["plugins"] += _listed(settings.plugins)
         self.trainer_defaults = {"callbacks": callbacks}
         put_below(settings.logger, settings.default_root_dir)
-        return super().instantiate_trainer(**where, **kwargs)
+        try:
+            return super().instantiate_trainer(**where, **kwargs)
+        except (TypeError, ValueError) as error:
+            # Lightning checks some settings itself, such as a number of nodes below one.
+            raise ConfigurationError(
+                f"settings that Lightning's Trainer refuses ({error})", "what --help lists", "correct --trainer"
+            ) from error
 
 
 def _listed(given: Any) -> list[Any]:

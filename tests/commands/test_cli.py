@@ -260,6 +260,7 @@ BAD_SETTINGS = {
         ConfigurationError,
         ["check_val_every_n_epoch 5 for 1 epochs", "val/dice"],
     ),
+    "no machine": (["--trainer.num_nodes=0"], ConfigurationError, ["num_nodes", "correct --trainer"]),
     "a batch of one": (
         [
             "--model={model: {class_path: fundusseg.models.SMPModel, init_args: {architecture: DeepLabV3, "

@@ -1,10 +1,12 @@
 """Rows and the table: what a prediction gives is a column by itself."""
 
+import csv
 import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.output_files import _flat, failed_row, measures_csv
@@ -59,3 +61,12 @@ def test_what_a_spreadsheet_would_run_is_text():
     frame = read(measures_csv([row("@sum.png"), bad]))
     assert [read_cell(cell) for cell in frame.file] == ["@sum.png", "=cmd|' /C calc'!A0.png"]
     assert frame.file.str.startswith("'").all() and frame.error[1] == "'-1 rows" and frame.vertical_cdr[0] == 0.5
+
+
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b,c.png'])
+def test_a_file_s_name_is_one_cell_whatever_it_holds(name):
+    content = measures_csv([{"file": name, "error": "unreadable"}]).decode()
+    (row,) = csv.DictReader(io.StringIO(content, newline=""))
+    # The csv module reads every line end within a cell as a line feed.
+    assert row["file"] == name.replace("\r\n", "\n").replace("\r", "\n")
+    assert content.endswith("\n") and not content.endswith("\r\n")
