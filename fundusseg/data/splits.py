@@ -85,18 +85,19 @@ class Split:
 
         A picture is called by the digest of its decoded pixels, which nobody finds by trying out names as a hash of a
         name or of a patient's number could be; a patient by the digest of the digests of his or her pictures. In an
-        older split, which has none of pixels, a picture is called by the digest of its files.
+        older split, which has none of pixels, a picture is called by the digest of its files. A picture without any
+        digest keeps its name and its patient's: nothing else would tell that it was trained on.
         """
         digests = {**self.files, **self.pixels}
-        # Pictures without a digest are numbered: one name for all would make them one picture.
-        names = {key: f"{_source(key)}/{digests.get(key, f'unknown{place}')}" for place, key in enumerate(self.listed)}
+        names = {key: f"{_source(key)}/{digests[key]}" if key in digests else key for key in self.listed}
+        kept = {self.patients.get(key, key) for key in self.listed if key not in digests}
         pictures: dict[str, list[str]] = defaultdict(list)
         for key in self.listed:
             pictures[self.patients.get(key, key)].append(names[key])
         persons = {
             patient: f"{_source(keys[0])}/{hashlib.sha256(''.join(sorted(keys)).encode()).hexdigest()[:16]}"
             for patient, keys in pictures.items()
-        }
+        } | {patient: patient for patient in kept}
         train, val, test, dropped = (
             tuple(names[key] for key in keys) for keys in (self.train, self.val, self.test, self.dropped)
         )

@@ -182,3 +182,10 @@ def test_publishers_validation_set_stays_even_without_a_test_set():
 def test_shares_and_folds_out_of_range(options, message):
     with pytest.raises(ConfigurationError, match=message):
         draw_split([record("a", 0, 0)], **options)
+
+
+def test_a_picture_without_any_digest_keeps_its_name_and_patient():
+    split = Split(("a/1", "a/2"), (), (), (), {"a/1": "a/p", "a/2": "a/p"}, {"a/1": "0" * 64})
+    shared = split.anonymous()
+    assert shared.train == ("a/" + "0" * 64, "a/2") and set(shared.patients.values()) == {"a/p"}
+    assert shared.anonymous() == shared
