@@ -253,17 +253,15 @@ def draw_split(
         by_source[record.source].append(record)
     _check_shares(val, test, folds, fold, test_sources, by_source)
     subset_of: dict[str, Subset] = {}
+    place: dict[str, Subset]
+    tested: list[str]
     for source, group in by_source.items():
-        place: dict[str, Subset] = {}
-        tested: list[str] = []
         if test_sources:
-            place = {record.key: "test" for record in group if source in test_sources}
+            place, tested = {record.key: "test" for record in group if source in test_sources}, []
         elif folds is not None:
-            tested = _patients(group, seed)[fold::folds]
+            place, tested = {}, _patients(group, seed)[fold::folds]
         else:
-            place = {record.key: record.subset for record in group if record.subset in ("test", "val")}
-            if "test" not in place.values():
-                tested = _every(_patients([record for record in group if record.key not in place], seed), test)
+            place, tested = _published(group, seed, test)
         # Among those left: val is a share of the patients that are not tested.
         free = [record for record in group if record.key not in place and record.patient not in tested]
         held = [] if "val" in place.values() else _every(_patients(free, seed), val)
@@ -274,6 +272,14 @@ def draw_split(
     split = Split(train, chosen, last, patients=patients, by=by)
     _refuse_shared(records, split)
     return split
+
+
+def _published(group: Sequence[Record], seed: int, test: float) -> tuple[dict[str, Subset], list[str]]:
+    """A source's pictures that its publisher set apart, and the patients who are tested where none was for a test."""
+    place: dict[str, Subset] = {record.key: record.subset for record in group if record.subset in ("test", "val")}
+    if "test" in place.values():
+        return place, []
+    return place, _every(_patients([record for record in group if record.key not in place], seed), test)
 
 
 def _check_by(by: str) -> None:

@@ -12,6 +12,7 @@ targets and makes ``p = t`` the minimum on soft ones (Wang et al., NeurIPS 2023,
 squared Dice of V-Net needs no such change: ``p^2 + t^2 - 2 p t`` is a square already.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal, TypeAlias
 
 import torch
@@ -53,7 +54,7 @@ def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
-class _PixelLoss(nn.Module):
+class _PixelLoss(nn.Module, ABC):
     """A loss of each pixel: its mean over pixels, then over labelled regions."""
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor, *pixel_weight: Tensor) -> Tensor:
@@ -61,8 +62,9 @@ class _PixelLoss(nn.Module):
         logits, target, _ = _labelled(logits, target, valid)
         return _mean(self._of_pixels(logits, target, *pixel_weight).mean((2, 3)), valid)
 
+    @abstractmethod
     def _of_pixels(self, logits: Tensor, target: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Loss of each pixel, B x R x H x W."""
 
 
 class BCELoss(_PixelLoss):
@@ -117,7 +119,7 @@ class FocalLoss(_PixelLoss):
         return weight * distance.pow(self.gamma) * _cross_entropy(logits, target)
 
 
-class _OverlapLoss(nn.Module):
+class _OverlapLoss(nn.Module, ABC):
     """A loss of sums over pixels, in each image or over the batch: its mean over labelled regions."""
 
     def __init__(self, over: Over, smoothing: float) -> None:
@@ -138,9 +140,9 @@ class _OverlapLoss(nn.Module):
         # Summed over the batch, a region is one loss as soon as one image labels it.
         return _mean(loss, valid.any(dim=0) if self.over == "batch" else valid)
 
+    @abstractmethod
     def _of_regions(self, probability: Tensor, target: Tensor) -> Tensor:
         """Loss of each sum, B x R or R."""
-        raise NotImplementedError
 
     def _sum(self, pixels: Tensor) -> Tensor:
         """Sum B x R x H x W over pixels: B x R; or over the batch too: R."""
