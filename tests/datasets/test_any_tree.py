@@ -83,7 +83,6 @@ def trees(tmp_path_factory):
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4), st.integers(0, 2**16))
 @example(["double"], 0)
 @example(["hide"], 3)
-@pytest.mark.slow
 def test_nothing_is_lost_in_silence(trees, reader, kinds, seed):
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(dir=trees) as place:
