@@ -75,7 +75,18 @@ def test_without_posix_calls(code, tmp_path):
 def test_predict_without_posix_calls(tmp_path):
     painted.folder(tmp_path / "in", {"a": (painted.mask(painted.DISC), painted.mask(painted.CUP))})
     best = painted.checkpoint(tmp_path / "best.ckpt")
-    run(tmp_path, VERB.format("predict"), "in/images", "--checkpoint", best, "--output", "out", "--workers=2")
+    run(
+        tmp_path,
+        VERB.format("predict"),
+        "in/images",
+        "--checkpoint",
+        best,
+        "--output",
+        "out",
+        "--workers=2",
+        "--trust",
+        "tests",
+    )
     assert (tmp_path / "out" / "measures.csv").is_file() and (tmp_path / "out" / "report.html").is_file()
 
 

@@ -147,8 +147,8 @@ def test_human_agreement_prints_each_experts_line(tmp_path):
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     # Two outlines of which one is 4% larger: Dice 2 / (1 + 1.04 ** 2), and the same in every picture.
-    assert re.search(r"\| human \| expert1 \| drions_db \| 0\.9[56]\d \|", run.stdout), "no spread, no interval"
-    assert len(re.findall(r"\| human \| level agree[1-4] \| drishti_gs", run.stdout)) == 4
+    assert re.search(r"\| interobserver \| expert1 \| drions_db \| 0\.9[56]\d \|", run.stdout), "no spread, no interval"
+    assert len(re.findall(r"\| interobserver \| level agree[1-4] \| drishti_gs", run.stdout)) == 4
     assert "no persons" in run.stdout
     command[2:] = ["Drions=here"]
     wrong = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
