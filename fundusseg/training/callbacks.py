@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import default_collate
 
+from fundusseg.class_paths import other_packages, trust
 from fundusseg.measures.bootstrap import NOTHING, mean_interval
 from fundusseg.measures.label_map import label_map
 from fundusseg.models.checkpoint import from_spec, network_spec
@@ -51,7 +52,10 @@ class ContourPanel(Callback):
         batch = default_collate([dataset[int(position)] for position in positions])
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             if task.device.type == "xla":  # a batch of another size would be compiled for itself: the host computes it
-                network = from_spec(network_spec(task.model, task.configuration)).eval()
+                spec = network_spec(task.model, task.configuration)
+                # The user's own configuration names these classes, and they are imported already.
+                trust(other_packages(spec))
+                network = from_spec(spec).eval()
                 network.load_state_dict(task.model.state_dict())
                 logits = network(batch["image"]).float()
             else:
