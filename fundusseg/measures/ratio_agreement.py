@@ -140,7 +140,9 @@ def _icc(columns: Floats) -> Floats:
     column = n * ((sums.x / n - mean) ** 2 + (sums.y / n - mean) ** 2)
     residual, between = (total - pictures - column) / _freedom(n), pictures / _freedom(n)
     # Two columns leave one degree of freedom between them: the mean square is the sum of squares.
-    return np.asarray((between - residual) / (between + residual + 2 * (column - residual) / n))
+    # Without a variance of any kind (two pictures whose values are exchanged) only rounding is left below the line.
+    variance = _unless_rounding(squares, between + residual + 2 * (column - residual) / n)
+    return np.asarray((between - residual) / variance)
 
 
 def _pearson(columns: Floats) -> Floats:

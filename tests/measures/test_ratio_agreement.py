@@ -140,6 +140,11 @@ def test_bounds(pairs):
     assert np.isnan(got.pearson) or abs(got.pearson) <= 1 + 1e-9
 
 
+def test_two_exchanged_values_have_no_intraclass_correlation():
+    # Neither pictures nor columns differ in their means: 0 / 0 but for rounding.
+    assert np.isnan(concordance([0.938, 0.719], [0.719, 0.938]).icc)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_sums_give_what_two_passes_give(seed):
     rng = np.random.default_rng(seed)
