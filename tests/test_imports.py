@@ -193,6 +193,7 @@ TORCHLESS = [name for name in MODULES if room(name) in ("imaging", "measures", "
 @pytest.mark.parametrize(
     ("modules", "absent"), [(["__init__", *TORCHLESS], {"torch"}), (["predict"], HEAVY)], ids=["no torch", "predict"]
 )
+@pytest.mark.slow
 def test_importing_loads_no_library(modules, absent):
     names = ", ".join(f"fundusseg.{name}".removesuffix(".__init__") for name in modules)
     code = f"import sys, {names}; print(*{set(absent)!r} & set(sys.modules))"

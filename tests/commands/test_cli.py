@@ -63,6 +63,7 @@ def test_fit_leaves_all_that_belongs_to_a_run(run_folder):
     }
 
 
+@pytest.mark.slow
 def test_fit_says_in_one_line_what_it_did_not_take(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     drishti_gs.build(tmp_path, count=6)
@@ -77,6 +78,7 @@ def test_fit_says_in_one_line_what_it_did_not_take(tmp_path, monkeypatch, capsys
     assert "passed over 1 pictures that fit no name of the set: desk.png" in lines[0]
 
 
+@pytest.mark.slow
 def test_tensorboard_has_scalars_and_contours(run_folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -86,6 +88,7 @@ def test_tensorboard_has_scalars_and_contours(run_folder):
     assert events.Tags()["images"] == ["val/contours"]
 
 
+@pytest.mark.slow
 def test_saved_configuration_runs_again_as_it_is(run_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert fit.main([f"--config={run_folder / 'config.yaml'}"]) == 0
@@ -123,10 +126,12 @@ def test_a_run_whose_folder_was_moved_goes_on(epochs, tmp_path, monkeypatch):
     assert (tmp_path / "new/runs/version_0/test.json").is_file()
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_repeats_the_test(run_folder, best, tmp_path):
     assert retest(best, tmp_path) == json.loads((run_folder / "test.json").read_text())["scores"]
 
 
+@pytest.mark.slow
 def test_evaluate_needs_only_the_file_and_takes_the_test_patients(run_folder, best, tmp_path):
     assert evaluate.main(["--checkpoint", best, "--output", str(tmp_path)]) == 0
     images = pd.read_csv(tmp_path / "images.csv", dtype={"name": str})
@@ -180,6 +185,7 @@ def settings(*arguments: str):
     return FundusCLI([*TINY, *arguments]).config
 
 
+@pytest.mark.slow
 def test_short_form_wins_only_when_given(tmp_path):
     (tmp_path / "a.yaml").write_text("trainer: {accelerator: auto}")
     # "--trainer.accelerator=cpu" stands in TINY, before the file: the later one counts.
@@ -324,6 +330,7 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
+@pytest.mark.slow
 def test_a_wrong_setting_ends_in_one_sentence(case, tmp_path, monkeypatch):
     arguments, kind, words = BAD_SETTINGS[case]
     monkeypatch.chdir(tmp_path)

@@ -149,6 +149,7 @@ def test_order_of_computation() -> None:
     ],
     ids=["mobile", "isbi", "light", "original"],
 )
+@pytest.mark.slow
 def test_every_published_network(tmp_path: Path, network: nn.Module, size: int, count: int) -> None:
     """MobileNetV2 to block 13 has 40 convolutions: the first, 2 of block 0, 3 of each of 12 blocks, 1 of the last."""
     names = keras_weights.order(network, size)

@@ -49,6 +49,7 @@ def content(place: Path) -> dict[str, bytes]:
     return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_only_the_file_is_needed_and_every_output_names_its_protocol(best, tmp_path, capsys):
     assert run(best, tmp_path / "out") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
@@ -177,6 +178,7 @@ def test_results_that_cannot_be_written_are_said_before_the_work(best, tmp_path,
             run(best, place)
 
 
+@pytest.mark.slow
 def test_the_other_networks_patients_are_left_out_too(best, root, tmp_path):
     other = checkpoint(tmp_path / "other.ckpt", Split(("folder/p7",), (), ()), data(root))
     assert run(best, tmp_path / "out", "--against", other) == 0
@@ -188,6 +190,7 @@ def test_one_protocol_alone(best, tmp_path):
     assert set(pd.read_csv(tmp_path / "out" / "figures.csv").protocol) == {"ground_truth_roi"}
 
 
+@pytest.mark.slow
 def test_glaucoma_where_the_diagnosis_is_known(best, tmp_path):
     assert run(best, tmp_path / "out") == 0
     estimates = pd.read_csv(tmp_path / "out" / "figures.csv").set_index(["protocol", "source", "metric"])

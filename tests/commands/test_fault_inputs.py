@@ -80,6 +80,7 @@ def test_implausible_masks_are_refused_by_both_verbs(tmp_path, monkeypatch, kind
     assert not list((tmp_path / "mine" / "cache").glob("folder-*"))
 
 
+@pytest.mark.slow
 def test_doubtful_masks_are_a_line_of_both_verbs_and_of_the_card(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
@@ -125,6 +126,7 @@ def test_unusual_masks_are_read_for_what_they_are(tmp_path, monkeypatch, kind):
     assert report["datasets"][0]["regions"] == "disc 6, cup 6"
 
 
+@pytest.mark.slow
 def test_an_eye_without_a_cup_is_trained_on_and_measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     has_cup = cycle([True, True, False])

@@ -107,6 +107,7 @@ def test_the_same_run_goes_on_with_its_split(trained, place):
 @pytest.mark.parametrize(
     "other", ["--data.seed=9", "--data.test_share=0.6", "--data.folds=2", "--data.split=other.json", "data"]
 )
+@pytest.mark.slow
 def test_another_split_of_what_was_seen_is_refused(trained, place, other):
     split = Split.load(trained / "split.json")
     moved = Split(split.test + split.val, split.train[:4], split.train[4:], patients=split.patients)
@@ -117,6 +118,7 @@ def test_another_split_of_what_was_seen_is_refused(trained, place, other):
         run(place, fit.main, *command(place, data, "--resume=runs/version_0/checkpoints/last.ckpt", *more))
 
 
+@pytest.mark.slow
 def test_a_default_that_is_typed_is_asked_for_and_one_that_is_not_is_the_runs_own(trained, place, tmp_path):
     data = reader(place / "first")
     assert run(tmp_path, fit.main, *command(place, data, "--data.folds=3", "--data.fold=1")) == 0
@@ -148,6 +150,7 @@ def test_a_fine_tuning_carries_what_came_before(trained, place, tmp_path):
         run(tmp_path, fit.main, *command(place, reader(place / "first"), "--data.seed=9", start))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_refused_leaves_no_folder(place, tmp_path):
     twice = [write(place / "once"), write(place / "again", grow=2)]
     data = ", ".join(reader(root, root.name).split("=[")[1].rstrip("]") for root in twice)

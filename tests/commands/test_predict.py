@@ -187,6 +187,7 @@ def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_pat
     assert {name: (output / f"{name}_labels.png").stat().st_mtime_ns for name in written} == written
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(checkpoint, many, whole, tmp_path, monkeypatch):
     output, asked = tmp_path / "out", []
     shutil.copytree(whole, output)
@@ -272,6 +273,7 @@ def test_shards_make_the_same_table_as_one_run(checkpoint, many, whole, tmp_path
     assert parts == [f"measures-{index}-of-3.csv" for index in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_not_at_its_end_is_said(checkpoint, many, tmp_path, capsys):
     output = tmp_path / "out"
     predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output), "--shard", "1/1"])

@@ -23,6 +23,7 @@ def reader(kind: str, **arguments) -> dict:
     return {"class_path": f"fundusseg.datasets.{kind}", "init_args": arguments}
 
 
+@pytest.mark.slow
 def test_clean_data_is_counted_stored_and_drawn(tmp_path):
     drishti_gs.build(tmp_path)
     drions_db.build(tmp_path / "DRIONS-DB", count=2)
@@ -139,6 +140,7 @@ def test_the_real_sets_are_counted(realdata, tmp_path):
     ("name", "root", "region", "count"),
     [("IsbiMembrane", "ISBI-membrane", "membrane", "30"), ("Sclera", "sclera-MASD", "sclera", "9")],
 )
+@pytest.mark.slow
 def test_the_real_sets_of_other_regions_are_counted(realdata, tmp_path, name, root, region, count):
     options = [f"--data.regions=[{region}]", "--data.roi=picture", f"--data.root={realdata}"]
     _, report = run(tmp_path, [reader(name, root=root)], *options)

@@ -159,6 +159,7 @@ def test_recipes_are_cut_to_their_sources(folder):
     assert [t.name for t in plan.networks] == [t.name for t in trainings(["one", "discs"], ["each", "all"], [1], [3])]
 
 
+@pytest.mark.slow
 def test_a_folder_belongs_to_one_study(folder):
     out, _ = laid_out(folder)
     before = json.loads((out / "study.json").read_text())

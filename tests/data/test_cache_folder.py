@@ -122,6 +122,7 @@ def test_room_is_taken_for_real(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path):
     code = f"""
 import os, signal

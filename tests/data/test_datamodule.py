@@ -19,6 +19,7 @@ from tests.miniatures import drions_db
 from tests.support.two_phantoms import module
 
 
+@pytest.mark.slow
 def test_batch_is_the_designs(tmp_path):
     batch = next(iter(module(tmp_path).train_dataloader()))
     assert {key: (value.dtype, tuple(value.shape)) for key, value in batch.items()} == {
@@ -31,6 +32,7 @@ def test_batch_is_the_designs(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_border_weights_come_with_the_batch_and_move_with_the_target(tmp_path):
     flip = Augmentation([albumentations.HorizontalFlip(p=1.0)])
     still = module(tmp_path, border_weights=BorderWeights(), train_augmentation=Augmentation())
@@ -42,6 +44,7 @@ def test_border_weights_come_with_the_batch_and_move_with_the_target(tmp_path):
     assert "pixel_weight" in next(iter(still.val_dataloader()))
 
 
+@pytest.mark.slow
 def test_index_and_source_find_the_record_again(tmp_path):
     data = module(tmp_path)
     names = list(data.sources)
@@ -50,6 +53,7 @@ def test_index_and_source_find_the_record_again(tmp_path):
             assert data.records[index].source == names[source]
 
 
+@pytest.mark.slow
 def test_a_region_that_is_not_labelled_is_not_valid(tmp_path):
     for batch in module(tmp_path).train_dataloader():
         cup = batch["source"] == list(module(tmp_path).sources).index("both")
@@ -57,6 +61,7 @@ def test_a_region_that_is_not_labelled_is_not_valid(tmp_path):
         assert batch["valid"][:, 0].all()
 
 
+@pytest.mark.slow
 def test_shapes_never_change_and_padding_weighs_nothing(tmp_path):
     data = module(tmp_path, batch_size=7)
     for loader, subset in ((data.val_dataloader(), "val"), (data.test_dataloader(), "test")):
@@ -68,6 +73,7 @@ def test_shapes_never_change_and_padding_weighs_nothing(tmp_path):
     assert {tuple(batch["image"].shape) for batch in data.train_dataloader()} == {(7, 3, 32, 32)}
 
 
+@pytest.mark.slow
 def test_training_is_repeated_by_epoch_and_seed(tmp_path):
     def images(epoch: int, **options) -> torch.Tensor:
         loader = module(tmp_path, **options).train_dataloader()
@@ -79,6 +85,7 @@ def test_training_is_repeated_by_epoch_and_seed(tmp_path):
     assert not torch.equal(images(0), images(1))
 
 
+@pytest.mark.slow
 def test_source_weights_balance_an_epoch(tmp_path):
     data = module(tmp_path, source_weights={"both": 1, "disc_only": 3}, samples_per_epoch=40)
     sources = torch.cat([batch["source"] for batch in data.train_dataloader()])
@@ -119,6 +126,7 @@ class TwoEyes(Phantom):
         return tuple(replace(record, patient=str(int(record.name) % 10)) for record in super().records)
 
 
+@pytest.mark.slow
 def test_who_stands_in_two_subsets_leaves_with_both_eyes(tmp_path):
     datasets = [TwoEyes(count=20, size=96, name="pairs"), Phantom(count=10, size=96, name="single")]
     settings = {"datasets": datasets, "image_size": 32, "cache_dir": str(tmp_path), "drop_duplicates_from": ["pairs"]}
@@ -133,6 +141,7 @@ def test_who_stands_in_two_subsets_leaves_with_both_eyes(tmp_path):
     assert left == set(drawn) - set(data.split.dropped)
 
 
+@pytest.mark.slow
 def test_a_split_by_image_still_refuses_one_photograph_in_two_subsets(tmp_path):
     drions_db.build(tmp_path / "data", count=12)
     pictures = sorted((tmp_path / "data" / "DRIONS-DB" / "images").iterdir())
@@ -179,6 +188,7 @@ def test_changed_files_of_a_former_split_are_refused(tmp_path):
         module(tmp_path, **settings, split=str(tmp_path / "split.json"))
 
 
+@pytest.mark.slow
 def test_evaluation_is_not_augmented_unless_asked(tmp_path):
     plain, again = (next(iter(module(tmp_path).val_dataloader()))["image"] for _ in range(2))
     assert torch.equal(plain, again)
@@ -186,6 +196,7 @@ def test_evaluation_is_not_augmented_unless_asked(tmp_path):
     assert not torch.equal(plain, next(iter(changed.val_dataloader()))["image"])
 
 
+@pytest.mark.slow
 def test_former_split_is_taken_from_its_file(tmp_path):
     data = module(tmp_path, seed=8)
     data.split.save(tmp_path / "split.json")
@@ -213,11 +224,13 @@ def test_settings_out_of_range(tmp_path, options, message):
         module(tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_too_few_samples_for_a_batch(tmp_path):
     with pytest.raises(ConfigurationError, match="for batches of 64"):
         module(tmp_path, batch_size=64).train_dataloader()
 
 
+@pytest.mark.slow
 def test_an_empty_subset_is_said(tmp_path):
     data = module(tmp_path, val_share=0.0)
     with pytest.raises(DatasetError, match="no val sample"):

@@ -39,6 +39,7 @@ def both(tmp_path, **options):
     return module(tmp_path, device_resident=True, **options), usual
 
 
+@pytest.mark.slow
 def test_batches_are_the_usual_ones_flipped_by_the_draws_bits(tmp_path):
     data, usual = both(tmp_path)
     loader, plain = data.train_dataloader(), usual.train_dataloader()
@@ -55,12 +56,14 @@ def test_batches_are_the_usual_ones_flipped_by_the_draws_bits(tmp_path):
     assert {seed % 4 for seed in seeds} == {0, 1, 2, 3}
 
 
+@pytest.mark.slow
 def test_an_empty_augmentation_leaves_the_flips_out(tmp_path):
     usual = module(tmp_path, train_augmentation=Augmentation())
     data = module(tmp_path, train_augmentation=Augmentation(), device_resident=True)
     assert_equal(batches(data, data.train_dataloader()), list(usual.train_dataloader()))
 
 
+@pytest.mark.slow
 def test_epochs_differ_and_are_repeated_by_seed(tmp_path):
     def images(epoch: int, **options) -> torch.Tensor:
         data = module(tmp_path, device_resident=True, **options)
@@ -74,6 +77,7 @@ def test_epochs_differ_and_are_repeated_by_seed(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"eval_augmentation": Augmentation.standard()}])
+@pytest.mark.slow
 def test_evaluation_is_the_usual_one(tmp_path, options):
     data, usual = both(tmp_path, batch_size=7, **options)
     assert_equal(batches(data, data.val_dataloader()), list(usual.val_dataloader()))
@@ -85,6 +89,7 @@ def test_what_the_host_would_compute_is_refused(tmp_path):
         module(tmp_path, device_resident=True, train_augmentation=Augmentation.standard())
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
     data = module(tmp_path, device_resident=True)
     count = len(data.split.train)

@@ -20,6 +20,7 @@ def searches(monkeypatch) -> list[int]:
     return done
 
 
+@pytest.mark.slow
 def test_a_second_training_does_not_look_again(tmp_path, searches):
     def set_up(seed: int, count: int = 12) -> None:
         data = FundusDataModule([Phantom(count=count, size=96)], image_size=32, cache_dir=str(tmp_path), seed=seed)

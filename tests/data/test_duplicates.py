@@ -33,6 +33,7 @@ def search(images: list[np.ndarray], apart=lambda one, two: True) -> list[tuple[
     return [(pair.first, pair.second) for pair in find_duplicates(hashes, images.__getitem__, apart)]
 
 
+@pytest.mark.slow
 def test_the_same_photograph_saved_anew_is_found_and_no_other():
     images = pictures()
     again = [saved_anew(image) for image in images[:5]]

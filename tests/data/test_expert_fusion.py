@@ -174,6 +174,7 @@ places = st.tuples(st.floats(20, 40), st.floats(20, 40), st.floats(6, 14))
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(places, min_size=2, max_size=5, unique=True))
+@pytest.mark.slow
 def test_staple_is_the_filter_of_simpleitk(drawn):
     masks = discs(*drawn)
     reference = SimpleITK.STAPLEImageFilter()

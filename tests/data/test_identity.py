@@ -63,6 +63,7 @@ def test_copies_look_alike_and_others_do_not():
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_copies_of_real_photographs_look_alike_and_others_do_not(realdata):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     check([dataset.photograph(one) for one in dataset.records[:12]])

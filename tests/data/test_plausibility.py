@@ -119,6 +119,7 @@ def test_a_disc_darker_than_what_is_around_it_is_doubted(eye):
 
 
 @pytest.mark.parametrize("size", [48, 96, 256])
+@pytest.mark.slow
 def test_eyes_are_not_doubted(size):
     assert [find_doubts(sample) for sample in Phantom(count=40, size=size)] == [[]] * 40
 

@@ -95,6 +95,7 @@ def test_nothing_is_lost_in_silence(trees, reader, kinds, seed):
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.slow
 def test_doubled_and_nested_and_recased_folders_give_all(trees, reader, tmp_path):
     """What copies do by themselves costs no picture."""
     whole = len(reader(trees / reader.__name__))

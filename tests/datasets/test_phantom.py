@@ -48,6 +48,7 @@ def test_records():
         assert (record.diagnosis == "glaucoma") == (truth.vertical_cdr >= 0.65)
 
 
+@pytest.mark.slow
 def test_the_masks_have_the_closed_form_ratios():
     dataset = Phantom(count=12, size=512)
     for sample in dataset:
@@ -66,6 +67,7 @@ def test_the_masks_have_the_closed_form_ratios():
 
 
 @pytest.mark.parametrize("experts", [1, 3])
+@pytest.mark.slow
 def test_a_cup_lies_inside_its_disc_always(experts):
     for sample in Phantom(count=100, size=64, experts=experts, seed=7):
         for disc, cup in zip(sample.of("disc"), sample.of("cup"), strict=True):

@@ -95,6 +95,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(tmp_path, split):
     assert keys(found)[0] == "mine/a_left" and len(found) == 7
 
 
+@pytest.mark.slow
 def test_a_given_split_says_who_is_tested(split):
     given = replace(draw_split([*ONE.records, *TWO.records], seed=3), files={})
     found = select_cohort([TWO], SeenPatients([split]), given=given)

@@ -242,6 +242,7 @@ def test_real_experts_of_drions_db(realdata):
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_real_levels_of_drishti_gs(realdata):
     dataset = DrishtiGS(realdata / "Drishti-GS1_files")
     rows = []

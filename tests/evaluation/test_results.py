@@ -37,6 +37,7 @@ def result(dataset, seen=("no", "no", "no"), protocols=BOTH, **methods) -> Evalu
     return EvaluationResult([*Evaluation(methods, protocols)(cases)], methods, protocols, MADE_BY)
 
 
+@pytest.mark.slow
 def test_nobody_who_was_seen_is_said_as_far_as_it_is_known(predictor, painted):
     assert UNSEEN in result(painted, model=predictor).remarks
     remarks = result(painted, ("no", "patient", "source"), model=predictor).remarks

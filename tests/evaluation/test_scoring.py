@@ -112,6 +112,7 @@ def test_experts_stand_beside_the_model(predictor):
     assert expert["cup_dice"] > 0.8 and expert["labelled"] == "disc cup" and expert["vertical_cdr_true"] > 0
 
 
+@pytest.mark.slow
 def test_pictures_in_hand_are_few(predictor):
     """However many there are to score."""
     many = Phantom(count=40, size=64)

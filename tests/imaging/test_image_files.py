@@ -122,6 +122,7 @@ def test_jpeg_keeps_the_colour_of_a_thin_line():
     assert np.abs(read[:, 32].astype(int) - (0, 170, 255)).max() < 30
 
 
+@pytest.mark.slow
 def test_a_large_photograph_is_read(tmp_path):
     Image.new("RGB", (10000, 6000), (120, 60, 20)).save(tmp_path / "a.jpg")
     assert read_photograph(tmp_path / "a.jpg").shape == (6000, 10000, 3)

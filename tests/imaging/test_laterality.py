@@ -62,6 +62,7 @@ def test_a_crop_tells_nothing():
     assert eye_from_place(disc_at(780, radius=110), FIELD) is None
 
 
+@pytest.mark.slow
 def test_mirroring_gives_the_other_eye():
     assert eye_from_place(disc_at(780)[:, ::-1], FIELD) == "OS"
 
@@ -74,6 +75,7 @@ def test_the_name_comes_first():
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_photographs_centred_on_the_disc_tell_nothing_and_those_on_the_macula_do(realdata):
     told = {}
     for dataset in (DrishtiGS(realdata / "Drishti-GS1_files"), OpticDiscSeg(realdata / "optic_disc_seg")):

@@ -13,6 +13,7 @@ from fundusseg.imaging.roi import disc_box
 from fundusseg.sample import DISC
 
 
+@pytest.mark.slow
 def test_a_retina_is_taken_and_what_is_none_is_not():
     assert not assess(data.retina()).faults
     blue = data.retina()[..., ::-1]
@@ -34,6 +35,7 @@ def test_light():
     assert "overexposed" in assess(white).flaws[0]
 
 
+@pytest.mark.slow
 def test_a_deep_file_that_holds_little_light_is_for_a_person(tmp_path):
     """A sixteenth of the light in 16 bits has the numbers of a well-lit photograph of a 12-bit camera."""
     retina = data.retina().astype(np.uint16)

@@ -203,6 +203,7 @@ def test_crop_and_restore_take_any_box(top, left, height, width, size):
 
 
 @pytest.mark.parametrize("size", [40, 64, 96, 128, 200, 256])
+@pytest.mark.slow
 def test_restore_inverts_crop_on_ellipses(size):
     rng = np.random.default_rng(size)
     shape = (150, 180)

@@ -59,6 +59,7 @@ def test_the_whole_photograph_is_shown_only_beside_a_small_square():
     assert not near(alone[300:, HEIGHT:], (90, 40, 20), 3).any()
 
 
+@pytest.mark.slow
 def test_the_rim_s_profile_lies_as_on_the_photograph_in_either_eye():
     codes = DISC.mask((SIZE, SIZE)).astype(np.uint8)
     codes[Ellipse(430, 300, 25, 25, 0).mask((SIZE, SIZE))] = 2  # to the right: the rim there is narrow
@@ -70,6 +71,7 @@ def test_the_rim_s_profile_lies_as_on_the_photograph_in_either_eye():
         assert columns[~profile].min() > 300 and abs(rows[~profile].mean() - 300) < 12
 
 
+@pytest.mark.slow
 def test_a_disc_alone_has_no_rim_to_show():
     codes, mark = labels(cup=False), (255, 138, 61)
     assert near(draw(labels()), mark).any()
@@ -79,6 +81,7 @@ def test_a_disc_alone_has_no_rim_to_show():
         assert near(picture[:, :HEIGHT], DISC_COLOUR).any()
 
 
+@pytest.mark.slow
 def test_sides_are_named_only_of_a_known_eye_and_swap_with_it():
     none, right, left = (draw(labels(), eye)[280:320, :30] for eye in (None, "OD", "OS"))
     assert not near(none, (242, 244, 246)).any()
@@ -86,6 +89,7 @@ def test_sides_are_named_only_of_a_known_eye_and_swap_with_it():
     assert not np.array_equal(right, left)
 
 
+@pytest.mark.slow
 def test_texts_are_shown_as_they_are():
     plain = draw(labels())
     titled = draw(labels(), title="$x_1$ é.png")
@@ -104,12 +108,14 @@ def test_what_is_missing_is_drawn_without_complaint(codes, eye):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (40, 9), (3, 500)])
+@pytest.mark.slow
 def test_any_size(shape):
     image = np.full((*shape, 3), 100, np.uint8)
     for code in (0, 1, 2):
         assert draw(np.full(shape, code, np.uint8), "OD", image).shape == (HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.slow
 def test_given_outlines_are_drawn():
     moved = {region: points + 20 for region, points in contours(labels()).items()}
     assert not np.array_equal(draw(labels(), outlines=moved)[:, :HEIGHT], draw(labels())[:, :HEIGHT])

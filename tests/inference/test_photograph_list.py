@@ -194,6 +194,7 @@ PATHS = st.tuples(st.sampled_from(["", "/", "//"]), st.lists(PARTS, min_size=1, 
 
 
 @given(st.lists(PATHS, min_size=1, max_size=8), st.lists(PATHS, max_size=8))
+@pytest.mark.slow
 def test_results_lie_in_the_output_folder_whatever_the_paths(tmp_path_factory, listed, piped):
     output = tmp_path_factory.mktemp("out") / "predictions"
     table = output.parent / "list.csv"

@@ -91,6 +91,7 @@ document.querySelector("#said").textContent = JSON.stringify(said);
 """
 
 
+@pytest.mark.slow
 def test_the_table_sorts_and_flagged_photographs_come_first(chromium, report):
     first, up, down, names, again, sorted_by, requests, title, widths = said(
         browse(chromium, with_script(report, ORDERS))
@@ -120,6 +121,7 @@ class Counter(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_the_page_asks_no_network_even_where_something_slipped_in(chromium, report):
     text = report.read_text("utf-8")
     assert "http:" not in text and "https:" not in text and "url(" not in text and "@import" not in text

@@ -65,6 +65,7 @@ def test_intervals_cover(study, truth, macro):
     assert 0.93 <= share <= 0.97
 
 
+@pytest.mark.slow
 def test_without_its_patients_an_interval_covers_too_seldom():
     def alone(values, patients, **keywords):
         return mean_interval(values, names(range(len(values))), **keywords)

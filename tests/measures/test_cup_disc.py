@@ -263,6 +263,7 @@ def drawn(pair):
 
 @settings(max_examples=40, deadline=None)
 @given(pairs)
+@pytest.mark.slow
 def test_scaling_leaves_ratios(pair):
     draw = drawn(pair)
     one, three = measure(draw(1), eye="OD"), measure(draw(3), eye="OD")
@@ -286,6 +287,7 @@ def test_enlarging_every_pixel_leaves_ratios_as_they_are(labels, times):
 
 @settings(max_examples=150, deadline=None)
 @given(maps)
+@pytest.mark.slow
 def test_mirroring_gives_the_other_eye(labels):
     right, left = asdict(measure(labels, eye="OD")), asdict(measure(labels[:, ::-1], eye="OS"))
     for name, value in right.items():

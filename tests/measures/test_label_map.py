@@ -96,6 +96,7 @@ def test_region_mask():
 @pytest.mark.parametrize("smoothing", ["none", "ellipse", "convex"])
 @settings(max_examples=150, deadline=None)
 @given(probabilities, st.sampled_from([0.2, 0.5, 0.7]), st.sampled_from([0.2, 0.5, 0.7]))
+@pytest.mark.slow
 def test_a_cup_never_leaves_its_disc(smoothing, values, disc_threshold, cup_threshold):
     labels = label_map(values, BOTH, {"disc": disc_threshold, "cup": cup_threshold}, smoothing)
     disc = region_mask(labels, "disc", BOTH)

@@ -57,6 +57,7 @@ def test_a_difference_that_is_there_is_seen_and_one_that_is_not_is_not():
     assert not beyond_chance(same, same.p) and (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_chance_alone_is_seldom_called_a_difference():
     seen, studies = 0, 400
     for number in range(studies):

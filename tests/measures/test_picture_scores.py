@@ -87,6 +87,7 @@ def test_another_size_is_refused():
 
 @settings(max_examples=50, deadline=None)
 @given(arrays(np.uint8, (7, 9), elements=st.integers(0, 2)), arrays(np.bool_, (7, 9)), arrays(np.bool_, (7, 9)))
+@pytest.mark.slow
 def test_what_lies_around_changes_nothing(found, disc, cup):
     small = compare(found, {"disc": disc, "cup": cup}, eye="OS")
     wide = compare(np.pad(found, 5), {"disc": np.pad(disc, 5), "cup": np.pad(cup, 5)}, eye="OS")

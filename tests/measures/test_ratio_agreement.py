@@ -131,6 +131,7 @@ def test_a_bias_lowers_the_icc_and_not_pearsons_correlation():
 
 @settings(max_examples=100, deadline=None)
 @given(ratios)
+@pytest.mark.slow
 def test_bounds(pairs):
     found, true = np.array(pairs).T
     got, back = concordance(found, true), concordance(true, found)

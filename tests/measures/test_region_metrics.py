@@ -56,6 +56,7 @@ def shares(result):
 
 
 @pytest.mark.parametrize("reference", [by_sklearn, by_skimage])
+@pytest.mark.slow
 def test_overlap_is_as_in_the_reference(reference):
     pairs = [*random_pairs(1000), *degenerate_pairs().values()]
     got = np.array([shares(overlap(*pair)) for pair in pairs])

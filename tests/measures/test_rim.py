@@ -25,6 +25,7 @@ def reach(ellipse, x, y, dx, dy):
     return np.maximum(0, (-b + np.sqrt(np.maximum(root, 0))) / a) * (root >= 0)
 
 
+@pytest.mark.slow
 def test_widths_of_ellipses_within_a_pixel():
     rng = np.random.default_rng(0)
     for _ in range(60):

@@ -33,6 +33,7 @@ def test_area_is_sklearns_on_a_thousand_studies():
         assert auc(scores, positive).value == pytest.approx(roc_auc_score(positive, scores), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_interval_is_delongs_on_a_thousand_studies():
     generator = np.random.default_rng(1)
     for _ in range(1000):

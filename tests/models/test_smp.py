@@ -32,6 +32,7 @@ def pixels() -> Tensor:
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+@pytest.mark.slow
 def test_every_architecture(architecture: str, pixels: Tensor) -> None:
     encoder, options = ("tu-vit_tiny_patch16_224", VIT) if architecture == "DPT" else ("mobilenet_v2", None)
     network = SMPModel(architecture, encoder, options=options).eval()
@@ -93,6 +94,7 @@ def test_timm_weights_from_a_file(tmp_path: Path, name: str, depth: int) -> None
         assert torch.equal(tensor, plain[key.removeprefix("model.").replace(".", "_")]), key
 
 
+@pytest.mark.slow
 def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
     state = smp.encoders.get_encoder("resnet18").state_dict()
     torch.save({k: v for k, v in state.items() if "num_batches" not in k}, tmp_path / "encoder.pth")
@@ -100,6 +102,7 @@ def test_counters_of_batches_may_be_missing(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[k], v) for k, v in state.items() if "num_batches" not in k)
 
 
+@pytest.mark.slow
 def test_every_key_that_does_not_match_is_named(tmp_path: Path) -> None:
     state = smp.encoders.get_encoder("resnet18").state_dict()
     del state["layer1.0.bn1.bias"]
@@ -115,6 +118,7 @@ def test_every_key_that_does_not_match_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "tu-"])
+@pytest.mark.slow
 def test_a_deeper_relative_is_refused(tmp_path: Path, prefix: str) -> None:
     """ResNet-34 holds a tensor of the right shape for each of ResNet-18."""
     torch.save(smp.encoders.get_encoder("resnet34").state_dict(), tmp_path / "encoder.pth")

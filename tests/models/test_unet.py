@@ -137,6 +137,7 @@ def test_initialisation_is_keras() -> None:
             assert (layer.eps, layer.momentum) == (1e-3, 0.1)
 
 
+@pytest.mark.slow
 def test_it_learns_a_bright_square() -> None:
     torch.manual_seed(0)
     image = torch.randint(0, 100, (4, 3, 16, 16), dtype=torch.uint8)

@@ -119,6 +119,7 @@ def test_the_best_and_who_is_worse_than_it():
     assert min((c for c in lowest if c.source == "a"), key=lambda cell: cell.value).best
 
 
+@pytest.mark.slow
 def test_who_is_better_on_the_shared_pictures_is_not_called_worse():
     """The leader by its mean leaves out the hard pictures; on the others it is beaten beyond chance."""
     rows = table({"bold": {"a": 0.9}, "shy": {"a": 0.89}}, count=40)

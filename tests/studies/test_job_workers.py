@@ -45,6 +45,7 @@ def work(tmp_path, monkeypatch):
     return workers
 
 
+@pytest.mark.slow
 def test_every_job_is_done_and_told(tmp_path, work):
     jobs = [chore("a"), chore("b", code=3), chore("c", needs=("a",)), chore("d", needs=("b",))]
     queue = Queue.create(tmp_path / "queue", jobs)
@@ -56,6 +57,7 @@ def test_every_job_is_done_and_told(tmp_path, work):
     assert all(notes(tmp_path, name) == ["begun", "done"] for name in "abc") and not notes(tmp_path, "d")
 
 
+@pytest.mark.slow
 def test_a_signal_stops_the_commands_and_puts_them_back(tmp_path, work):
     queue = Queue.create(tmp_path / "queue", [chore("a"), chore("b", 60), chore("c", 60)])
 

@@ -71,6 +71,7 @@ def test_a_recipe_is_looked_for_where_the_command_runs_first(place, tmp_path_fac
     assert plan(place).recipe["data"]["image_size"] == 48
 
 
+@pytest.mark.slow
 def test_every_training_has_its_recipe_and_its_part_of_the_folds_split(place):
     found = plan(place, trained_on=["each"], only_folds=[1], seeds=[7], overrides={"trainer.max_epochs": 2})
     out = place / "out"
@@ -87,6 +88,7 @@ def test_every_training_has_its_recipe_and_its_part_of_the_folds_split(place):
         assert all(set(known) == mine for known in (part.listed, *by_key)), "nothing of the other source"
 
 
+@pytest.mark.slow
 def test_a_folder_belongs_to_one_study(place):
     out = place / "out"
     plan(place, only_folds=[0]).lay_out(out, ".", place / "cache")

@@ -61,6 +61,7 @@ def test_a_long_name_breaks_near_its_middle():
     assert _broken("nothingtobreakat") == "nothingtobreakat"
 
 
+@pytest.mark.slow
 def test_svg_is_the_same_every_time(rows):
     figure = bland_altman(rows)
     assert svg(figure) == svg(bland_altman(rows)) and b"<text" in svg(figure), "text stays text"

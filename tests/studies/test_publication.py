@@ -23,6 +23,7 @@ ABOUT = {"folds": "5, run: 0", "left | out": "x_y"}
 PROTOCOLS = {"automatic_roi": "automatic_roi: as in use & more."}
 
 
+@pytest.mark.slow
 def test_every_file_says_the_same(rows, tmp_path):
     found = publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     metrics = ("disc_dice", "cup_dice", "vertical_cdr_error")
@@ -48,6 +49,7 @@ def test_every_file_says_the_same(rows, tmp_path):
     assert len(pd.read_csv(tmp_path / "images.csv")) == len(rows)
 
 
+@pytest.mark.slow
 def test_markdown_tables_are_whole(rows, tmp_path):
     publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "table.md").read_text()
@@ -57,6 +59,7 @@ def test_markdown_tables_are_whole(rows, tmp_path):
     assert "\N{EN DASH} |" in text, "no cup network"
 
 
+@pytest.mark.slow
 def test_latex_is_escaped_and_closed(rows, tmp_path):
     publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "table.tex").read_text()
@@ -71,6 +74,7 @@ def test_latex_is_escaped_and_closed(rows, tmp_path):
     assert not [letter for letter in text if ord(letter) > 126]
 
 
+@pytest.mark.slow
 def test_the_page_asks_nobody(rows, tmp_path):
     publish_study(rows, ABOUT, PROTOCOLS, tmp_path)
     text = (tmp_path / "report.html").read_text()
@@ -81,6 +85,7 @@ def test_the_page_asks_nobody(rows, tmp_path):
         ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_bytes(rows, tmp_path):
     for name in ("one", "two"):
         publish_study(rows, ABOUT, PROTOCOLS, tmp_path / name)
@@ -88,6 +93,7 @@ def test_the_same_rows_give_the_same_bytes(rows, tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_what_is_missing_stands_before_the_tables_of_every_file(rows, tmp_path):
     publish_study(rows, ABOUT, PROTOCOLS, tmp_path, ["Incomplete: c^2 & d are not scored."])
     for name, said in (

@@ -52,6 +52,7 @@ def test_whole_numbers_stay_whole():
     assert _mixed(torch.tensor(3), torch.tensor(9), AveragedWeights()._left(1)).dtype == torch.int64
 
 
+@pytest.mark.slow
 def test_checkpoints_and_the_network_hold_the_average(tmp_path):
     data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(tmp_path))
     task = SegmentationTask(UNet(start_channels=4, depth=2), preparation=data.preparation, sources=data.sources)

@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
+
 from fundusseg import fit
 from fundusseg.reports import progress
 from tests.support.tiny import TINY
 
 
+@pytest.mark.slow
 def test_a_log_file_has_lines_from_the_first_photograph_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)

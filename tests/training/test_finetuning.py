@@ -95,6 +95,7 @@ def test_encoder_stands_still_then_moves(data, tmp_path, network):
     assert all(parameter.requires_grad for parameter in task.model.parameters())
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_predicts_the_same_in_training(data, tmp_path):
     """Batch norm and dropout behave as in evaluation."""
 
@@ -166,6 +167,7 @@ def test_stages_follow_the_levels():
     assert [len(part) for part in stages(nn.Sequential(nn.Sequential(nn.Linear(2, 2))))] == [2]
 
 
+@pytest.mark.slow
 def test_what_the_network_itself_holds_fixed_stays_fixed(data, tmp_path):
     task, diary = new_task(data), Diary()
     task.model.encoder.blocks[0].requires_grad_(False)
@@ -211,6 +213,7 @@ class SaveInTheMiddle(Callback):
 
 
 @pytest.mark.parametrize(("step", "frozen"), [(1, True), (3, False)])
+@pytest.mark.slow
 def test_resume_within_an_epoch_enters_its_stage(data, tmp_path, step, frozen):
     """Two steps an epoch, of which the first is frozen."""
     path = tmp_path / "middle.ckpt"
@@ -226,6 +229,7 @@ def test_resume_within_an_epoch_enters_its_stage(data, tmp_path, step, frozen):
     assert seen[0] == (not frozen, not frozen)
 
 
+@pytest.mark.slow
 def test_nothing_frozen_is_left_behind(data, tmp_path):
     class Stop(Callback):
         def on_train_epoch_end(self, trainer, pl_module):
@@ -264,6 +268,7 @@ class Headless(nn.Module):
         return self.layer(image / 255)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_in_two_stages(data, tmp_path):
     for wrong, words in (
         ({"frozen_epochs": -1}, "got frozen_epochs -1; expected 0 or more"),
@@ -308,6 +313,7 @@ def test_from_a_configuration_to_the_test_and_back(callbacks, tmp_path, monkeypa
     assert (tmp_path / "runs" / "version_1" / "test.json").read_text() == (run / "test.json").read_text()
 
 
+@pytest.mark.slow
 def test_wrong_stages_in_a_configuration_end_in_one_sentence_before_data_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for wrong, words in (
@@ -335,6 +341,7 @@ class AverageByHand(Callback):
         self.at_epoch.append(self.value)
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_the_averaged_weights_and_are_chosen_by_them(data, tmp_path):
     keep = ModelCheckpoint(tmp_path / "kept", "{epoch}", monitor="val/dice", mode="max", save_top_k=-1)
     by_hand, task = AverageByHand(0.8), new_task(data)
@@ -359,6 +366,7 @@ def test_the_contour_pictures_show_the_averaged_network(tmp_path, monkeypatch):
     assert kinds.index(ContourPanel) < kinds.index(EMAWeightAveraging) < kinds.index(ModelCheckpoint) == len(kinds) - 2
 
 
+@pytest.mark.slow
 def test_a_test_by_the_trainer_that_trained_takes_the_averaged_weights(data, tmp_path):
     task = new_task(data)
     run = trainer(tmp_path, EMAWeightAveraging(decay=0.8), SaveEachEpoch(tmp_path), epochs=2)

@@ -37,6 +37,7 @@ def run(folder, monkeypatch, *arguments: str) -> int:
     return fit.main([*TINY, f"--data.cache_dir={folder}/cache", *arguments])
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_step_it_comes_up_in(tmp_path, monkeypatch):
     rate = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=1e30", "--model.schedule=null"]
     with pytest.raises(TrainingError, match=r"loss of (nan|inf) in step \d, batch \d of epoch 1; .*learning rate"):
@@ -44,6 +45,7 @@ def test_a_loss_that_is_no_number_stops_the_step_it_comes_up_in(tmp_path, monkey
     assert not [*tmp_path.rglob("*.md"), *tmp_path.rglob("*.ckpt")]
 
 
+@pytest.mark.slow
 def test_where_no_step_is_looked_at_the_validation_stops_it(tmp_path):
     data = FundusDataModule([Phantom(count=24, size=96)], image_size=32, batch_size=4, cache_dir=str(tmp_path))
     task = SegmentationTask(UNet(start_channels=4, depth=2), preparation=data.preparation, sources=data.sources)
@@ -59,6 +61,7 @@ def test_several_processes_leave_it_to_the_epoch():
     assert not watch._pending
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_finite_are_not_loaded(tmp_path, monkeypatch):
     assert run(tmp_path, monkeypatch) == 0
     path = tmp_path / "runs/version_0/checkpoints/last.ckpt"
@@ -69,6 +72,7 @@ def test_weights_that_are_not_finite_are_not_loaded(tmp_path, monkeypatch):
         checkpoint.load(path)
 
 
+@pytest.mark.slow
 def test_a_network_that_predicts_the_same_for_all_is_not_recommended(tmp_path, monkeypatch, capsys):
     assert run(tmp_path, monkeypatch, "--model.model=tests.training.test_health.Constant") == 0
     card = (tmp_path / "runs/version_0/checkpoints/best.md").read_text()

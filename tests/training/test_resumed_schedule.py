@@ -77,6 +77,7 @@ def test_more_epochs_follow_the_longer_schedule_from_the_step_reached(folder, sc
     assert more == pytest.approx(whole[len(whole) // 2 :])
 
 
+@pytest.mark.slow
 def test_a_new_rate_and_decay_are_used(folder, finished):
     usual = go(folder, 4, finished)
     other = go(folder, 4, finished, rate=1e-3, decay=0.2)
@@ -104,6 +105,7 @@ def test_a_run_that_is_over_is_told_so_where_a_setting_would_have_no_effect():
         require_steps_left(over, -1, 10, True)
 
 
+@pytest.mark.slow
 def test_another_batch_ends_annealed_too(folder, finished):
     rates = go(folder, 4, finished, batch=5).rates
     assert rates[-1] == pytest.approx(go(folder, 4, batch=5).rates[-1]) and rates[-1] < 1e-4
@@ -114,6 +116,7 @@ def test_another_kind_of_schedule_is_taken(folder, finished):
     assert go(folder, 4, finished, schedule=Cosine()).rates[-1] < 1e-3
 
 
+@pytest.mark.slow
 def test_an_older_checkpoint_that_says_nothing_is_extended(folder, finished):
     content = torch.load(finished, weights_only=True)
     del content["fundusseg_schedule"]

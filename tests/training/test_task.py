@@ -37,6 +37,7 @@ def trainer(tmp_path, **options) -> Trainer:
     )
 
 
+@pytest.mark.slow
 def test_learns_scores_and_saves(data, tmp_path):
     mine = task(data)
     run = trainer(tmp_path)
@@ -55,6 +56,7 @@ def test_learns_scores_and_saves(data, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_logged_names(data, tmp_path):
     run = trainer(tmp_path)
     run.fit(task(data), datamodule=data)
@@ -77,6 +79,7 @@ def test_unlabelled_cup_moves_nothing_that_only_the_cup_uses(data):
     assert head.weight.grad[1].abs().sum() == 0
 
 
+@pytest.mark.slow
 def test_padding_changes_no_score(data, tmp_path):
     results = []
     for size in (5, 8):
@@ -98,6 +101,7 @@ def test_two_runs_give_the_same_weights(data, tmp_path):
 
 
 @pytest.mark.parametrize("schedule", [None, OneCycle(), Cosine(), Plateau()])
+@pytest.mark.slow
 def test_every_schedule_trains(data, tmp_path, schedule):
     mine = task(data, schedule=schedule)
     run = trainer(tmp_path)
@@ -113,6 +117,7 @@ def test_network_that_does_not_fit_the_data():
         SegmentationTask(UNet(depth=4), preparation=Preparation(image_size=90))
 
 
+@pytest.mark.slow
 def test_lightnings_own_way_loads_a_file_of_the_command_line(data, tmp_path, monkeypatch):
     """Its hyper-parameters are the whole YAML, whose ``model`` is no network; no class that they name is imported."""
     (tmp_path / "strange.py").write_text("raise RuntimeError('imported')")

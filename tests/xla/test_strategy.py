@@ -10,6 +10,7 @@ from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.xla import strategy
 
 
+@pytest.mark.slow
 def test_loaders_of_several_hosts_divide_the_global_batch(tmp_path):
     data = FundusDataModule([Phantom(count=24, size=64)], image_size=32, batch_size=8, cache_dir=str(tmp_path))
     data.prepare_data()
