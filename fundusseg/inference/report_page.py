@@ -215,7 +215,7 @@ def thumbnail(image: Image, label_map: npt.NDArray[np.uint8], regions: Sequence[
     box = _shown_square(label_map)
     # Drawn at twice the size: smooth lines of one pixel.
     side = 2 * SIDE
-    drawn = overlay(crop(image, box, side), _nearest(label_map, box, side), regions=regions)
+    drawn = overlay(crop(image, box, side), _nearest(label_map, box, side), regions=regions, line=2)
     return encode_jpeg(np.asarray(cv2.resize(drawn, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8), quality=80)
 
 

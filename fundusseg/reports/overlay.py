@@ -19,8 +19,8 @@ CUP_COLOUR = (190, 255, 60)
 TRUTH_COLOUR = (255, 255, 255)
 """The experts' contours, RGB."""
 
-_LINES_PER_SIDE = 300
-"""Line widths along the picture's longer side: lines look alike on a crop and on a large photograph."""
+_SHADE = 0.5
+"""What is left of the light beside a line: the edge beneath stays visible, a light line stands out on a pale cup."""
 
 _GAP_COLOUR = 64
 
@@ -30,16 +30,19 @@ def overlay(
     label_map: npt.NDArray[np.uint8],
     truth: npt.NDArray[np.uint8] | None = None,
     regions: Sequence[Region] = (DISC, CUP),
+    line: int = 1,
 ) -> npt.NDArray[np.uint8]:
     """Draw the contours of the regions, by default disc and cup.
 
-    The experts' contours are drawn first and wider, so that they stay visible as a rim where both agree.
+    A line is one pixel wide with a half dark pixel on each side, whatever the picture's size: a reader judges the edge
+    beneath it. The experts' contours are drawn first and wider, so that they stay visible as a rim where both agree.
 
     Args:
         image: H x W x 3 uint8 RGB.
         label_map: H x W, predicted; 0 background, 1 rim, 2 cup.
         truth: H x W, the experts'; same codes.
         regions: What the maps were made with.
+        line: Thickness as OpenCV draws it: 1 is one pixel, 2 is three, for a picture that will be shrunk.
 
     Returns:
         H x W x 3 uint8 RGB, a new picture.
@@ -55,11 +58,14 @@ def overlay(
                 "bring the label map to the picture's size",
             )
     canvas = np.ascontiguousarray(image).copy()
-    # Rounded up, so that it is 1 at least.
-    line = -(-max(image.shape[:2]) // _LINES_PER_SIDE)
+    shade = np.zeros(image.shape[:2], np.uint8)
+    for region in regions:
+        _contour(shade, region_mask(label_map, region, regions), (255,), line)
+    beside = cv2.dilate(shade, np.ones((3, 3), np.uint8)) > 0
+    canvas[beside] = (canvas[beside] * _SHADE).astype(np.uint8)
     if truth is not None:
         for region in regions:
-            _contour(canvas, region_mask(truth, region, regions), TRUTH_COLOUR, line + 2 * max(1, line // 2))
+            _contour(canvas, region_mask(truth, region, regions), TRUTH_COLOUR, line + 1)
     for region in regions:
         colour = CUP_COLOUR if region == CUP else DISC_COLOUR
         _contour(canvas, region_mask(label_map, region, regions), colour, line)
@@ -109,7 +115,7 @@ def panel(pictures: Sequence[Image], columns: int) -> npt.NDArray[np.uint8]:
     return grid
 
 
-def _contour(canvas: Image, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int], line: int) -> None:
+def _contour(canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], colour: tuple[int, ...], line: int) -> None:
     """Draw a mask's outlines into the canvas."""
     # RETR_LIST: of holes too, so that pixels that are missing inside are seen.
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

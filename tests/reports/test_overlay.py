@@ -37,11 +37,18 @@ def test_overlay_shows_truth_and_prediction_where_they_agree():
         assert has(drawn, colour).any()
 
 
-def test_lines_widen_with_the_picture():
-    for size, width in ((200, 1), (2000, 7)):
-        drawn = overlay(np.zeros((size, size, 3), np.uint8), labels(size, cup=(0, 0)))
-        line = drawn[size // 2, : size // 2].any(axis=-1).sum()
-        assert width <= line <= width + 2
+def test_a_line_is_one_pixel_at_any_size_with_a_half_dark_pixel_on_each_side():
+    for size in (200, 2000):
+        drawn = overlay(np.full((size, size, 3), 200, np.uint8), labels(size, cup=(0, 0)))
+        edge = size // 5
+        across = drawn[size // 2, edge - 3 : edge + 4].tolist()
+        plain, shade = [200, 200, 200], [100, 100, 100]
+        assert across == [plain, plain, shade, list(DISC_COLOUR), shade, plain, plain]
+
+
+def test_a_wider_line_outlives_shrinking():
+    drawn = overlay(np.zeros((200, 200, 3), np.uint8), labels(200, cup=(0, 0)), line=2)
+    assert has(drawn, DISC_COLOUR)[100, :100].sum() == 3
 
 
 def test_overlay_of_nothing_changes_nothing():
