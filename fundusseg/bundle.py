@@ -46,6 +46,7 @@ def parser() -> Parser:
     parser.add_argument("--segmenters", required=True, nargs="+", type=str, help="Checkpoints; several are averaged.")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint of configs/localiser.yaml.")
     parser.add_argument("--output", default="fundus.bundle", type=str, help="The bundle.")
+    parser.add_argument("--half", default=False, type=bool, help="Store kernels as float16: half the size.")
     parser.add_argument("--views", default=4, type=int, help="Mirrored views that are calibrated, 1 to 4.")
     parser.add_argument("--calibrate", default=False, type=bool, help="Calibrate the vertical ratio's interval.")
     parser.add_argument("--coverage", default=0.9, type=float, help="Share of intervals that hold the truth.")
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
         calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings, description.split)
     else:
         _refuse_settings_of_calibration(command, first)
-    model_bundle.save(first.output, first.segmenters, first.localiser, calibration)
+    model_bundle.save(first.output, first.segmenters, first.localiser, calibration, first.half)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )

@@ -1,6 +1,7 @@
 """Score a checkpoint or a bundle on patients that it was neither trained nor chosen on, at the photographs' own size.
 
     python -m fundusseg.evaluate --checkpoint best.ckpt
+    python -m fundusseg.evaluate --config other.yaml --data.root FOLDER
     python -m fundusseg.evaluate --checkpoint best.ckpt --config other.yaml --data.root FOLDER
     python -m fundusseg.evaluate --checkpoint best.ckpt --localiser localiser.ckpt --against other.ckpt
 
@@ -47,6 +48,7 @@ from fundusseg.evaluation.tables import terminal_summary
 from fundusseg.evaluation.worst_cases import WorstCases
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.models import checkpoint
 from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
@@ -57,11 +59,11 @@ from fundusseg.xla.process import compute_device, prepare_process
 def parser() -> Parser:
     """The command's arguments."""
     parser = Parser(prog="fundusseg evaluate", description=__doc__)
-    parser.add_argument("--checkpoint", required=True, type=str, help="What fit or bundle wrote.")
+    parser.add_argument("--checkpoint", type=str | None, help="What fit or bundle wrote [the package's own].")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint that finds the disc, in place of a bundle's.")
     parser.add_argument("--against", type=str | None, help="Another checkpoint or bundle, on the same pictures.")
     parser.add_argument("--config", type=str | None, help="YAML whose datasets are scored.")
-    parser.add_argument("--output", type=str | None, help="Folder for the results; evaluation/ beside the checkpoint.")
+    parser.add_argument("--output", type=str | None, help="Folder for the results [evaluation/ beside the checkpoint].")
     parser.add_argument(
         "--protocols",
         nargs="+",
@@ -85,6 +87,8 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     command = parser()
     first = parse_trusting(command, arguments)
+    beside = Path(first.checkpoint).parent if first.checkpoint else Path()
+    first.checkpoint = first.checkpoint or str(pretrained_bundle())
     if first.workers < 1:
         raise ConfigurationError(f"{first.workers} workers", "1 or more", "correct --workers")
     methods = _methods(first)
@@ -97,7 +101,7 @@ def main(arguments: list[str]) -> int:
     given = Split.load(settings.data.split) if settings.data.split else None
     cases = select_cohort(datasets, seen, None if first.config else own.split, given, first.allow_seen)
     folder = f"evaluation-{Path(first.config).stem}" if first.config else "evaluation"
-    output = make_folder(Path(first.output or Path(first.checkpoint).parent / folder), "the results", "--output")
+    output = make_folder(Path(first.output or beside / folder), "the results", "--output")
     worst, protocols = WorstCases(), select_protocols(first.protocols)
     scored = _score(Evaluation(methods, protocols, worst), cases, first.workers)
     result = EvaluationResult(scored, methods, protocols, _made_by(first))

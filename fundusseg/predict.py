@@ -1,5 +1,6 @@
 """Segment photographs and measure their cup/disc ratios.
 
+    python -m fundusseg.predict PHOTOGRAPHS
     python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH FOLDER "2024-*/*.jpg" LIST.csv --output predictions
     find /photographs -name "*.jpg" | python -m fundusseg.predict --checkpoint best.ckpt - --output predictions
     python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions --shard 3/8
@@ -43,6 +44,7 @@ from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
 from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
 from fundusseg.inference.pipeline import pipeline
+from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import merge_shards, shard_table_path, summarise_run, summarise_shard
 from fundusseg.measures.label_map import Smoothing
@@ -60,7 +62,9 @@ def parser() -> Parser:
     parser.add_argument(
         "photographs", nargs="+", type=str, help="Files, folders, quoted patterns, CSV lists, or - for standard input."
     )
-    parser.add_argument("--checkpoint", default=None, type=str | None, help="What fit or bundle wrote.")
+    parser.add_argument(
+        "--checkpoint", default=None, type=str | None, help="What fit or bundle wrote [the package's own]."
+    )
     parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
@@ -83,11 +87,10 @@ def main(arguments: list[str]) -> int:
     if settings.merge:
         folders = [Path(folder) for folder in settings.photographs]
         return merge_shards(folders, Path(settings.output or folders[0]))
-    if settings.checkpoint is None:
-        raise ConfigurationError("no checkpoint", "--checkpoint on the command line", "give it")
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     shard = _shard(settings.shard)
+    checkpoint = Path(settings.checkpoint) if settings.checkpoint else pretrained_bundle()
     # torch takes seconds to load: help and mistakes on the command line do not wait for it.
     from fundusseg.inference.predictor import Predictor
     from fundusseg.xla.process import compute_device, prepare_process
@@ -95,11 +98,11 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     device = compute_device(settings.device)
     how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
-    predictor = Predictor.from_checkpoint(settings.checkpoint, device, views=settings.views, **how)
+    predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")
     listed = find_photographs(settings.photographs, output)
     photographs = shard_of(listed.photographs, *shard)
-    made_by = provenance(predictor, Path(settings.checkpoint)) | {"charts": settings.charts}
+    made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
     with Journal(output, made_by, shard, settings.overwrite) as journal, _stoppable():
         try:
             predict(predictor, photographs, journal, settings.workers, settings.charts)

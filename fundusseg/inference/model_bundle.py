@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from fundusseg import __version__
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.segmenter import Segmenter
@@ -95,7 +98,11 @@ def _kind(segmenter: Segmenter) -> str:
 
 
 def save(
-    path: str | Path, segmenters: Sequence[str | Path], localiser: str | Path | None, calibration: Calibration | None
+    path: str | Path,
+    segmenters: Sequence[str | Path],
+    localiser: str | Path | None,
+    calibration: Calibration | None,
+    half: bool = False,
 ) -> None:
     """Write checkpoints as one bundle, each with its description and weights and nothing else.
 
@@ -104,17 +111,18 @@ def save(
         segmenters: Checkpoints of `fit`.
         localiser: Checkpoint of `fit`.
         calibration: Of these together.
+        half: Store kernels as float16; they are computed with in float32, as all others.
     """
     content = {
         "version": __version__,
-        "segmenters": [_part(segmenter) for segmenter in segmenters],
-        "localiser": None if localiser is None else _part(localiser),
+        "segmenters": [_part(segmenter, half) for segmenter in segmenters],
+        "localiser": None if localiser is None else _part(localiser, half),
         "calibration": None if calibration is None else asdict(calibration),
     }
     checkpoint.write({KEY: content}, Path(path))
 
 
-def _part(path: str | Path) -> dict[str, Any]:
+def _part(path: str | Path, half: bool) -> dict[str, Any]:
     """A checkpoint without what only training needs."""
     content = checkpoint.read(path)
     description, _ = checkpoint.parse(content, path)
@@ -122,7 +130,17 @@ def _part(path: str | Path) -> dict[str, Any]:
     configuration, command = without_paths(description.configuration), command_without_paths(description.command)
     description = replace(description, configuration=configuration, command=command)
     weights = {name: weight for name, weight in content["state_dict"].items() if name.startswith("model.")}
+    if half:
+        weights = {name: _halved(weight) for name, weight in weights.items()}
     return {checkpoint.KEY: description.as_dict(), "state_dict": weights}
+
+
+def _halved(weight: Tensor) -> Tensor:
+    """A kernel as float16, where it fits; vectors (biases, batch normalisation) are few, and stay as they are."""
+    if weight.dtype != torch.float32 or weight.ndim < 2:
+        return weight
+    half = weight.half()
+    return half if bool(half.isfinite().all()) else weight
 
 
 def _segmenter(content: dict[str, Any], path: str | Path, device: str) -> Segmenter:

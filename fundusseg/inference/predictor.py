@@ -28,6 +28,7 @@ from fundusseg.imaging.quality import Quality
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.segmenter import VIEWS
 from fundusseg.inference.square import SegmentedSquare, Views, combine, segmented_square
 from fundusseg.inference.uncertainty import WIDE, Verdict, triage
@@ -144,6 +145,15 @@ class Predictor:
             CheckpointError: The file is missing or is not one of ours.
         """
         return cls(Bundle.load(path, device), **options)
+
+    @classmethod
+    def pretrained(cls, device: str = "cpu", **options: Any) -> "Predictor":
+        """Load the bundle that ships with the package; options are those of the constructor.
+
+        Raises:
+            CheckpointError: It is missing or damaged.
+        """
+        return cls.from_checkpoint(pretrained_bundle(), device, **options)
 
     @property
     def description(self) -> Description:

@@ -55,6 +55,24 @@ def test_a_bundle_holds_nothing_that_only_training_needs(checkpoints, tmp_path):
     assert mine.measures == plain.measures and math.isnan(mine.vertical_cdr_low)
 
 
+def test_half_the_size_and_the_same_outlines(checkpoints, tmp_path):
+    files = {half: tmp_path / f"{half}.bundle" for half in ("false", "true")}
+    for half, file in files.items():
+        parts = ["--segmenters", checkpoints["segmenter"], "--localiser", checkpoints["localiser"]]
+        assert bundle.main([*parts, "--half", half, "--output", str(file)]) == 0
+    dtypes = {half: _kernel_types(file) for half, file in files.items()}
+    assert dtypes == {"false": {torch.float32}, "true": {torch.float16}}
+    image = Phantom(count=1, size=128)[0].image
+    whole, halved = (Predictor.from_checkpoint(file)(image).label_map for file in files.values())
+    assert (whole != halved).mean() < 1e-3
+
+
+def _kernel_types(file) -> set[torch.dtype]:
+    inside = torch.load(file, weights_only=True)[KEY]
+    parts = [*inside["segmenters"], inside["localiser"]]
+    return {weight.dtype for part in parts for weight in part["state_dict"].values() if weight.ndim > 1}
+
+
 def test_several_segmenters_are_averaged(checkpoints, tmp_path):
     output = str(tmp_path / "two.bundle")
     assert bundle.main(["--segmenters", *[checkpoints["segmenter"]] * 2, "--output", output]) == 0

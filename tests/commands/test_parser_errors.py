@@ -2,7 +2,7 @@
 
 import pytest
 
-from fundusseg import evaluate, predict
+from fundusseg import bundle, predict
 from fundusseg.errors import ConfigurationError, nearest
 from fundusseg.training.cli import FundusCLI, TrainingParser
 
@@ -101,7 +101,7 @@ def test_a_wrong_setting_in_a_file(text, sentence, parser, tmp_path):
         (predict, ["--checkpoint"], "got --checkpoint without a value; expected one"),
         (predict, ["--chekpoint", "x", "a.png"], "'chekpoint'; expected one such as 'checkpoint'; see --help"),
         (predict, ["--smoothing", "conve", "a.png"], "got 'conve' for smoothing; expected one of 'none', 'ellipse'"),
-        (evaluate, [], "got no checkpoint; expected --checkpoint on the command line; give it"),
+        (bundle, [], "got no segmenters; expected --segmenters on the command line; give it"),
     ],
 )
 def test_a_wrong_setting_of_another_command(verb, arguments, sentence):

@@ -419,11 +419,6 @@ def test_provenance_names_the_sources_of_every_network(checkpoint):
     assert made_by["trained on"] == {"crops": "(CC BY)", "photographs": "(research only)"}
 
 
-def test_without_a_checkpoint(many):
-    with pytest.raises(ConfigurationError, match="no checkpoint"):
-        predict.main([str(many)])
-
-
 def test_an_output_folder_that_cannot_be_written_to(checkpoint, many, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cannot be written to"):
