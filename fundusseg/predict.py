@@ -3,8 +3,6 @@
     python -m fundusseg.predict PHOTOGRAPHS
     python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH FOLDER "2024-*/*.jpg" LIST.csv --output predictions
     find /photographs -name "*.jpg" | python -m fundusseg.predict --checkpoint best.ckpt - --output predictions
-    python -m fundusseg.predict --checkpoint best.ckpt FOLDER --output predictions --shard 3/8
-    python -m fundusseg.predict --merge predictions
 
 Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
 pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all of them measures.csv and report.html. A
@@ -27,7 +25,6 @@ first. The eye is taken from the list, the file's name or the disc's place; wher
 or temporal. Square millimetres are given only with --millimetres_per_pixel.
 """
 
-import re
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -42,11 +39,11 @@ from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
-from fundusseg.inference.photograph_list import Photograph, find_photographs, shard_of
+from fundusseg.inference.photograph_list import Photograph, find_photographs
 from fundusseg.inference.pipeline import pipeline
 from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.run_journal import Journal, JournalEntry
-from fundusseg.inference.summary import merge_shards, shard_table_path, summarise_run, summarise_shard
+from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.files import NAME
 from fundusseg.reports.progress import progress
@@ -72,24 +69,19 @@ def parser() -> Parser:
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--charts", default=False, type=bool, help="A chart of every eye: outlines, rim, numbers.")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
-    parser.add_argument("--shard", default="1/1", type=str, help="I/N: do the I-th of N parts, on each machine one.")
     parser.add_argument(
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
     )
-    parser.add_argument("--merge", action="store_true", help="Join the shards in the output folders that are named.")
     add_trust(parser)
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
+    _refuse_former(arguments)
     settings = parse_trusting(parser(), arguments)
-    if settings.merge:
-        folders = [Path(folder) for folder in settings.photographs]
-        return merge_shards(folders, Path(settings.output or folders[0]))
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
-    shard = _shard(settings.shard)
     checkpoint = Path(settings.checkpoint) if settings.checkpoint else pretrained_bundle()
     # torch takes seconds to load: help and mistakes on the command line do not wait for it.
     from fundusseg.inference.predictor import Predictor
@@ -101,24 +93,20 @@ def main(arguments: list[str]) -> int:
     predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
     output = Path(settings.output or "predictions")
     listed = find_photographs(settings.photographs, output)
-    photographs = shard_of(listed.photographs, *shard)
     made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
-    with Journal(output, made_by, shard, settings.overwrite) as journal, _stoppable():
+    with Journal(output, made_by, settings.overwrite) as journal, _stoppable():
         try:
-            predict(predictor, photographs, journal, settings.workers, settings.charts)
+            predict(predictor, listed.photographs, journal, settings.workers, settings.charts)
         except KeyboardInterrupt as stop:
             console.print("stopped; the same command goes on where this one was", style="yellow")
             return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
-        journal.note_passed_over(listed.passed_over)
-        entries = journal.order([photograph.name for _, photograph in photographs])
-        if shard == (1, 1):
-            return summarise_run([(entry, output) for entry in entries], made_by, output, listed.passed_over)
-        return summarise_shard(entries, shard, output, listed.passed_over)
+        entries = journal.order([photograph.name for photograph in listed.photographs])
+        return summarise_run(entries, made_by, output, listed.passed_over)
 
 
 def predict(
     predictor: "Predictor",
-    photographs: Sequence[tuple[int, Photograph]],
+    photographs: Sequence[Photograph],
     journal: Journal,
     workers: int = 1,
     charts: bool = False,
@@ -127,18 +115,17 @@ def predict(
 
     Args:
         predictor: The network.
-        photographs: Each with its position in the whole list.
+        photographs: The whole list.
         journal: Of the output folder.
         workers: Threads that decode, and that write.
         charts: Draw a chart of every eye.
     """
     regions = predictor.description.preparation.regions
-    fresh = [(photograph, JournalEntry.of_photograph(photograph, position, {})) for position, photograph in photographs]
+    fresh = [(photograph, JournalEntry.of_photograph(photograph, {})) for photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
     if left:
         # A table stands for a run that came to its end.
-        shard_table_path(journal.output, journal.shard).unlink(missing_ok=True)
-    positions = {photograph.name: position for position, photograph in photographs}
+        (journal.output / MEASURES).unlink(missing_ok=True)
 
     def work(photograph: Photograph, pixels: tuple[Image, float]) -> PhotographResult:
         image, light = pixels
@@ -153,7 +140,7 @@ def predict(
         for photograph, future in stages:
             error = future.exception()
             row = future.result() if error is None else failed_row(photograph, error)
-            journal.add(JournalEntry.of_photograph(photograph, positions[photograph.name], row))
+            journal.add(JournalEntry.of_photograph(photograph, row))
             advance()
 
 
@@ -183,13 +170,15 @@ def provenance(predictor: "Predictor", checkpoint: Path) -> dict[str, Any]:
     }
 
 
-def _shard(text: str) -> tuple[int, int]:
-    """``"3/8"`` as ``(3, 8)``."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    index, count = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= index <= count:
-        raise ConfigurationError(f"shard {text!r}", "I/N with I from 1 to N", "give --shard 1/8, for example")
-    return index, count
+def _refuse_former(arguments: Sequence[str]) -> None:
+    """Say what has taken the place of options that earlier versions had."""
+    for option in ("--shard", "--merge"):
+        if any(argument.partition("=")[0] == option for argument in arguments):
+            raise ConfigurationError(
+                f"{option}, which is no more",
+                "one run over the whole list, which needs no joining",
+                "leave it out, or give each machine a list and an --output of its own",
+            )
 
 
 class _Terminated(KeyboardInterrupt):

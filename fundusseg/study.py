@@ -2,11 +2,11 @@
 
     python -m fundusseg.study --config configs/studies/public.yaml --data.root FOLDER --output FOLDER --workers 2
 
-A job is one command (`fit`, `evaluate`) with a log of its own; the workers share the cores. Jobs lie as files in a
-folder: the same command on other machines that see it shares the work. Stopped or killed, the same command continues (a
-training that was told to stop within its epoch, one that was killed from its beginning, a dead worker's jobs after a
-minute); failed jobs are tried again. Patients are divided into folds once, the same for all networks. Anything of the
-recipe can be overridden: --overrides.trainer.max_epochs 5, --localiser.overrides...
+A job is one command (`fit`, `evaluate`) with a log of its own; the workers share the cores. Stopped or killed, the
+same command continues at once (a training that was told to stop within its epoch, one that was killed from its
+beginning); failed jobs are tried again. The same command on other machines that see the folder, and its locks, shares
+the work: no job is done by two at a time. Patients are divided into folds once, the same for all networks. Anything of
+the recipe can be overridden: --overrides.trainer.max_epochs 5, --localiser.overrides...
 
 `results/` holds the table of means with bootstrap intervals over patients as CSV, JSON, Markdown and LaTeX, every pair
 of trainings on every source (Wilcoxon over patients, Holm over all pairs of a source), and report.html with heat maps
@@ -34,8 +34,8 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.reports.tables import terminal_table, value_text
 from fundusseg.studies.collect import collect_rows, missing_scores
-from fundusseg.studies.job_queue import Queue
-from fundusseg.studies.job_workers import Workers, available
+from fundusseg.studies.job_list import JobList
+from fundusseg.studies.job_runner import LocalPool, available, run_jobs
 from fundusseg.studies.plan import LocaliserSettings, Plan, Settings
 from fundusseg.studies.publication import CrossTable, cell_notes, publish_study
 from fundusseg.studies.recipes import override, take_overrides
@@ -93,16 +93,14 @@ def main(arguments: list[str]) -> int:
     output, root = Path(given.output).absolute(), str(Path(given.data.root).absolute())
     cache = Path(given.data.cache_dir or default_folder()).absolute()
     plan = plan_of(given)
-    queue = plan.lay_out(output, root, cache)
-    _say_what_is_planned(plan, queue, output)
+    jobs = plan.lay_out(output, root, cache)
+    _say_what_is_planned(plan, jobs, output)
     values = {"output": str(output), "root": root, "cache": str(cache), "accelerator": given.accelerator}
     values["device"] = _device(given.accelerator)
-    workers = Workers(queue, given.workers, values, output / "logs", _Progress(queue, output / "logs"))
-    workers.run()
-    if workers.stopped:
+    if run_jobs(jobs, LocalPool(output, given.workers, values), _Progress(jobs)):
         console.print("Stopped: the same command continues.")
         return EXIT_CODE
-    return _publish(plan, queue, output)
+    return _publish(plan, jobs, output)
 
 
 def plan_of(given: Namespace) -> Plan:
@@ -125,16 +123,16 @@ def _device(accelerator: str) -> str:
 class _Progress:
     """Prints a line for each job that has ended."""
 
-    def __init__(self, queue: Queue, logs: Path) -> None:
-        self.queue, self.logs = queue, logs
-        self.begun, self.before = time.monotonic(), _ended(queue.states())
+    def __init__(self, jobs: JobList) -> None:
+        self.jobs = jobs
+        self.begun, self.before = time.monotonic(), _ended(jobs.states())
 
     def __call__(self, name: str, code: int, seconds: float) -> None:
-        states = self.queue.states()
+        states = self.jobs.states()
         ended = _ended(states)
         # Seconds from one end to the next, with all workers: a job's own time would not tell what is left.
         each = (time.monotonic() - self.begun) / max(1, ended - self.before)
-        word = "done" if code == 0 else f"failed with exit code {code}, see {self.logs / name}.log"
+        word = "done" if code == 0 else f"failed with exit code {code}, see {self.jobs.folder / 'logs' / name}.log"
         _say(f"{ended}/{len(states)} {name}: {word}, {seconds:.0f} s, {each * (len(states) - ended):.0f} s left")
 
 
@@ -142,17 +140,15 @@ def _ended(states: Mapping[str, str]) -> int:
     return sum(state in ("done", "failed") for state in states.values())
 
 
-def _say_what_is_planned(plan: Plan, queue: Queue, output: Path) -> None:
-    """Print sources, trainings and what is done already; put back what has failed."""
-    # Before counting: what is tried again no longer counts as failed.
-    again = queue.retry()
-    counts = Counter(queue.states().values())
+def _say_what_is_planned(plan: Plan, jobs: JobList, output: Path) -> None:
+    """Print sources, trainings and what is done already."""
+    done = Counter(jobs.states().values())["done"]
     _say(f"Sources: {', '.join(plan.sources)}")
     what = f"{len(plan.networks)} networks" + (f", {len(plan.localisers)} localisers" if plan.localisers else "")
-    _say(f"{what}: {len(queue.names)} jobs, {counts['done']} done already, {again} tried again, in {output}")
+    _say(f"{what}: {len(jobs.jobs)} jobs, {done} done already, in {output}")
 
 
-def _publish(plan: Plan, queue: Queue, output: Path) -> int:
+def _publish(plan: Plan, jobs: JobList, output: Path) -> int:
     """Gather what has been scored, and say what has not."""
     rows = collect_rows(output / "runs", plan.networks)
     remarks = missing_scores(rows, plan.networks)
@@ -162,7 +158,7 @@ def _publish(plan: Plan, queue: Queue, output: Path) -> int:
     for remark in remarks:
         _say(remark, style="red")
     _say(f"Tables, plots and report.html: {output / 'results'}")
-    states, blocked = queue.states(), queue.blocked()
+    states, blocked = jobs.states(), jobs.blocked()
     missing = [name for name, state in states.items() if state == "failed" or name in blocked]
     if missing:
         _say(f"Failed, or in want of what failed: {', '.join(missing)}", style="red")

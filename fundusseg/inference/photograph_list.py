@@ -1,7 +1,6 @@
 """Which photographs to do, and the name of each one's results."""
 
 import glob
-import hashlib
 import os
 import re
 import sys
@@ -129,25 +128,6 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     return PhotographList(named, {path: why for path, why in passed_over.items() if _absolute(path) not in given})
 
 
-def shard_of(photographs: Iterable[Photograph], index: int, count: int) -> list[tuple[int, Photograph]]:
-    """One machine's part, with each photograph's position in the whole list.
-
-    A photograph's shard follows from its name alone, so that machines agree even where one sees a file more.
-
-    Args:
-        photographs: The whole list.
-        index: 1..count.
-        count: Number of machines.
-    """
-    numbered = enumerate(photographs)
-    return [(n, p) for n, p in numbered if _number(p.name) % count == index - 1]
-
-
-def _number(name: str) -> int:
-    """The same for a name on every machine and in every process, which hash() is not."""
-    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "big")
-
-
 def _refuse_nothing(files: Sequence[Path], where: str, passed_over: Mapping[Path, str]) -> None:
     if not files:
         others = f" ({count_passed_over(passed_over)} passed over)" if passed_over else ""
@@ -257,5 +237,5 @@ def _named(photographs: Sequence[Photograph]) -> list[Photograph]:
 
 
 def _stem(name: str) -> str:
-    """Without its ending; ``/`` between folders on every system, as names go into tables and decide the shard."""
+    """Without its ending; ``/`` between folders on every system, as names go into tables."""
     return Path(name).with_suffix("").as_posix()

@@ -81,7 +81,6 @@ def report_html(
     rows: Sequence[ReportRow],
     provenance: Mapping[str, Any],
     folder: Path,
-    missing: Sequence[str] = (),
     passed_over: Mapping[Path, str] = MappingProxyType({}),
 ) -> bytes:
     """Lay out the report; the same results give the same bytes.
@@ -90,7 +89,6 @@ def report_html(
         rows: The photographs, in order.
         provenance: What made the results.
         folder: Where the page will lie; links start there.
-        missing: Sentences on what is not in the page and should be.
         passed_over: Files that were not taken for photographs, each with the reason.
 
     Returns:
@@ -111,7 +109,6 @@ def report_html(
         scripts=("page.js",),
         total=len(rows),
         counts={word: counts[word] for word in STATUSES if counts[word]},
-        missing=missing,
         passed_over=_by_reason(passed_over),
         histogram=_histogram([r for row in rows if (r := row.columns.get("vertical_cdr")) is not None]),
         note=note,

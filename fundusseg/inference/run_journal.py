@@ -1,14 +1,12 @@
 """An output folder that a killed run can take up again: what is done stands in an append-only journal.
 
-Below the output folder lies ``journal``: ``run.json`` says what made the results, ``rows-I-of-N.jsonl`` holds a line
-for each photograph done (of the I-th of N shards), written after its files. A photograph counts as done as long as its
-path, size and time of change are the same. A torn last line is passed over. ``lock-I-of-N`` is held by the one process
-that writes; ``passed_over.json`` lists the files that were not taken for photographs.
+Below the output folder lies ``journal``: ``run.json`` says what made the results, ``rows.jsonl`` holds a line for each
+photograph done, written after its files. A photograph counts as done as long as its path, size and time of change are
+the same. A torn last line is passed over. ``lock`` is held by the one process that writes.
 """
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,8 +24,8 @@ from fundusseg.inference.photograph_list import Photograph
 from fundusseg.reports.files import difference
 
 FOLDER = "journal"
-_LOCK, _PASSED_OVER = "lock", "passed_over.json"
-_ROWS = re.compile(r"rows-(\d+)-of-(\d+)\.jsonl")
+ROWS = "rows.jsonl"
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,6 @@ class JournalEntry:
 
     Attributes:
         name: Of its results.
-        position: In the whole list, 0-based, all shards counted.
         path: Its file, from the root.
         size: Bytes; -1 where there was no file.
         changed: Nanoseconds; -1 likewise.
@@ -45,7 +42,6 @@ class JournalEntry:
     """
 
     name: str
-    position: int
     path: str
     size: int
     changed: int
@@ -53,7 +49,7 @@ class JournalEntry:
     row: dict[str, Any]
 
     @classmethod
-    def of_photograph(cls, photograph: Photograph, position: int, row: Mapping[str, Any]) -> "JournalEntry":
+    def of_photograph(cls, photograph: Photograph, row: Mapping[str, Any]) -> "JournalEntry":
         """The entry of a photograph as its file is now."""
         try:
             stat = photograph.path.stat()
@@ -63,7 +59,7 @@ class JournalEntry:
         path = os.path.abspath(photograph.path)  # noqa: PTH100 - links stay links, ".." goes
         # NaN, which differs from itself, is no JSON.
         plain = {key: None if value != value else value for key, value in row.items()}
-        return cls(photograph.name, position, path, size, changed, photograph.eye, plain)
+        return cls(photograph.name, path, size, changed, photograph.eye, plain)
 
     def holds(self, now: "JournalEntry") -> bool:
         """Whether the photograph is the same still, and was measured."""
@@ -72,12 +68,11 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal of one run, or of one shard of it; a context manager, as it holds a file open.
+    """The journal of one run; a context manager, as it holds a file open.
 
     Args:
         output: The output folder.
         run: What makes the results: plain types. It is compared with what the folder's results were made by.
-        shard: ``(i, n)``, 1-based.
         overwrite: Begin anew, also where the folder was made by something else.
 
     Raises:
@@ -85,18 +80,15 @@ class Journal:
             be written to.
     """
 
-    def __init__(
-        self, output: Path, run: Mapping[str, Any], shard: tuple[int, int] = (1, 1), overwrite: bool = False
-    ) -> None:
-        self.output, self.folder, self.shard = output, output / FOLDER, shard
-        self._partial = self.folder / "partial-{}-of-{}".format(*shard)
-        self._path = self.folder / "rows-{}-of-{}.jsonl".format(*shard)
-        self._lock = FileLock(self.folder / "{}-{}-of-{}".format(_LOCK, *shard))
+    def __init__(self, output: Path, run: Mapping[str, Any], overwrite: bool = False) -> None:
+        self.output, self.folder = output, output / FOLDER
+        self._partial, self._path = self.folder / "partial", self.folder / ROWS
+        self._lock = FileLock(self.folder / _LOCK)
         try:
             # The lock before all else: a second run would clear away what the first is writing.
             self._claim()
             if overwrite:
-                self._forget(run)
+                self._forget()
             # What a killed run was writing when it ended.
             shutil.rmtree(self._partial, ignore_errors=True)
             self._partial.mkdir(parents=True)
@@ -131,18 +123,11 @@ class Journal:
                 "wait for its end, or give another --output",
             ) from error
 
-    def _forget(self, run: Mapping[str, Any]) -> None:
-        """Clear away what something else made; of the same maker this shard alone, as others may be at theirs."""
-        try:
-            before = read_provenance(self.output)
-        except ConfigurationError:
-            before = {}
-        if before is not None and difference(before, run):
-            for path in self.folder.iterdir():
-                if not path.name.startswith(_LOCK):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        else:
-            self._path.unlink(missing_ok=True)
+    def _forget(self) -> None:
+        """Clear away what the folder knows of its results."""
+        for path in self.folder.iterdir():
+            if path.name != _LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _check(self, run: dict[str, Any]) -> None:
         """Compare with what made the folder's results."""
@@ -161,13 +146,8 @@ class Journal:
         """Write a file of the output folder atomically, from any thread."""
         write_whole(path, content, self._partial / str(get_ident()))
 
-    def note_passed_over(self, passed_over: Mapping[Path, str]) -> None:
-        """List the files that were not taken for photographs, each with the reason."""
-        content = {str(path): reason for path, reason in passed_over.items()}
-        self.write(self.folder / _PASSED_OVER, json.dumps(content, indent=1).encode())
-
     def keep(self, now: JournalEntry, file: str) -> bool:
-        """Whether a photograph is done already; its place in the list and its spelling are those of today.
+        """Whether a photograph is done already; its path is then spelt as it is today.
 
         Args:
             now: The photograph's entry with an empty row.
@@ -176,7 +156,7 @@ class Journal:
         entry = self.entries.get(now.name)
         if entry is None or not entry.holds(now):
             return False
-        self.entries[now.name] = replace(entry, position=now.position, row={**entry.row, "file": file})
+        self.entries[now.name] = replace(entry, row={**entry.row, "file": file})
         return True
 
     def add(self, entry: JournalEntry) -> None:
@@ -242,35 +222,3 @@ def read_provenance(output: Path) -> dict[str, Any] | None:
             f"a damaged journal in {output} ({type(error).__name__})", "what predict wrote", "use --overwrite"
         ) from error
     return content
-
-
-def read_passed_over(output: Path) -> dict[Path, str]:
-    """The files of a run that were not taken for photographs; none where nothing was noted."""
-    try:
-        content = json.loads((output / FOLDER / _PASSED_OVER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {Path(path): reason for path, reason in content.items()}
-
-
-def journals_by_shard(folders: Sequence[Path]) -> dict[tuple[int, int], list[Path]]:
-    """The journals of some output folders by shard ``(i, n)``.
-
-    Raises:
-        FundusSegError: A folder is no output folder, or they hold parts of different divisions.
-    """
-    found: dict[tuple[int, int], list[Path]] = {}
-    for folder in folders:
-        paths = sorted((folder / FOLDER).glob("rows-*.jsonl"))
-        if not paths:
-            raise FundusSegError(f"no results in {folder}", "an output folder of predict", "check the path")
-        for path in paths:
-            if match := _ROWS.fullmatch(path.name):
-                found.setdefault((int(match[1]), int(match[2])), []).append(path)
-    if len(counts := sorted({count for _, count in found})) > 1:
-        raise FundusSegError(
-            f"parts of different divisions, into {' and into '.join(map(str, counts))}",
-            "the shards of one run",
-            "give each division its own --output",
-        )
-    return found

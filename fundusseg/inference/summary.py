@@ -1,4 +1,4 @@
-"""The end of a run: measures.csv, report.html, and what is said in the terminal; of one run or of merged shards."""
+"""The end of a run: measures.csv, report.html, and what is said in the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,18 +6,12 @@ from typing import Any
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.cli import console
-from fundusseg.errors import ConfigurationError
 from fundusseg.inference.output_files import measures_csv, overlay_path, thumbnail_path
 from fundusseg.inference.photograph_list import count_passed_over
 from fundusseg.inference.report_page import ReportRow, report_html, row_status
-from fundusseg.inference.run_journal import (
-    JournalEntry,
-    journals_by_shard,
-    read_entries,
-    read_passed_over,
-    read_provenance,
-)
-from fundusseg.reports.files import difference
+from fundusseg.inference.run_journal import JournalEntry
+
+MEASURES = "measures.csv"
 
 _SAID = 20
 """Photographs that the terminal names; the report has them all."""
@@ -26,92 +20,26 @@ _COLOURS = {"failed": "red", "reject": "red", "review": "yellow", "look at": "ye
 
 
 def summarise_run(
-    entries: Sequence[tuple[JournalEntry, Path]],
-    made_by: Mapping[str, Any],
-    output: Path,
-    passed_over: Mapping[Path, str],
-    missing: Sequence[str] = (),
+    entries: Sequence[JournalEntry], made_by: Mapping[str, Any], output: Path, passed_over: Mapping[Path, str]
 ) -> int:
     """Write measures.csv and report.html.
 
     Args:
-        entries: In order, each with the output folder that its files are in.
+        entries: In order.
         made_by: What made the results.
-        output: Where to write.
+        output: The output folder, in which the files of the photographs are.
         passed_over: Files that were not taken for photographs, each with the reason.
-        missing: Sentences on what should be there and is not.
 
     Returns:
         The exit code.
     """
     rows = [
-        ReportRow(entry.row, overlay_path(folder, entry.name), thumbnail_path(folder, entry.name))
-        for entry, folder in entries
+        ReportRow(entry.row, overlay_path(output, entry.name), thumbnail_path(output, entry.name)) for entry in entries
     ]
-    write_whole(output / "measures.csv", measures_csv(row.columns for row in rows))
-    write_whole(output / "report.html", report_html(rows, made_by, output, missing, passed_over))
-    where = f"{output / 'measures.csv'}, report in {output / 'report.html'}"
-    code = _say([row.columns for row in rows], where, passed_over)
-    for sentence in missing:
-        console.print(sentence, style="red", soft_wrap=True, markup=False)
-    return 1 if missing else code
-
-
-def summarise_shard(
-    entries: Sequence[JournalEntry], shard: tuple[int, int], output: Path, passed_over: Mapping[Path, str]
-) -> int:
-    """Write one shard's table; returns the exit code."""
-    path = shard_table_path(output, shard)
-    write_whole(path, measures_csv(entry.row for entry in entries))
-    code = _say([entry.row for entry in entries], str(path), passed_over)
-    console.print(f"join the {shard[1]} parts: python -m fundusseg.predict --merge {output}", soft_wrap=True)
-    return code
-
-
-def shard_table_path(output: Path, shard: tuple[int, int]) -> Path:
-    """The table of a shard; of a run that is not divided, measures.csv."""
-    return output / ("measures.csv" if shard == (1, 1) else "measures-{}-of-{}.csv".format(*shard))
-
-
-def merge_shards(folders: Sequence[Path], output: Path) -> int:
-    """Join the shards in some output folders to one measures.csv and report.html, in the order of the whole list.
-
-    Args:
-        folders: Output folders; pictures stay in them.
-        output: Where to write.
-
-    Returns:
-        The exit code: 1 where a photograph failed or a shard is missing or not at its end.
-
-    Raises:
-        FundusSegError: A folder holds no results.
-        ConfigurationError: Results of different checkpoints or divisions.
-    """
-    found = journals_by_shard(folders)
-    made_by = read_provenance(folders[0]) or {}
-    for folder in folders[1:]:
-        if other := difference(made_by, read_provenance(folder) or {}):
-            raise ConfigurationError(
-                f"results from another {other} in {folder} than in {folders[0]}",
-                "one checkpoint's results",
-                "merge them apart",
-            )
-    count = max(count for _, count in found)
-    missing = [f"Shard {i}/{count} is missing." for i in range(1, count + 1) if (i, count) not in found]
-    entries: dict[str, tuple[JournalEntry, Path]] = {}
-    for shard, paths in found.items():
-        # Where two runs did one photograph, the later one's entry counts, but never a failure over a success.
-        for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns):
-            folder = path.parents[1]
-            if not shard_table_path(folder, shard).is_file():
-                missing.append(f"Shard {shard[0]}/{shard[1]} in {folder} is not at its end.")
-            for entry in read_entries(path):
-                before = entries.get(entry.path)
-                if before is None or before[0].row["error"] or not entry.row["error"]:
-                    entries[entry.path] = (entry, folder)
-    ordered = sorted(entries.values(), key=lambda item: (item[0].position, item[0].name))
-    passed_over = {path: reason for folder in folders for path, reason in read_passed_over(folder).items()}
-    return summarise_run(ordered, made_by, output, passed_over, missing)
+    write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
+    write_whole(output / "report.html", report_html(rows, made_by, output, passed_over))
+    where = f"{output / MEASURES}, report in {output / 'report.html'}"
+    return _say([row.columns for row in rows], where, passed_over)
 
 
 def _say(rows: Sequence[Mapping[str, Any]], where: str, passed_over: Mapping[Path, str]) -> int:

@@ -1,9 +1,10 @@
-"""A study's settings, and the folder that they are laid out in: splits, recipes, queue.
+"""A study's settings, and the folder that they are laid out in: splits, recipes, jobs.
 
 study.json     the settings, recipes included: a folder belongs to one study
 splits/        who is trained on, chosen on and tested: of each fold, and of each training in it
 recipes/       what each training is given
-queue/         the jobs
+jobs.json      the jobs' commands
+done/ locks/   a file for each job that is done, and one that its process holds
 logs/ runs/    what the jobs say and make
 results/       tables and plots
 """
@@ -11,7 +12,7 @@ results/       tables and plots
 import json
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +26,7 @@ from fundusseg.data.splits import SUBSETS, Split
 from fundusseg.errors import ConfigurationError, nearest
 from fundusseg.reports.files import difference
 from fundusseg.sample import Region
-from fundusseg.studies.job_queue import Queue
+from fundusseg.studies.job_list import JobList, done_path
 from fundusseg.studies.recipes import Recipe, cut_to_sources, override, read_recipe, with_sources
 from fundusseg.studies.trainings import LOCALISER, TrainedOn, Training, jobs, restrict_to_sources, trainings
 
@@ -164,8 +165,8 @@ class Plan:
             "trainings": [training.key for training in (*self.localisers, *self.networks)],
         }
 
-    def lay_out(self, output: Path, root: str, cache: Path) -> Queue:
-        """Write all that the jobs take, and the queue last: where it stands, everything does.
+    def lay_out(self, output: Path, root: str, cache: Path) -> JobList:
+        """Write all that the jobs take, and their list last: where it stands, everything does.
 
         Args:
             output: The study's folder.
@@ -178,13 +179,17 @@ class Plan:
         """
         self._claim(output)
         planned = jobs(self.networks, self.localisers, other_packages(_networks(self.recipe, self.localiser)))
-        if not (output / "queue").is_dir():
+        if not (output / "jobs.json").is_file():
             for fold in dict.fromkeys(network.fold for network in self.networks):
                 data = self._data(root, cache, fold)
                 data.setup()
                 _write_json(output / "splits" / f"fold{fold}.json", data.split.as_dict())
                 self._write_trainings(output, fold, data)
-        return Queue.create(output / "queue", planned)
+            # Of a study that an earlier version began.
+            for path in (output / "queue" / "done").glob("*.json"):
+                _write(done_path(output, path.stem), "")
+            _write_json(output / "jobs.json", [asdict(job) for job in planned])
+        return JobList(output, planned)
 
     def _claim(self, output: Path) -> None:
         """Write what the folder belongs to, or compare with it."""

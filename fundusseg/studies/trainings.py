@@ -6,7 +6,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from fundusseg.data.splits import Split
-from fundusseg.studies.job_queue import Job
+from fundusseg.studies.job_list import Job
 
 TrainedOn = Literal["each", "all", "all_but_one"]
 
@@ -90,7 +90,7 @@ def restrict_to_sources(split: Split, sources: Iterable[str]) -> Split:
 def jobs(networks: Sequence[Training], localisers: Sequence[Training], trusted: Sequence[str] = ()) -> list[Job]:
     """The commands of a study: train each network, then score it on every source's test patients of its fold.
 
-    ``{output}``, ``{root}``, ``{cache}``, ``{accelerator}``, ``{device}`` and ``{threads}`` are each worker's own.
+    ``{output}``, ``{root}``, ``{cache}``, ``{accelerator}``, ``{device}`` and ``{threads}`` are each machine's own.
 
     Args:
         networks: Segmenters.

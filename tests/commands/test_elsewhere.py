@@ -36,7 +36,7 @@ masks = {region: sample.of(region)[0].mask for region in ("disc", "cup")}
 assert 0 < measure(masks["disc"].astype("uint8") + (masks["disc"] & masks["cup"])).vertical_cdr < 1
 assert len(PreparedStore.build(Phantom(count=3, size=96), Preparation(image_size=32), Path("cache"))) == 3
 from fundusseg.data.cache_folder import default_folder
-from fundusseg.studies.job_workers import available
+from fundusseg.studies.job_runner import available
 assert default_folder().is_dir() and available()
 """
 

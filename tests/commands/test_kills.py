@@ -31,7 +31,7 @@ DISKS = int(os.environ.get("FUNDUSSEG_DISKS", "1"))
 SEED = int(os.environ.get("FUNDUSSEG_KILLS_SEED", "0"))
 
 SHARES = {"prepare": 0.25, "predict": 0.3, "evaluate": 0.2, "fit": 0.2, "study": 0.05}
-"""Share of each command in the kills: a study waits a minute before it takes a job from a worker that was killed."""
+"""Share of each command in the kills: a study takes the longest."""
 
 CACHE = "--data.cache_dir=cache"
 DATA = "--data.datasets=[{class_path: fundusseg.datasets.Folder, init_args: {root: data}}]"

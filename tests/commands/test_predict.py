@@ -1,4 +1,4 @@
-"""A folder as reading centres have them: mixed files, killed runs, shards of several machines."""
+"""A folder as reading centres have them: mixed files, killed runs, lists."""
 
 import io
 import json
@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from fundusseg import predict
-from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_mask, read_with_light
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -147,7 +147,7 @@ def start(checkpoint, many, output, lines) -> subprocess.Popen:
         output,
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    journal = Path(output) / "journal" / "rows-1-of-1.jsonl"
+    journal = Path(output) / "journal" / "rows.jsonl"
     while process.poll() is None and (not journal.is_file() or journal.read_bytes().count(b"\n") < lines):
         time.sleep(0.01)
     return process
@@ -170,7 +170,7 @@ def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_pat
     process = start(checkpoint, many, str(output), 6)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    journal = output / "journal" / "rows-1-of-1.jsonl"
+    journal = output / "journal" / "rows.jsonl"
     done = [json.loads(line)["name"] for line in journal.read_bytes().splitlines()[:6]]
     assert not (output / "measures.csv").exists()
     with journal.open("ab") as file:
@@ -232,84 +232,24 @@ def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
     assert "b.ckpt" in (tmp_path / "out" / "report.html").read_text()
 
 
-@pytest.mark.slow
-def test_overwriting_does_everything_again_but_leaves_other_shards(checkpoint, many, tmp_path, monkeypatch):
+def test_overwriting_does_everything_again(checkpoint, many, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(predict, "read_with_light", lambda path: asked.append(path.name) or read_with_light(path))
-    base = ["--checkpoint", checkpoint, str(many / "0*.png"), "--output", str(tmp_path / "out")]
-    for index in (1, 2):
-        predict.main([*base, "--shard", f"{index}/2"])
-    assert len(asked) == 11
-    predict.main([*base, "--shard", "1/2", "--overwrite"])
-    again = set(asked[11:])
-    assert 0 < len(again) < 11
-    assert predict.main(["--merge", str(tmp_path / "out")]) == 1
-    assert len(rows(tmp_path / "out")) == 11
+    base = ["--checkpoint", checkpoint, str(many / "0[0-3]*.png"), "--output", str(tmp_path / "out")]
+    assert predict.main(base) == predict.main([*base, "--overwrite"]) == 1
+    assert len(asked) == 2 * 5 and len(rows(tmp_path / "out")) == 5
     (tmp_path / "out" / "journal" / "run.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"damaged journal.*--overwrite"):
         predict.main(base)
     assert predict.main([*base, "--overwrite"]) == 1
 
 
-@pytest.mark.parametrize("together", [True, False])
-@pytest.mark.slow
-def test_shards_make_the_same_table_as_one_run(checkpoint, many, whole, tmp_path, capsys, together):
-    outputs = [tmp_path / ("out" if together else f"machine {index}") for index in (1, 2, 3)]
-    base = ["--checkpoint", checkpoint, str(many)]
-    codes = [predict.main([*base, "--output", str(outputs[i]), "--shard", f"{i + 1}/3"]) for i in (0, 2)]
-    folders = sorted({str(output) for output in (outputs[0], outputs[2])})
-    assert predict.main(["--merge", *folders, "--output", str(tmp_path / "all")]) == 1
-    assert "Shard 2/3 is missing." in capsys.readouterr().out
-    assert "Shard 2/3 is missing." in (tmp_path / "all" / "report.html").read_text()
-    codes.append(predict.main([*base, "--output", str(outputs[1]), "--shard", "2/3"]))
-    assert 1 in codes  # of the shards with a broken file
-    assert predict.main(["--merge", *sorted({str(o) for o in outputs}), "--output", str(tmp_path / "all")]) == 1
-    assert (tmp_path / "all" / "measures.csv").read_bytes() == (whole / "measures.csv").read_bytes()
-    report = (tmp_path / "all" / "report.html").read_text()
-    assert "missing" not in report and report.count("data:image/jpeg") == 28
-    link = "../out/00_overlay.jpg" if together else "_overlay.jpg"
-    assert link in report
-    parts = sorted(path.name for output in set(outputs) for path in output.glob("measures*"))
-    assert parts == [f"measures-{index}-of-3.csv" for index in (1, 2, 3)]
-
-
-@pytest.mark.slow
-def test_a_shard_that_is_not_at_its_end_is_said(checkpoint, many, tmp_path, capsys):
-    output = tmp_path / "out"
-    predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output), "--shard", "1/1"])
-    (output / "measures.csv").unlink()
-    assert predict.main(["--merge", str(output)]) == 1
-    assert "Shard 1/1" in capsys.readouterr().out and (output / "measures.csv").is_file()
-
-
-def test_merge_of_what_does_not_belong_together(checkpoint, many, tmp_path):
-    one, other = next(many.glob("*.png")), write_checkpoint(tmp_path / "b.ckpt", threshold=0.3)
-    predict.main(["--checkpoint", checkpoint, str(one), "--output", str(tmp_path / "a"), "--shard", "1/2"])
-    predict.main(["--checkpoint", checkpoint, str(one), "--output", str(tmp_path / "b"), "--shard", "1/3"])
-    predict.main(["--checkpoint", other, str(one), "--output", str(tmp_path / "c"), "--shard", "2/2"])
-    with pytest.raises(FundusSegError, match="into 2 and into 3"):
-        predict.main(["--merge", str(tmp_path / "a"), str(tmp_path / "b")])
-    with pytest.raises(FundusSegError, match="another checkpoint"):
-        predict.main(["--merge", str(tmp_path / "a"), str(tmp_path / "c")])
-    with pytest.raises(FundusSegError, match=r"no results in .*many"):
-        predict.main(["--merge", str(many)])
-
-
-def test_of_two_runs_over_one_photograph_the_one_that_succeeded_counts(checkpoint, many, tmp_path):
-    one = tmp_path / "one.png"
-    one.write_bytes((many / "00.png").read_bytes())
-    base = ["--checkpoint", checkpoint, str(one), "--output"]
-    assert predict.main([*base, str(tmp_path / "a")]) == 0
-    one.write_bytes(b"torn by a bad disk")
-    assert predict.main([*base, str(tmp_path / "b")]) == 1
-    for order in ("ab", "ba"):
-        folders = [str(tmp_path / name) for name in order]
-        assert predict.main(["--merge", *folders, "--output", str(tmp_path / order)]) == 0
-        assert list(rows(tmp_path / order).verdict) == ["review"]
-    Image.new("RGB", (400, 300)).save(one)
-    assert predict.main([*base, str(tmp_path / "b")]) == 0
-    assert predict.main(["--merge", str(tmp_path / "b"), str(tmp_path / "a"), "--output", str(tmp_path / "all")]) == 0
-    assert list(rows(tmp_path / "all").verdict) == ["reject"]  # the later of two that succeeded
+@pytest.mark.parametrize("former", [["--shard", "1/2"], ["--shard=1/2"], ["--merge"]])
+def test_former_options_say_what_has_taken_their_place(checkpoint, many, tmp_path, former):
+    output = ["--output", str(tmp_path / "out")]
+    with pytest.raises(ConfigurationError, match=rf"{former[0][:7]}, which is no more.*one run over the whole list"):
+        predict.main(["--checkpoint", checkpoint, str(many), *output, *former])
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_folder_holds_beside_photographs_is_counted_and_listed(checkpoint, many, tmp_path, capsys):
@@ -323,10 +263,6 @@ def test_what_a_folder_holds_beside_photographs_is_counted_and_listed(checkpoint
     assert "1 .dcm" in report and "study.dcm" in report and "2 hidden" in report
     before = content(tmp_path / "out")
     assert predict.main(arguments) == 0 and content(tmp_path / "out") == before
-    assert predict.main([*arguments[:3], "--output", str(tmp_path / "half"), "--shard", "1/2"]) == 0
-    capsys.readouterr()
-    predict.main(["--merge", str(tmp_path / "half")])
-    assert "passed over: 1 .dcm, 1 .txt, 2 hidden" in capsys.readouterr().out
 
 
 def test_two_folders_named_by_relative_paths_stay_in_the_output(checkpoint, many, tmp_path, monkeypatch):
@@ -394,9 +330,6 @@ def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--shard", "0/3"], "shard '0/3'"),
-        (["--shard", "4/3"], "shard '4/3'"),
-        (["--shard", "a"], "shard 'a'"),
         (["--workers", "0"], "0 workers"),
         (["--views", "9"], "9 views"),
         (["--millimetres_per_pixel", "-1"], "scale of -1.0"),

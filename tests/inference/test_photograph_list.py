@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging.photograph_files import HIDDEN
 from fundusseg.inference.output_files import label_map_path
-from fundusseg.inference.photograph_list import Photograph, count_passed_over, find_photographs, shard_of
+from fundusseg.inference.photograph_list import Photograph, count_passed_over, find_photographs
 
 
 @pytest.fixture
@@ -145,19 +145,6 @@ def test_the_eye(given, side):
 def test_an_eye_that_is_none():
     with pytest.raises(ImageError, match=r"eye 'both' of a\.png"):
         Photograph(Path("a.png"), eye="both").side()
-
-
-def test_shards_divide_the_list_and_stay_where_a_file_is_missing():
-    listed = [Photograph(Path(f"{n}.png"), f"{n}") for n in range(1000)]
-    shards = [shard_of(listed, index, 8) for index in range(1, 9)]
-    assert sorted(number for shard in shards for number, _ in shard) == list(range(1000))
-    assert all(listed[number] == photograph for shard in shards for number, photograph in shard)
-    assert all(90 < len(shard) < 160 for shard in shards)
-    fewer = [shard_of(listed[1:], index, 8) for index in range(1, 9)]
-    names = [[{p.name for _, p in shard} - {"0"} for shard in division] for division in (shards, fewer)]
-    assert names[0] == names[1]
-    # Known for good: machines of other versions must not divide otherwise.
-    assert [p.name for _, p in shard_of(listed[:20], 1, 4)] == ["2", "5", "6", "10", "17"]
 
 
 def test_what_is_passed_over_is_told_with_its_reason(place):

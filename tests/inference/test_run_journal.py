@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from fundusseg.atomic_file import write_whole
-from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.errors import ConfigurationError
 from fundusseg.inference.photograph_list import Photograph
-from fundusseg.inference.run_journal import Journal, JournalEntry, journals_by_shard, read_entries, read_passed_over
+from fundusseg.inference.run_journal import Journal, JournalEntry, read_entries
 from fundusseg.reports.files import NAME, difference
 
 RUN = {"checkpoint": "sha256 1", NAME: "a.ckpt"}
 
 
-def entry(tmp_path, name, position=0, content="x", error=""):
+def entry(tmp_path, name, content="x", error=""):
     path = tmp_path / f"{name}.png"
     path.write_text(content)
     return JournalEntry.of_photograph(
-        Photograph(path, name), position, {"file": str(path), "error": error, "vertical_cdr": 0.1 + 0.2}
+        Photograph(path, name), {"file": str(path), "error": error, "vertical_cdr": 0.1 + 0.2}
     )
 
 
 def test_every_number_comes_back_as_it_was(tmp_path):
     with Journal(tmp_path / "out", RUN) as journal:
         journal.add(entry(tmp_path, "é/\udce9".replace("/", "-")))
-    (again,) = read_entries(tmp_path / "out" / "journal" / "rows-1-of-1.jsonl")
+    (again,) = read_entries(tmp_path / "out" / "journal" / "rows.jsonl")
     assert again.name == "é-\udce9" and again.row["vertical_cdr"] == 0.1 + 0.2
 
 
@@ -35,7 +35,7 @@ def test_a_torn_line_is_passed_over(tmp_path, torn):
     with Journal(tmp_path / "out", RUN) as journal:
         for name in ("a", "b"):
             journal.add(entry(tmp_path, name))
-    path = tmp_path / "out" / "journal" / "rows-1-of-1.jsonl"
+    path = tmp_path / "out" / "journal" / "rows.jsonl"
     path.write_bytes(path.read_bytes() + torn)
     with Journal(tmp_path / "out", RUN) as journal:
         assert list(journal.entries) == ["a", "b"]
@@ -47,15 +47,15 @@ def test_a_photograph_is_done_as_long_as_its_file_is_the_same(tmp_path):
     with Journal(tmp_path / "out", RUN) as journal:
         journal.add(entry(tmp_path, "a"))
         journal.add(entry(tmp_path, "bad", error="cut"))
-        same = JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a"), 7, {})
+        same = JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a"), {})
         assert journal.keep(same, "./a.png")
-        assert (journal.entries["a"].position, journal.entries["a"].row["file"]) == (7, "./a.png")
-        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "bad.png", "bad"), 0, {}), "bad.png")
-        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a", "OS"), 0, {}), "a.png")
+        assert journal.entries["a"].row["file"] == "./a.png"
+        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "bad.png", "bad"), {}), "bad.png")
+        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a", "OS"), {}), "a.png")
         (tmp_path / "a.png").write_text("longer")
-        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a"), 0, {}), "a.png")
+        assert not journal.keep(JournalEntry.of_photograph(Photograph(tmp_path / "a.png", "a"), {}), "a.png")
         assert not journal.keep(
-            JournalEntry.of_photograph(Photograph(tmp_path / "elsewhere" / "a.png", "a"), 0, {}), "a.png"
+            JournalEntry.of_photograph(Photograph(tmp_path / "elsewhere" / "a.png", "a"), {}), "a.png"
         )
 
 
@@ -64,18 +64,16 @@ def test_the_end_puts_rows_in_order_and_keeps_earlier_ones(tmp_path):
         for name in ("c", "old", "a"):
             journal.add(entry(tmp_path, name))
         assert [e.name for e in journal.order(["a", "c"])] == ["a", "c"]
-    assert [e.name for e in read_entries(tmp_path / "out" / "journal" / "rows-1-of-1.jsonl")] == ["a", "c", "old"]
+    assert [e.name for e in read_entries(tmp_path / "out" / "journal" / "rows.jsonl")] == ["a", "c", "old"]
 
 
 def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path):
     journal = Journal(tmp_path / "out", RUN)
-    (journal.folder / "partial-1-of-1" / "12").write_text("half")
-    (journal.folder / "partial-2-of-2").mkdir()
+    (journal.folder / "partial" / "12").write_text("half")
     journal._lock.release()  # as the system does for a killed process
     Journal(tmp_path / "out", RUN).close()
     journal.close()
-    # Another shard's is not ours.
-    assert [path.name for path in sorted(journal.folder.glob("partial*"))] == ["partial-2-of-2"]
+    assert not list(journal.folder.glob("partial*"))
 
 
 def test_what_makes_a_difference():
@@ -92,14 +90,6 @@ def test_another_maker_is_refused_or_begins_anew(tmp_path):
         Journal(tmp_path / "out", other)
     with Journal(tmp_path / "out", other, overwrite=True) as journal:
         assert journal.entries == {}
-
-
-def test_shards_of_folders(tmp_path):
-    for index in (1, 3):
-        Journal(tmp_path / "out", RUN, (index, 4)).close()
-    assert set(journals_by_shard([tmp_path / "out"])) == {(1, 4), (3, 4)}
-    with pytest.raises(FundusSegError, match="no results in"):
-        journals_by_shard([Path("nowhere")])
 
 
 def test_two_machines_may_write_one_file_at_once(tmp_path, monkeypatch):
@@ -123,7 +113,6 @@ def test_a_folder_is_written_by_one_run_at_a_time(tmp_path):
         with pytest.raises(ConfigurationError, match="another predict is writing to"):
             Journal(tmp_path / "out", {**RUN, "checkpoint": "sha256 2"}, overwrite=True)
         journal.add(entry(tmp_path, "a"))
-        Journal(tmp_path / "out", RUN, (2, 2)).close()  # another shard's rows are its own
     with Journal(tmp_path / "out", RUN) as journal:
         assert list(journal.entries) == ["a"]
 
@@ -135,12 +124,5 @@ def test_a_folder_that_is_refused_is_free_again(tmp_path):
     Journal(tmp_path / "out", RUN).close()
 
 
-def test_what_was_passed_over_is_known_after_the_run(tmp_path):
-    passed_over = {Path("in/a.dcm"): ".dcm", Path("in/caf\udce9.txt"): ".txt"}
-    with Journal(tmp_path / "out", RUN) as journal:
-        journal.note_passed_over(passed_over)
-    assert read_passed_over(tmp_path / "out") == passed_over and read_passed_over(tmp_path) == {}
-
-
 def test_a_name_that_no_file_can_have_is_an_entry():
-    assert JournalEntry.of_photograph(Photograph(Path("a\0b.png"), "a"), 0, {}).size == -1
+    assert JournalEntry.of_photograph(Photograph(Path("a\0b.png"), "a"), {}).size == -1

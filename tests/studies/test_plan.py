@@ -75,8 +75,9 @@ def test_a_recipe_is_looked_for_where_the_command_runs_first(place, tmp_path_fac
 def test_every_training_has_its_recipe_and_its_part_of_the_folds_split(place):
     found = plan(place, trained_on=["each"], only_folds=[1], seeds=[7], overrides={"trainer.max_epochs": 2})
     out = place / "out"
-    queue = found.lay_out(out, ".", place / "cache")
-    assert len(list((out / "queue" / "todo").iterdir())) == 4 and queue is not None
+    jobs = found.lay_out(out, ".", place / "cache")
+    assert [*jobs.states()] == [job["name"] for job in json.loads((out / "jobs.json").read_text())]
+    assert len(jobs.left()) == 4
     whole = Split.load(out / "splits" / "fold1.json")
     for training in found.networks:
         own = yaml.safe_load((out / "recipes" / f"{training.key}.yaml").read_text())
