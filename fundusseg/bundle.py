@@ -24,6 +24,7 @@ from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.evaluation.cohort import identify_all
 from fundusseg.inference import model_bundle
+from fundusseg.inference.eye_side import EyeReader
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
@@ -45,6 +46,7 @@ def parser() -> Parser:
     parser = Parser(prog="fundusseg bundle", description=__doc__)
     parser.add_argument("--segmenters", required=True, nargs="+", type=str, help="Checkpoints; several are averaged.")
     parser.add_argument("--localiser", type=str | None, help="Checkpoint of configs/localiser.yaml.")
+    parser.add_argument("--eye", type=str | None, help="Checkpoint of tools/train_eye.py: which eye it is.")
     parser.add_argument("--output", default="fundus.bundle", type=str, help="The bundle.")
     parser.add_argument("--half", default=False, type=bool, help="Store kernels as float16: half the size.")
     parser.add_argument("--views", default=4, type=int, help="Mirrored views that are calibrated, 1 to 4.")
@@ -62,7 +64,8 @@ def main(arguments: list[str]) -> int:
     first = parse_trusting(command, arguments)
     # Built before anything is written: what does not fit together is said now, not by predict.
     localiser = Segmenter.from_checkpoint(first.localiser) if first.localiser else None
-    made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser)
+    eye = EyeReader(Segmenter.from_checkpoint(first.eye)) if first.eye else None
+    made = Bundle(tuple(map(Segmenter.from_checkpoint, first.segmenters)), localiser, eye=eye)
     calibration = None
     if first.calibrate:
         description = checkpoint.named(made.segmenters[0].description, first.segmenters[0])
@@ -70,13 +73,14 @@ def main(arguments: list[str]) -> int:
         calibration = _calibrate(made, FundusDataModule(**settings.data.as_dict()), settings, description.split)
     else:
         _refuse_settings_of_calibration(command, first)
-    model_bundle.save(first.output, first.segmenters, first.localiser, calibration, first.half)
+    model_bundle.save(first.output, first.segmenters, first.localiser, calibration, first.half, first.eye)
     found = (
         f"{calibration.coverage:.0%} interval from {calibration.count} photographs" if calibration else "no interval"
     )
     write_text(_card(made, first.output, arguments, found), card_path(first.output))
-    beside = "with" if first.localiser else "without"
-    console.print(f"{first.output}: segmenters: {len(first.segmenters)}, {beside} localiser, {found}", soft_wrap=True)
+    beside = [f"{'with' if there else 'without'} {part}" for part, there in (("localiser", localiser), ("eye", eye))]
+    what = ", ".join([f"segmenters: {len(first.segmenters)}", *beside, found])
+    console.print(f"{first.output}: {what}", soft_wrap=True)
     console.print(f"Model card: {card_path(first.output)}", soft_wrap=True)
     return 0
 
@@ -99,7 +103,7 @@ def _card(made: Bundle, output: str, arguments: list[str], found: str) -> str:
         Markdown(f"Bundled by {code_span(command_without_paths(typed))}."),
         Markdown(f"{code_span(f'python -m fundusseg.evaluate --checkpoint {name}')} scores it, with intervals."),
     ]
-    networks = {part: network.description for part, network in made.networks.items()}
+    networks = {part: network.description for part, network in made.parts.items()}
     return model_card_text(name, networks, remarks=remarks)
 
 

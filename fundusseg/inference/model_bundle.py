@@ -1,4 +1,4 @@
-"""One file with all that leads from a photograph to its numbers: localiser, segmenters, calibration."""
+"""One file with all that leads from a photograph to its numbers: localiser, segmenters, eye, calibration."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fundusseg import __version__
 from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.inference.eye_side import EyeReader
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
@@ -28,6 +29,7 @@ class Bundle:
         segmenters: At least one, all of the same regions and crops.
         localiser: Finds the disc in a whole photograph; None where pictures are crops already.
         calibration: Of the vertical ratio's interval; None where it was not calibrated.
+        eye: Tells which eye it is; None where the disc's place alone does.
 
     Raises:
         ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc in whole
@@ -37,6 +39,7 @@ class Bundle:
     segmenters: tuple[Segmenter, ...]
     localiser: Segmenter | None = None
     calibration: Calibration | None = None
+    eye: EyeReader | None = None
 
     def __post_init__(self) -> None:
         kinds = {_kind(segmenter) for segmenter in self.segmenters}
@@ -58,10 +61,15 @@ class Bundle:
 
     @property
     def networks(self) -> dict[str, Segmenter]:
-        """Every network by what it does: ``segmenter``, or ``segmenter 1``, ``segmenter 2``, ..., and ``localiser``."""
+        """Every network that draws, by what it does: ``segmenter``, or ``segmenter 1``, ..., and ``localiser``."""
         several = len(self.segmenters) > 1
         named = {f"segmenter {n}" if several else "segmenter": one for n, one in enumerate(self.segmenters, start=1)}
         return named if self.localiser is None else {**named, "localiser": self.localiser}
+
+    @property
+    def parts(self) -> dict[str, Segmenter]:
+        """Every network by what it does, the one that tells the ``eye`` too, on which no outline depends."""
+        return self.networks if self.eye is None else {**self.networks, "eye": self.eye.network}
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> "Bundle":
@@ -76,6 +84,7 @@ class Bundle:
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
+            eye = inside.get("eye")  # bundles of before have none
             if calibration is not None:
                 calibration = Calibration(**calibration)
                 require_types(calibration)
@@ -83,6 +92,7 @@ class Bundle:
                 tuple(_segmenter(part, path, device) for part in inside["segmenters"]),
                 None if localiser is None else _segmenter(localiser, path, device),
                 calibration,
+                None if eye is None else EyeReader(_segmenter(eye, path, device)),
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(
@@ -103,6 +113,7 @@ def save(
     localiser: str | Path | None,
     calibration: Calibration | None,
     half: bool = False,
+    eye: str | Path | None = None,
 ) -> None:
     """Write checkpoints as one bundle, each with its description and weights and nothing else.
 
@@ -112,12 +123,14 @@ def save(
         localiser: Checkpoint of `fit`.
         calibration: Of these together.
         half: Store kernels as float16; they are computed with in float32, as all others.
+        eye: Checkpoint of `tools/train_eye.py`.
     """
     content = {
         "version": __version__,
         "segmenters": [_part(segmenter, half) for segmenter in segmenters],
         "localiser": None if localiser is None else _part(localiser, half),
         "calibration": None if calibration is None else asdict(calibration),
+        "eye": None if eye is None else _part(eye, half),
     }
     checkpoint.write({KEY: content}, Path(path))
 

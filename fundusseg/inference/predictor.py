@@ -23,7 +23,7 @@ import numpy.typing as npt
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging import quality, roi
 from fundusseg.imaging.image_files import as_photograph
-from fundusseg.imaging.laterality import infer_eye
+from fundusseg.imaging.laterality import eye_from_name, infer_eye
 from fundusseg.imaging.quality import Quality
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
@@ -246,8 +246,7 @@ class Predictor:
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, eye: Eye | None, name: str
     ) -> Prediction:
         """Tell the eye, measure the label map, and say how uncertain the vertical ratio is."""
-        disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
-        eye, eye_from = (eye, "given") if eye else infer_eye(name, disc, assessed.field_of_view)
+        eye, eye_from = (eye, "given") if eye else self._eye(assessed, segmented, name)
         measures = measure(segmented.label_map, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
         spread = segmented.spread()
         low, high = math.nan, math.nan
@@ -267,6 +266,14 @@ class Predictor:
             views=segmented.views,
             outlines=segmented.outlines(),
         )
+
+    def _eye(self, assessed: Assessed, segmented: SegmentedSquare, name: str) -> tuple[Eye | None, str]:
+        """The eye, and how it was told: by the name, or else the picture."""
+        disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
+        if self.bundle.eye is None or disc is None or not disc.any() or eye_from_name(name):
+            return infer_eye(name, disc, assessed.field_of_view)
+        told = self.bundle.eye(assessed.photograph, *segmented.disc_circle())
+        return told, "vessels and fovea" if told else "not told"
 
     def triage(
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction

@@ -1,6 +1,7 @@
 from .base import Network as Network
 from .base import count_parameters as count_parameters
 from .checkpoint import Description as Description
+from .eye_network import EyeNetwork as EyeNetwork
 from .mobile_unet import MobileUNet as MobileUNet
 from .smp import SMPModel as SMPModel
 from .unet import IsbiUNet as IsbiUNet

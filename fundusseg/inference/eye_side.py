@@ -1,0 +1,57 @@
+"""Which eye a photograph shows, told by a network that abstains where it is not sure."""
+
+from dataclasses import dataclass
+
+from fundusseg.errors import ConfigurationError
+from fundusseg.imaging.roi import Box
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.sample import Eye, Image
+
+RIGHT = "right eye"
+"""The one region of such a network: a probability for the whole picture, in place of a map of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EyeReader:
+    """Tells the eye from what surrounds its disc, in whole photographs and crops.
+
+    Attributes:
+        network: uint8 (B, 3, S, S) to (B, 1) logits of a right eye; its description's threshold is the probability
+            from which an eye is told, above 0.5.
+
+    Raises:
+        ConfigurationError: The network was trained for something else.
+    """
+
+    network: Segmenter
+
+    def __post_init__(self) -> None:
+        description = self.network.description
+        if description.preparation.regions != (RIGHT,) or description.preparation.roi != "disc":
+            raise ConfigurationError(
+                f"a network for {', '.join(description.preparation.regions)} as the one that tells the eye",
+                f"one for {RIGHT!r} in squares around the disc",
+                "give a checkpoint of tools/train_eye.py",
+            )
+
+    def __call__(self, photograph: Image, row: float, column: float, diameter: float) -> Eye | None:
+        """Tell the eye of a photograph; None where the network is not sure.
+
+        Args:
+            photograph: H x W x 3 uint8 RGB, upright and not mirrored.
+            row: Of the disc's centre, in pixels.
+            column: Likewise.
+            diameter: The disc's, in pixels.
+        """
+        probability = self.probability(photograph, row, column, diameter)
+        threshold = self.network.description.thresholds[RIGHT]
+        if max(probability, 1 - probability) < threshold:
+            return None
+        return "OD" if probability > 0.5 else "OS"
+
+    def probability(self, photograph: Image, row: float, column: float, diameter: float) -> float:
+        """Of a right eye, 0..1; 1 less it for the mirrored photograph."""
+        preparation = self.network.description.preparation
+        side = max(1, round(preparation.roi_scale * diameter))
+        square = Box(round(row - side / 2), round(column - side / 2), side, side)
+        return float(self.network(preparation.picture(photograph, square)[None])[0, 0, 0])
