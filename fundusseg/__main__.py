@@ -9,6 +9,7 @@ VERBS = {
     "evaluate": "score a checkpoint on patients it has never seen",
     "study": "train on each source, test on each: one table",
     "predict": "segment photographs and measure their cup/disc ratios",
+    "serve": "segment photographs over HTTP, and show readers a page to correct them on",
     "bundle": "put localiser, segmenters and calibration into one file",
     "convert": "bring the weights of a Keras network along",
 }

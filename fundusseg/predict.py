@@ -33,8 +33,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fundusseg import __version__
-from fundusseg.atomic_file import file_digest
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_with_light
@@ -42,10 +40,10 @@ from fundusseg.inference.output_files import PhotographResult, failed_row, photo
 from fundusseg.inference.photograph_list import Photograph, find_photographs
 from fundusseg.inference.pipeline import pipeline
 from fundusseg.inference.pretrained import pretrained_bundle
+from fundusseg.inference.provenance import provenance
 from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
-from fundusseg.reports.files import NAME
 from fundusseg.reports.progress import progress
 from fundusseg.sample import Image
 
@@ -142,32 +140,6 @@ def predict(
             row = future.result() if error is None else failed_row(photograph, error)
             journal.add(JournalEntry.of_photograph(photograph, row))
             advance()
-
-
-def provenance(predictor: "Predictor", checkpoint: Path) -> dict[str, Any]:
-    """What makes the results, in plain types; a folder holds those of one checkpoint and version only."""
-    description = predictor.description
-    preparation = description.preparation
-    sources = {
-        source: licence
-        for network in predictor.bundle.parts.values()
-        for source, licence in network.description.all_sources.items()
-    }
-    return {
-        "checkpoint": f"sha256 {file_digest(checkpoint)}",
-        NAME: checkpoint.name,
-        "fundusseg": __version__,
-        "trained by": f"fundusseg {description.version}",
-        "trained on": {source: f"({licence})" for source, licence in sources.items()},
-        "protocol": "no ground truth; each photograph once, by the checkpoint alone",
-        "regions": list(preparation.regions),
-        "region of interest": preparation.roi,
-        "image size": preparation.image_size,
-        "thresholds": dict(description.thresholds),
-        "views": predictor.views,
-        "smoothing": predictor.smoothing,
-        "millimetres per pixel": predictor.scale,
-    }
 
 
 def _refuse_former(arguments: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ ROOMS = {
     "inference": {"imaging", "measures", "models", "reports"},
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},
+    "service": {"imaging", "measures", "xla", "reports", "inference"},
 }
 """Which room may import which, ground first: a room names only rooms above it."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import DatasetError
+from fundusseg.imaging.polygons import fill_polygon
 
 OUTSIDE = 3.0
 """Pixels that a contour may reach outside its picture: more is another picture's contour."""
@@ -49,8 +50,7 @@ def read_contour(path: str | Path) -> npt.NDArray[np.float64]:
 def rasterise(points: npt.ArrayLike, shape: tuple[int, int], name: str = "a contour") -> npt.NDArray[np.bool_]:
     """Fill a closed contour: a pixel belongs to it when its centre lies inside (even-odd rule).
 
-    A centre exactly on the contour belongs to the side at its right or below, so that regions side by side
-    share no pixel. The last point is joined to the first.
+    See `fundusseg.imaging.polygons.fill_polygon`.
 
     Args:
         points: (N, 2) of x, y in pixels, whole numbers at pixel centres.
@@ -66,16 +66,7 @@ def rasterise(points: npt.ArrayLike, shape: tuple[int, int], name: str = "a cont
     """
     contour = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     _check_contour(contour, shape, name)
-    height, width = shape
-    (x0, y0), (x1, y1) = contour.T, np.roll(contour, -1, axis=0).T
-    rows = np.arange(height)[:, None]
-    # H rows x N edges. Half-open, so that the corner between two edges crosses its row once, not twice.
-    row, edge = np.nonzero((np.minimum(y0, y1) <= rows) & (rows < np.maximum(y0, y1)))
-    crossing = x0[edge] + (row - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
-    # A pixel is inside when an odd number of edges cross its row at or left of its centre.
-    crossings = np.zeros((height, width + 1), dtype=np.int32)
-    np.add.at(crossings, (row, np.clip(np.ceil(crossing), 0, width).astype(np.intp)), 1)
-    mask: npt.NDArray[np.bool_] = np.cumsum(crossings, axis=1)[:, :width] % 2 == 1
+    mask = fill_polygon(contour, shape)
     if not mask.any():
         raise DatasetError(
             f"a contour that encloses no pixel of the picture: {name}",

@@ -7,7 +7,7 @@ image, and knows how the camera was held (EXIF).
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
@@ -29,6 +29,9 @@ SUFFIXES = frozenset(
 )
 """File endings, in lower case, that count as pictures when a folder is read: every one that Pillow decodes, save icons,
 films, game textures, printers' documents, fax pages and numbers of other sciences."""
+
+Source: TypeAlias = str | Path | bytes
+"""A file's path, or its content, which a service has in memory and never on a disk."""
 
 _ACCEPTED = "H x W x 3 RGB of uint8 (or uint16, grey, RGBA, a Pillow picture)"
 _FROM_FILE = "read it with fundusseg.imaging.read_photograph"
@@ -60,14 +63,14 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
     return read_with_light(path, page)[0]
 
 
-def read_with_light(path: str | Path, page: int = 0) -> tuple[Image, float]:
+def read_with_light(source: Source, page: int = 0) -> tuple[Image, float]:
     """Read a photograph, and how much of the light that its file can hold became 255.
 
     The scaling of `read_photograph` makes an underexposed photograph of 16 bits look like one of a 12-bit camera; the
     share tells them apart from a well-lit one, see `fundusseg.imaging.quality.assess`.
 
     Args:
-        path: As `read_photograph`.
+        source: As `read_photograph`, or the content of such a file.
         page: As `read_photograph`.
 
     Returns:
@@ -76,14 +79,27 @@ def read_with_light(path: str | Path, page: int = 0) -> tuple[Image, float]:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    picture, light = _decode(path, page), 1.0
+    picture, light = _decode(source, page), 1.0
     if picture.info.get(_DEEP):
-        pixels, light = eight_bits(_deep_colour(Path(path), page), path, _depth(picture))
+        pixels, light = eight_bits(_deep_colour(source, page), _called(source), _depth(picture))
         picture = _turned_like(picture, pixels)
     # In place: a copy of 60 megapixels is 180 MB.
     ImageOps.exif_transpose(picture, in_place=True)
-    pixels, of_grey = _rgb(picture, path)
+    pixels, of_grey = _rgb(picture, _called(source))
     return pixels, light * of_grey
+
+
+def picture_size(source: Source) -> tuple[int, int]:
+    """Width and height as a file's head gives them; no pixel is decoded, so that a bomb costs nothing.
+
+    Raises:
+        ImageError: There is no such file, or it is no picture.
+    """
+    try:
+        with _opened(source) as stream, Pillow.open(stream) as picture:
+            return picture.size
+    except Exception as error:  # damaged bytes raise whatever the decoder meets first
+        raise _undecodable(source, error) from error
 
 
 def as_photograph(picture: Any) -> tuple[Image, float]:
@@ -139,7 +155,7 @@ def read_mask(path: str | Path, page: int = 0) -> Image:
     """
     picture = _decode(path, page)
     if picture.info.get(_DEEP):
-        picture = _turned_like(picture, grey_plane(_deep_colour(Path(path), page), path))
+        picture = _turned_like(picture, grey_plane(_deep_colour(path, page), path))
     elif picture.mode == "1":
         picture = picture.convert("L")
     elif picture.mode == "P":
@@ -163,7 +179,6 @@ def count_pages(path: str | Path) -> int:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
-    path = Path(path)
     _check_file(path)
     try:
         with Pillow.open(path) as picture:
@@ -210,13 +225,12 @@ def _rgb(picture: Pillow.Image, path: str | Path) -> tuple[Image, float]:
     return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8), 1.0
 
 
-def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
+def _decode(source: Source, page: int = 0) -> Pillow.Image:
     """Open and fully decode a picture, every failure in one sentence."""
-    path = Path(path)
-    _check_file(path)
+    _check_file(source)
     try:
         # A stream, not the path: Pillow maps a grey TIFF file into memory by its turned size, and shears it.
-        with path.open("rb") as stream, Pillow.open(stream) as picture:
+        with _opened(source) as stream, Pillow.open(stream) as picture:
             if page:
                 picture.seek(page)
             deep = _is_deep_colour(picture)
@@ -225,19 +239,28 @@ def _decode(path: str | Path, page: int = 0) -> Pillow.Image:
             picture.info[_DEEP] = deep
             return picture
     except Exception as error:  # damaged bytes raise whatever the decoder meets first
-        raise _undecodable(path, error) from error
+        raise _undecodable(source, error) from error
 
 
-def _check_file(path: Path) -> None:
-    if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
-        raise ImageError(f"no file at {path}", "a picture", "check the path")
+def _opened(source: Source) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
-def _undecodable(path: Path, error: BaseException) -> ImageError:
+def _called(source: Source) -> str | Path:
+    """What a sentence calls it; content has no name."""
+    return "the photograph" if isinstance(source, bytes) else Path(source)
+
+
+def _check_file(source: Source) -> None:
+    if not isinstance(source, bytes) and not os.path.isfile(source):  # noqa: PTH113 - no error of a name that no file can have
+        raise ImageError(f"no file at {Path(source)}", "a picture", "check the path")
+
+
+def _undecodable(source: Source, error: BaseException) -> ImageError:
     """One sentence for all that Pillow raises."""
     reason = str(error).split(" <")[0].split(" '")[0].split(": ")[0] or type(error).__name__
     return ImageError(
-        f"a file that cannot be decoded ({reason}): {path}",
+        f"a file that cannot be decoded ({reason}): {_called(source)}",
         "a whole picture such as JPEG, PNG or TIFF",
         "copy the file again from its source, or remove it",
     )
@@ -251,15 +274,17 @@ def _is_deep_colour(picture: Pillow.Image) -> bool:
     return any(str(tile[3]).startswith("RGB") and ";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
 
 
-def _deep_colour(path: Path, page: int) -> npt.NDArray[np.generic]:
+def _deep_colour(source: Source, page: int) -> npt.NDArray[np.generic]:
     """Read colours of more than 8 bits as they are stored, H x W x 3 RGB; Pillow has found the file whole."""
-    with Pillow.open(path) as picture:
+    with _opened(source) as stream, Pillow.open(stream) as picture:
         picture.seek(page)
         if getattr(picture, "tag_v2", {}).get(_TIFF_LAYOUT, 1) != 1:
             raise ImageError(
-                f"16-bit colours in separate planes: {path}", "colours stored pixel by pixel", "save it as such"
+                f"16-bit colours in separate planes: {_called(source)}",
+                "colours stored pixel by pixel",
+                "save it as such",
             )
-    content = np.frombuffer(path.read_bytes(), np.uint8)
+    content = np.frombuffer(source if isinstance(source, bytes) else Path(source).read_bytes(), np.uint8)
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     if page:
         _, pages = cv2.imdecodemulti(content, flags, range=(page, page + 1))
@@ -267,7 +292,7 @@ def _deep_colour(path: Path, page: int) -> npt.NDArray[np.generic]:
     else:
         pixels = cv2.imdecode(content, flags)
     if pixels is None or pixels.ndim != 3:
-        raise _undecodable(path, OSError("colours of more than 8 bits in an unusual form"))
+        raise _undecodable(source, OSError("colours of more than 8 bits in an unusual form"))
     return np.asarray(pixels)[..., 2::-1]
 
 

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from skimage.measure import find_contours
 
 from fundusseg.errors import ImageError
+from fundusseg.imaging.polygons import fill_polygon
 from fundusseg.imaging.roi import bounds
-from fundusseg.measures.label_map import region_mask, threshold
+from fundusseg.measures.label_map import label_map_of_masks, region_mask, threshold
 from fundusseg.sample import CUP, DISC, PARENT, Region
 
 Points: TypeAlias = npt.NDArray[np.float64]
@@ -76,6 +77,34 @@ def contours(
         fields[region] = _field(excess, mask, fields.get(PARENT.get(region, "")))
         outlines[region] = _outline(fields[region]) + np.array([left, top])
     return outlines
+
+
+def filled(outlines: Mapping[Region, npt.ArrayLike], shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """The label map inside outlines of disc and cup, as a reader draws them; the way back from `contours`.
+
+    Args:
+        outlines: Of disc and cup, each (N, 2) or empty; what of a cup lies outside the disc is cut off. They may reach
+            beyond the picture's edge.
+        shape: Height and width of the photograph.
+
+    Returns:
+        H x W uint8; 0 background, 1 rim, 2 cup.
+
+    Raises:
+        ImageError: An outline of one or two points, of other than finite numbers, or far outside the picture.
+    """
+    masks: dict[Region, npt.NDArray[np.bool_]] = {}
+    for region in (DISC, CUP):
+        points = np.asarray(outlines.get(region, ()), np.float64).reshape(-1, 2)
+        largest = max(shape)
+        if 0 < len(points) < 3 or not (np.abs(points - largest / 2) <= 2 * largest).all():
+            raise ImageError(
+                f"an outline of the {region} with {len(points)} points, or with one far outside the picture",
+                f"three points or more, in or near the picture of {shape[1]} x {shape[0]} pixels",
+                "draw it on this photograph",
+            )
+        masks[region] = fill_polygon(points, shape)
+    return label_map_of_masks(masks, (DISC, CUP))
 
 
 def as_json(outlines: Mapping[Region, Points]) -> dict[str, list[list[float]]]:

@@ -59,7 +59,7 @@ def write_json(content: Any, path: str | Path) -> None:
         content: Mappings, sequences, dataclasses, paths, numpy arrays and plain values, nested as you like.
         path: The file; its folder is made when it is missing.
     """
-    write_text(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    write_text(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def write_scores(scores: Sequence[Any], protocol: str, path: Path) -> None:
@@ -75,17 +75,17 @@ def write_scores(scores: Sequence[Any], protocol: str, path: Path) -> None:
     write_csv([{**row, "protocol": protocol} for row in rows], path.with_suffix(".csv"))
 
 
-def _plain(content: Any) -> Any:
-    """What JSON can say, of anything that results are made of."""
+def plain(content: Any) -> Any:
+    """What JSON can say, of anything that results are made of: NaN and infinity become None."""
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
-        return _plain(dataclasses.asdict(content))
+        return plain(dataclasses.asdict(content))
     if isinstance(content, Mapping):
-        return {str(key): _plain(value) for key, value in content.items()}
+        return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, np.ndarray | np.generic):
         # To Python's own numbers, of which those that are not finite become null below.
-        return _plain(content.tolist())
+        return plain(content.tolist())
     if isinstance(content, list | tuple):
-        return [_plain(value) for value in content]
+        return [plain(value) for value in content]
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     return str(content) if isinstance(content, Path) else content

@@ -15,6 +15,7 @@ from fundusseg.imaging.image_files import (
     as_photograph,
     count_pages,
     encode_jpeg,
+    picture_size,
     read_mask,
     read_photograph,
     read_with_light,
@@ -361,3 +362,29 @@ def test_what_could_be_meant_otherwise_is_refused(given, words):
 def test_a_name_that_no_file_can_have_is_told(name):
     with pytest.raises(ImageError, match="no file at"):
         read_photograph(name)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "deep PNG", "deep TIFF", "turned"])
+def test_content_in_memory_is_read_as_its_file_is(tmp_path, kind):
+    path = tmp_path / "a.bin"
+    if kind.startswith("deep"):
+        deep = np.random.default_rng(2).integers(0, 4000, (9, 11, 3), dtype=np.uint16)
+        path.write_bytes(cv2.imencode(f".{kind[5:8].lower()}", deep)[1].tobytes())
+    elif kind == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        path.write_bytes(encoded("JPEG", exif=exif))
+    else:
+        path.write_bytes(encoded(kind))
+    (pixels, light), (other, other_light) = read_with_light(path), read_with_light(path.read_bytes())
+    assert np.array_equal(pixels, other)
+    assert light == other_light
+    assert picture_size(path) == picture_size(path.read_bytes())
+    assert set(picture_size(path)) == set(pixels.shape[:2])
+
+
+def test_broken_content_in_memory_says_so_without_its_bytes():
+    with pytest.raises(ImageError, match="the photograph; expected"):
+        read_with_light(encoded("PNG")[:200])
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        picture_size(b"nothing")

@@ -9,7 +9,7 @@ from skimage.measure import points_in_poly
 
 from fundusseg.datasets._phantom_ellipse import Ellipse, grid
 from fundusseg.errors import ImageError
-from fundusseg.measures.contours import as_json, contours
+from fundusseg.measures.contours import as_json, contours, filled
 from fundusseg.measures.label_map import label_map, region_mask
 
 BOTH = ("disc", "cup")
@@ -122,3 +122,25 @@ def test_the_cup_s_outline_never_leaves_the_disc_s(values, disc_threshold, cup_t
         inwards = outlines["cup"] + 1e-6 * (outlines["cup"].round() - outlines["cup"])
         disc, cup = outlines["disc"], inwards
         assert (points_in_poly(cup, disc) | (np.abs(cup[:, None] - disc[None]).sum(2).min(1) < 1e-4)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(probabilities, st.sampled_from([0.4, 0.5]), st.sampled_from([0.4, 0.5]))
+def test_an_outline_that_is_filled_is_its_label_map_again(values, disc_threshold, cup_threshold):
+    thresholds = {"disc": disc_threshold, "cup": cup_threshold}
+    labels = label_map(values, BOTH, thresholds)
+    assert np.array_equal(filled(contours(labels, values, BOTH, thresholds), labels.shape), labels)
+
+
+def test_a_cup_beyond_its_disc_is_cut_off_and_a_disc_beyond_the_picture_ends_at_its_edge():
+    square = np.array([[-30.0, -30.0], [5.0, -30.0], [5.0, 5.0], [-30.0, 5.0]])
+    labels = filled({"disc": square, "cup": square + 3}, (20, 10))
+    assert labels.shape == (20, 10)
+    assert (labels[:5, :5] == 2).sum() == 25
+    assert labels.sum() == 50
+
+
+@pytest.mark.parametrize("points", [[[1, 1], [2, 2]], [[1, 1], [2, 2], [np.nan, 1]], [[1, 1], [2, 2], [1e5, 1]]])
+def test_an_outline_that_is_none_is_refused(points):
+    with pytest.raises(ImageError, match=r"outline of the cup with \d points"):
+        filled({"cup": points}, (20, 10))

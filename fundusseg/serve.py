@@ -1,0 +1,87 @@
+"""Segment photographs over HTTP: the same numbers as `predict`, from a browser or a script.
+
+    python -m fundusseg.serve
+    curl -F photographs=@eye.jpg http://127.0.0.1:8000/v1/predictions
+    FUNDUSSEG_TOKEN=... python -m fundusseg.serve --host 0.0.0.0
+
+The page for readers is at /, the API's documentation at /docs. Only this machine reaches the service, unless --host
+names another address; then every request needs the token (Authorization: Bearer TOKEN) of --token_file or of the
+environment variable FUNDUSSEG_TOKEN. Encryption is a proxy's: put nginx or Caddy before it.
+
+More requests in hand than --queue are told to come again (503 with Retry-After). SIGTERM and Ctrl-C end the service
+once everything accepted is answered. Nothing is written to a disk, and no file's name is logged.
+"""
+
+import logging
+import os
+
+from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
+from fundusseg.errors import ConfigurationError
+from fundusseg.inference.pretrained import pretrained_bundle
+
+PACKAGES = ("fastapi", "uvicorn", "multipart", "prometheus_client")
+"""What the extra `serve` brings."""
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="fundusseg serve", description=__doc__)
+    parser.add_argument(
+        "--checkpoint", default=None, type=str | None, help="What fit or bundle wrote [the package's own]."
+    )
+    parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
+    parser.add_argument("--host", default="127.0.0.1", type=str, help="Address to listen on.")
+    parser.add_argument("--port", default=8000, type=int, help="Port; 0 takes a free one.")
+    parser.add_argument("--workers", default=1, type=int, help="Processes that compute, a photograph at a time each.")
+    parser.add_argument("--queue", default=32, type=int, help="Requests in hand, beyond which others get 503.")
+    parser.add_argument("--connections", default=256, type=int, help="Open connections, beyond which others get 503.")
+    parser.add_argument("--megabytes", default=32.0, type=float, help="Of a request's body.")
+    parser.add_argument("--megapixels", default=64.0, type=float, help="Of a photograph.")
+    parser.add_argument("--token_file", default=None, type=str | None, help="File that holds the token.")
+    parser.add_argument("--cors", default=[], nargs="+", type=str, help="Origins of other sites' pages that may ask.")
+    add_trust(parser)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; returns the exit code."""
+    settings = parse_trusting(parser(), arguments)
+    _check_packages()
+    if settings.workers < 1:
+        raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
+    checkpoint = settings.checkpoint or str(pretrained_bundle())
+    from fundusseg.service.access import Access, read_token
+    from fundusseg.service.app import create_app
+    from fundusseg.service.limits import Limits
+    from fundusseg.service.server import listen, make_server
+    from fundusseg.service.worker import WorkerSettings
+    from fundusseg.service.worker_pool import WorkerPool
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    limits = Limits(settings.queue, settings.connections, settings.megabytes, settings.megapixels)
+    access = Access(settings.host, read_token(settings.token_file), tuple(settings.cors))
+    threads = max(1, len(os.sched_getaffinity(0)) // settings.workers) if hasattr(os, "sched_getaffinity") else 0
+    worker = WorkerSettings(checkpoint, settings.device, threads, settings.megapixels, tuple(settings.trust))
+    pool = WorkerPool(worker, settings.workers, limits.photograph_seconds)
+    app = create_app(pool, limits, access)
+    with listen(settings.host, settings.port) as listener:
+        host, port = listener.getsockname()[:2]
+        console.print(f"http://{f'[{host}]' if ':' in host else host}:{port}", soft_wrap=True, markup=False)
+        make_server(app, limits, app.state.load, pool).run([listener])
+    if pool.failure is not None and not pool.facts:
+        raise pool.failure
+    return 0
+
+
+def _check_packages() -> None:
+    """Refuse where the extra is not installed."""
+    from importlib.util import find_spec
+
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        raise ConfigurationError(
+            f"no package {', '.join(missing)}", "what serving needs", "install it by: pip install 'fundusseg[serve]'"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,186 @@
+"""A worker process: decodes photographs, asks the networks, encodes the answers; one photograph at a time.
+
+It is apart from the process that speaks HTTP, so that neither a decoder nor a network can hold or end that one.
+"""
+
+import logging
+import signal
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fundusseg.class_paths import trust
+from fundusseg.errors import FundusSegError
+from fundusseg.imaging.image_files import encode_jpeg, encode_png, picture_size, read_with_light
+from fundusseg.inference.output_files import PhotographResult, photograph_result
+from fundusseg.inference.photograph_list import Photograph
+from fundusseg.inference.provenance import provenance
+from fundusseg.reports.overlay import overlay
+from fundusseg.service.documents import as_bytes, photograph_document
+from fundusseg.service.options import Options
+from fundusseg.service.problem import Refusal
+
+if TYPE_CHECKING:
+    from fundusseg.inference.predictor import Predictor
+
+PICTURE_QUALITY = 95
+"""Of the photograph itself as JPEG, on which a reader judges edges."""
+
+log = logging.getLogger("fundusseg.service")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker process is made of.
+
+    Attributes:
+        checkpoint: What `fit` or `bundle` wrote.
+        device: Where to compute.
+        threads: Of torch; 0 leaves torch's own choice.
+        megapixels: See `limits.Limits`.
+        trusted: Packages whose classes the checkpoint may name.
+    """
+
+    checkpoint: str
+    device: str = "cpu"
+    threads: int = 0
+    megapixels: float = 64.0
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One photograph to do.
+
+    Attributes:
+        content: Its file's bytes.
+        name: The file's name, from which the eye may be told; empty where it has none.
+        options: How.
+        products: Of ``document`` (JSON), ``labels`` (PNG), ``overlay`` (JPEG) and ``picture`` (the photograph upright,
+            JPEG; alone it asks no network).
+    """
+
+    content: bytes = field(repr=False)
+    name: str = ""
+    options: Options = field(default_factory=Options)
+    products: tuple[str, ...] = ("document",)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One photograph done.
+
+    Attributes:
+        products: Content by name.
+        row: Of the table, without pixels.
+        seconds: Spent on it.
+    """
+
+    products: dict[str, bytes] = field(repr=False)
+    row: dict[str, Any]
+    seconds: float
+
+
+def run_worker(connection: Connection, settings: WorkerSettings) -> None:
+    """The process: say what was loaded once the networks have run, then do one `Work` after the other.
+
+    It ends when the other side does. Signals to stop are the other side's to handle: what is accepted is answered.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        photographer = Photographer(settings)
+        connection.send(photographer.facts)
+        while True:
+            connection.send(photographer.answer(connection.recv()))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:  # what cannot be loaded is told to who started the service
+        connection.send(error if isinstance(error, FundusSegError) else FundusSegError(f"{type(error).__name__}"))
+
+
+class Photographer:
+    """Does photographs by one bundle; the networks have run once when it is made."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        # torch takes seconds to load, and the process that speaks HTTP needs none.
+        import torch
+
+        from fundusseg.inference.predictor import Predictor
+        from fundusseg.xla.process import compute_device, prepare_process
+
+        prepare_process()
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        trust(settings.trusted)
+        self.megapixels = settings.megapixels
+        self.predictor = Predictor.from_checkpoint(settings.checkpoint, compute_device(settings.device))
+        for network in self.predictor.bundle.networks.values():
+            side = network.description.preparation.image_size
+            network(np.zeros((1, side, side, 3), np.uint8), self.predictor.views)
+        self.facts: dict[str, Any] = {
+            **provenance(self.predictor, Path(settings.checkpoint)),
+            "calibrated": self.predictor.calibration is not None,
+        }
+
+    def answer(self, work: Work) -> "Done | FundusSegError":
+        """Do one photograph; whatever is wrong with it, the next one is done."""
+        try:
+            return self.do(work)
+        except FundusSegError as error:
+            return error
+        except MemoryError:
+            return Refusal(413, "a photograph that needs more memory than there is", "a smaller one", "scale it down")
+        except Exception as error:  # as `predict` does: one bad file never stops the others
+            log.exception("a photograph that the worker stumbled over")
+            kind = type(error).__name__
+            return Refusal(422, f"a photograph that cannot be measured ({kind})", "a fundus photograph", "report it")
+
+    def do(self, work: Work) -> Done:
+        """Decode and measure.
+
+        Raises:
+            ImageError: The photograph cannot be read.
+            Refusal: It has too many pixels.
+        """
+        begun = time.monotonic()
+        self._check_size(work.content)
+        image, light = read_with_light(work.content)
+        if work.products == ("picture",):
+            return Done({"picture": encode_jpeg(image, PICTURE_QUALITY)}, {}, time.monotonic() - begun)
+        photograph = Photograph(Path(work.name))
+        predictor, eye = self._predictor(work.options), work.options.eye
+        result = photograph_result(photograph, image, predictor(image, eye, photograph.path.name, light))
+        result.row["file"] = work.name
+        products = {product: self._product(product, result, work.content) for product in work.products}
+        return Done(products, result.row, time.monotonic() - begun)
+
+    def _check_size(self, content: bytes) -> None:
+        width, height = picture_size(content)
+        if width * height > self.megapixels * 1e6:
+            raise Refusal(
+                413,
+                f"a photograph of {width} x {height} pixels",
+                f"up to {self.megapixels:g} megapixels",
+                "scale it down, or start the service with a larger --megapixels",
+            )
+
+    def _predictor(self, options: Options) -> "Predictor":
+        """The same networks under a request's own options."""
+        from fundusseg.inference.predictor import Predictor
+
+        return Predictor(self.predictor.bundle, options.views, options.smoothing, options.millimetres_per_pixel)
+
+    def _product(self, name: str, result: PhotographResult, content: bytes) -> bytes:
+        labels, regions = result.prediction.label_map, self.predictor.description.preparation.regions
+        if name == "labels":
+            return encode_png(labels)
+        if name == "overlay":
+            return encode_jpeg(overlay(result.image, labels, regions=regions))
+        if name == "picture":
+            return encode_jpeg(result.image, PICTURE_QUALITY)
+        return as_bytes(photograph_document(result, content))
