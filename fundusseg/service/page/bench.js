@@ -1,0 +1,154 @@
+/** The work on the list: opening, saving, changing grader, adjudicating; trouble is said and stops nothing. */
+
+import {showAgreement} from "./agreement.js";
+import {announce} from "./announce.js";
+import {ask, askGrader} from "./dialogs.js";
+import {draftOf} from "./drafts.js";
+import {say} from "./strings.js";
+
+const element = (id) => document.getElementById(id);
+const STATES = {accept: "accepted", correct: "corrected", reject: "rejected", withdraw: "open", adjudicate: "adjudicated"};
+
+export class Bench {
+  adjudicating = false;
+  #parts;
+  #busy = false;
+  #cases = new Map();
+
+  constructor(parts) {
+    this.#parts = parts;
+    parts.worklist.addEventListener("choose", (event) => this.attempt(() => this.#open(event.detail)));
+    parts.desk.addEventListener("opened", () => this.attempt(() => this.#show()));
+    parts.desk.addEventListener("saved", (event) => this.#saved(event.detail));
+    parts.desk.addEventListener("trouble", (event) => announce(event.detail.message, {trouble: true}));
+    parts.desk.addEventListener("draft", () => this.#markDraft());
+  }
+
+  /** Do something that may fail; what went wrong is said in one sentence. */
+  async attempt(work) {
+    try {
+      return await work();
+    } catch (error) {
+      announce(error.message, {trouble: true});
+      return undefined;
+    }
+  }
+
+  /** Fetch the list anew and go on where this grader stopped. */
+  async start() {
+    const {worklist, settings, desk, stage} = this.#parts;
+    worklist.set(this.adjudicating ? await this.#disputes() : await this.#own());
+    desk.clear();
+    stage.clear();
+    const last = this.adjudicating ? null : worklist.entries.find((entry) => entry.id === settings.position);
+    if (last) worklist.choose(last.id);
+    else if (!worklist.nextOpen() && worklist.entries.length) worklist.choose(worklist.entries[0].id);
+  }
+
+  async who() {
+    const {shelf, settings} = this.#parts;
+    const graders = shelf.kept ? await this.attempt(() => shelf.graders()) : null;
+    const answer = await askGrader(element("grader"), settings, graders);
+    if (!answer) return false;
+    settings.change(answer);
+    this.nameGrader();
+    await this.attempt(() => this.start());
+    return true;
+  }
+
+  nameGrader() {
+    const {grader, round, masked} = this.#parts.settings;
+    const words = [grader || say("no grader"), say("round n", {round}), ...(masked ? [say("masked")] : [])];
+    element("who").textContent = words.join(" · ");
+  }
+
+  async switchMode() {
+    this.adjudicating = !this.adjudicating;
+    document.querySelector("[data-command=adjudicate]").ariaPressed = String(this.adjudicating);
+    document.body.dataset.mode = this.adjudicating ? "adjudicate" : "grade";
+    await this.attempt(() => this.start());
+    announce(say(this.adjudicating ? "adjudicating" : "grading", {count: this.#parts.worklist.entries.length}));
+  }
+
+  /** Save a decision, one at a time. */
+  async decide(decision, more) {
+    if (this.#busy) return;
+    this.#busy = true;
+    await this.attempt(() => this.#parts.desk.decide(decision, more));
+    this.#busy = false;
+  }
+
+  async showAgreement() {
+    const agreement = await this.attempt(() => this.#parts.shelf.agreement());
+    if (!agreement) return;
+    showAgreement(element("agreement-tables"), agreement);
+    await ask(element("agreement"));
+  }
+
+  async deletePatient(patient) {
+    const gone = await this.attempt(() => this.#parts.shelf.deletePatient(patient));
+    if (!gone) return;
+    await this.attempt(() => this.start());
+    announce(say("deleted", {patient, ...gone}));
+  }
+
+  /** An item that was uploaded joins the list; the first one is opened. */
+  async uploaded(item) {
+    const {worklist, shelf, desk} = this.#parts;
+    if (this.adjudicating) return;
+    worklist.put((await shelf.worklist()).find((entry) => entry.id === item.id));
+    if (!desk.item) worklist.choose(item.id);
+  }
+
+  async #own() {
+    const {shelf, settings} = this.#parts;
+    return (await shelf.worklist()).map((entry) => ({...entry, draft: draftOf(settings.list, entry.id) !== null}));
+  }
+
+  /** Photographs of two graders or more, those that differ most first; their ratio is the difference. */
+  async #disputes() {
+    const disputes = await this.#parts.shelf.adjudications();
+    this.#cases = new Map(disputes.map((dispute) => [dispute.id, dispute]));
+    return disputes.map((dispute) => ({
+      ...dispute, verdict: null, vertical_cdr: dispute.difference, state: dispute.adjudication ? "adjudicated" : "open",
+    }));
+  }
+
+  async #open(id) {
+    const {desk, settings} = this.#parts;
+    if (!this.adjudicating) settings.position = id;
+    await desk.open(id, this.adjudicating ? this.#cases.get(id) : null);
+  }
+
+  /** Show the picture of what lies on the desk, and fetch the next one ahead. */
+  async #show() {
+    const {desk, stage, pictures, worklist} = this.#parts;
+    const {item} = desk;
+    element("comment").value = item?.grading?.comment ?? "";
+    if (!item) return;
+    const url = await pictures.url(item.id);
+    if (desk.item?.id !== item.id) return;
+    await stage.show(url, item.width, item.height);
+    announce(say(desk.hidden ? "opened masked" : "opened", {file: item.file, state: say(`state ${worklist.entry.state}`)}));
+    const next = worklist.neighbour(1);
+    if (next) pictures.url(next.id).catch(() => {});
+  }
+
+  #saved({id, grading, wasHidden}) {
+    const {worklist, desk} = this.#parts;
+    const state = STATES[grading.decision];
+    const ratio = grading.measures?.vertical_cdr ?? null;
+    const dispute = this.#cases.get(id);
+    if (dispute) dispute.adjudication = grading;
+    worklist.put({id, state, draft: false, ...(dispute ? {} : {vertical_cdr: ratio})});
+    announce(say("saved", {state: say(`state ${state}`), ratio: ratio === null ? "" : say("ratio", {ratio: ratio.toFixed(2)})}));
+    // After a masked grading the model's outline is looked at first.
+    const stays = wasHidden || state === "open" || desk.item?.id !== id;
+    if (!stays && !worklist.nextOpen()) announce(say("all done"));
+  }
+
+  #markDraft() {
+    const {desk, editor, worklist} = this.#parts;
+    if (!this.adjudicating) worklist.put({id: desk.item.id, draft: editor.touched});
+  }
+}
