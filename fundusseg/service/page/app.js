@@ -32,12 +32,13 @@ function follow({desk, editor, stage, numbers}) {
     numbers.show({item, hidden, measured, eye: editor.eye});
     document.body.dataset.empty = String(item === null);
     button("accept").textContent = say(desk.item && desk.drawnByHand ? "save" : "accept");
-    const on = {correct: editor.editing, disc: editor.editing && editor.region === "disc", cup: editor.editing && editor.region === "cup"};
+    const {editing, region} = editor;
+    const on = {correct: editing, disc: editing && region === "disc", cup: editing && region === "cup"};
     for (const [name, pressed] of Object.entries(on)) button(name).ariaPressed = String(pressed);
     const able = {
       accept: item && desk.drawn, correct: item, reject: item, withdraw: item?.grading && !desk.rivals,
       undo: editor.canUndo, redo: editor.canRedo, removePoint: editor.editing && editor.selected >= 0,
-      newPoint: editor.editing && editor.selected >= 0, clear: editor.editing && editor.points.length,
+      newPoint: editor.editing && editor.selected >= 0, clear: editing && editor.points.length,
       ellipse: item, disc: item, cup: item,
     };
     for (const [name, possible] of Object.entries(able)) button(name).disabled = !possible;
@@ -88,7 +89,8 @@ function receive(upload, bench) {
 /** What was taken, what was not and why: nothing that was given goes uncounted. */
 function showReceipt({sent, failures, passedOver}) {
   element("sending").textContent = say("taken", {count: sent});
-  const over = [...passedOver].map(([ending, count]) => say("passed over", {count, ending: ending || say("no ending")}));
+  const over = [...passedOver].map(
+    ([ending, count]) => say("passed over", {count, ending: ending || say("no ending")}));
   const lines = [...failures.map(({file, detail}) => `${file}: ${detail}`), ...over];
   element("not-taken").hidden = !lines.length;
   element("not-taken").querySelector("summary").textContent = say("not taken", {count: lines.length});
@@ -131,7 +133,8 @@ async function main() {
   const stage = new Stage(element("stage"), editor);
   const desk = new Desk(shelf, editor, settings);
   const worklist = new Worklist(element("photographs"), element("progress"));
-  const light = new Light(stage.image, {contrast: element("contrast"), brightness: element("brightness"), toggle: element("red-free-toggle")});
+  const [contrast, brightness, toggle] = ["contrast", "brightness", "red-free-toggle"].map(element);
+  const light = new Light(stage.image, {contrast, brightness, toggle});
   const parts = {
     shelf, settings, editor, stage, desk, worklist, light, pictures: new Pictures(shelf),
     numbers: new Numbers(element("numbers")), rejection: new Rejection(element("rejection")),

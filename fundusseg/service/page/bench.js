@@ -5,9 +5,9 @@ import {announce} from "./announce.js";
 import {ask, askGrader} from "./dialogs.js";
 import {draftOf} from "./drafts.js";
 import {say} from "./strings.js";
+import {STATES} from "./worklist.js";
 
 const element = (id) => document.getElementById(id);
-const STATES = {accept: "accepted", correct: "corrected", reject: "rejected", withdraw: "open", adjudicate: "adjudicated"};
 
 export class Bench {
   adjudicating = false;
@@ -117,6 +117,7 @@ export class Bench {
   async #open(id) {
     const {desk, settings} = this.#parts;
     if (!this.adjudicating) settings.position = id;
+    element("stage").ariaBusy = "true";
     await desk.open(id, this.adjudicating ? this.#cases.get(id) : null);
   }
 
@@ -129,7 +130,9 @@ export class Bench {
     const url = await pictures.url(item.id);
     if (desk.item?.id !== item.id) return;
     await stage.show(url, item.width, item.height);
-    announce(say(desk.hidden ? "opened masked" : "opened", {file: item.file, state: say(`state ${worklist.entry.state}`)}));
+    element("stage").ariaBusy = "false";
+    const state = say(`state ${worklist.entry.state}`);
+    announce(say(desk.hidden ? "opened masked" : "opened", {file: item.file, state}));
     const next = worklist.neighbour(1);
     if (next) pictures.url(next.id).catch(() => {});
   }
@@ -141,7 +144,8 @@ export class Bench {
     const dispute = this.#cases.get(id);
     if (dispute) dispute.adjudication = grading;
     worklist.put({id, state, draft: false, ...(dispute ? {} : {vertical_cdr: ratio})});
-    announce(say("saved", {state: say(`state ${state}`), ratio: ratio === null ? "" : say("ratio", {ratio: ratio.toFixed(2)})}));
+    const words = ratio === null ? "" : say("ratio", {ratio: ratio.toFixed(2)});
+    announce(say("saved", {state: say(`state ${state}`), ratio: words}));
     // After a masked grading the model's outline is looked at first.
     const stays = wasHidden || state === "open" || desk.item?.id !== id;
     if (!stays && !worklist.nextOpen()) announce(say("all done"));

@@ -9,7 +9,8 @@ const ZOOM = 1.25;
 
 /** The commands of one page; `parts` are desk, editor, stage, light, worklist, rejection, shelf and bench. */
 export function commandsOf(parts) {
-  return {...listCommands(parts), ...outlineCommands(parts), ...viewCommands(parts), ...storeCommands(parts), ...digits(parts)};
+  const groups = [listCommands, outlineCommands, viewCommands, storeCommands, digits];
+  return Object.assign({}, ...groups.map((group) => group(parts)));
 }
 
 function listCommands({desk, worklist, rejection, bench}) {

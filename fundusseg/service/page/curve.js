@@ -1,12 +1,13 @@
 /**
  * Closed curves through points that a hand can drag.
  *
- * Centripetal Catmull-Rom splines (Yuksel, Schaefer and Keyser 2011, doi 10.1016/j.cad.2010.08.008): no loops, no cusps,
- * and a dragged point moves only the two pieces on each of its sides. Points are [x, y] in pixels of the photograph.
+ * Centripetal Catmull-Rom splines (Yuksel, Schaefer and Keyser 2011, doi 10.1016/j.cad.2010.08.008): no loops, no
+ * cusps, and a dragged point moves only the two pieces on each of its sides. Points are [x, y] in pixels of the
+ * photograph.
  */
 
 export const FEWEST = 3;
-const MOST = 32;
+const MOST = 24;
 const FIRST = 10;
 
 const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
@@ -83,14 +84,15 @@ export function away(polygon, point) {
 }
 
 /**
- * A few points whose curve follows a dense outline: ten, and more where it is off by most, up to 32.
+ * A few points whose curve follows a dense outline: ten, and more where it is off by most, up to 24.
  *
- * A third of a percent of the outline's height, one pixel at least, is let pass: more points would be in a hand's way.
+ * Two thirds of a percent of the outline's height, one pixel at least, are let pass: more points would be in a hand's
+ * way.
  */
 export function fitted(outline) {
   if (outline.length <= FIRST) return outline;
   const heights = outline.map((point) => point[1]);
-  const tolerance = Math.max(1, (Math.max(...heights) - Math.min(...heights)) / 300);
+  const tolerance = Math.max(1, (Math.max(...heights) - Math.min(...heights)) / 150);
   const chosen = Array.from({length: FIRST}, (_, step) => Math.round((step * outline.length) / FIRST));
   while (chosen.length < MOST) {
     const worst = farthest(outline, chosen);

@@ -47,7 +47,8 @@ export class Numbers {
     const order = own ? [say(`isnt ${own.isnt_kept ?? "unknown"}`), own.isnt_reason] : [];
     panel.querySelector("#isnt").textContent = order.filter(Boolean).join(": ");
     const share = hidden ? null : measured?.rim?.share;
-    drawRim(panel.querySelector("#rim"), {share, eye, angle: own?.rim_min_angle ?? null, ratio: own?.rim_min_ratio ?? 0});
+    const [angle, ratio] = [own?.rim_min_angle ?? null, own?.rim_min_ratio ?? 0];
+    drawRim(panel.querySelector("#rim"), {share, eye, angle, ratio});
   }
 
   /** The model's verdict with its reasons, its interval, and what was decided. */
@@ -62,7 +63,8 @@ export class Numbers {
     this.#panel.querySelector("#interval").textContent =
       known ? say("interval", {low: low.toFixed(2), high: high.toFixed(2)}) : measures ? say("no interval") : "";
     const grading = item?.grading;
-    this.#panel.querySelector("#decided").textContent =
-      grading ? say(`decided ${grading.decision}`, {reason: grading.reason ?? "", at: grading.at.slice(0, 16).replace("T", " ")}) : "";
+    const at = grading?.at.slice(0, 16).replace("T", " ");
+    const decided = grading ? say(`decided ${grading.decision}`, {reason: grading.reason, at}) : "";
+    this.#panel.querySelector("#decided").textContent = decided;
   }
 }

@@ -18,8 +18,8 @@ const up = (share) => HEIGHT - BOTTOM - (share / MOST) * (HEIGHT - BOTTOM - TOP)
 
 /** The names of the four directions; of an unknown eye only up and down are known. */
 function directions(eye) {
-  return (eye ? ["superior", "nasal", "inferior", "temporal", "superior"] : ["superior", "3", "inferior", "9", "superior"])
-    .map((name) => say(`short ${name}`));
+  const [right, left] = eye ? ["nasal", "temporal"] : ["3", "9"];
+  return ["superior", right, "inferior", left, "superior"].map((name) => say(`short ${name}`));
 }
 
 /** Draw {share, eye, angle, ratio} into an SVG; share is the rim/disc ratio at each degree, null where undefined. */
@@ -36,6 +36,8 @@ export function drawRim(svg, {share, eye, angle, ratio}) {
     const corners = line.map((value, degree) => `${across(degree).toFixed(1)} ${up(Math.min(MOST, value)).toFixed(1)}`);
     parts.push(element("path", {class: "rim", d: `M${corners.join("L")}`}));
   }
-  if (line.length && angle !== null) parts.push(element("circle", {class: "least", cx: across(angle), cy: up(ratio), r: 3}));
+  if (line.length && angle !== null) {
+    parts.push(element("circle", {class: "least", cx: across(angle), cy: up(ratio), r: 3}));
+  }
   svg.replaceChildren(...parts);
 }

@@ -1,8 +1,7 @@
 /** Photographs and gradings of a service without a store: they live in this tab alone and go with it. */
 
 import {post, saveAs, sendFile} from "./service.js";
-
-const STATES = {accept: "accepted", correct: "corrected", reject: "rejected", withdraw: "open"};
+import {STATES} from "./worklist.js";
 
 export class TabShelf {
   kept = false;
@@ -22,7 +21,8 @@ export class TabShelf {
       const hidden = this.#hidden(gradings);
       const {verdict, vertical_cdr: ratio} = hidden ? {verdict: null, vertical_cdr: null} : measures;
       const state = STATES[last?.decision ?? "withdraw"];
-      return {id, file, eye, width, height, state, verdict, vertical_cdr: last?.measures?.vertical_cdr ?? ratio, others: 0};
+      const own = last?.measures?.vertical_cdr ?? ratio;
+      return {id, file, eye, width, height, state, verdict, vertical_cdr: own, others: 0};
     });
   }
 

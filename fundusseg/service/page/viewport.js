@@ -35,7 +35,8 @@ export class Viewport {
   /** Show an outline with as much again around it. */
   showOutline(outline) {
     const [columns, rows] = [0, 1].map((axis) => outline.map((point) => point[axis]));
-    const [left, right, top, bottom] = [Math.min(...columns), Math.max(...columns), Math.min(...rows), Math.max(...rows)];
+    const [left, top] = [columns, rows].map((values) => Math.min(...values));
+    const [right, bottom] = [columns, rows].map((values) => Math.max(...values));
     const half = Math.max(right - left, bottom - top);
     const [x, y] = [(left + right) / 2, (top + bottom) / 2];
     this.show([x - half, y - half], [x + half, y + half]);

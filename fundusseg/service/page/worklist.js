@@ -2,6 +2,11 @@
 
 import {say} from "./strings.js";
 
+/** The state that a decision leaves. */
+export const STATES = {
+  accept: "accepted", correct: "corrected", reject: "rejected", withdraw: "open", adjudicate: "adjudicated",
+};
+
 const option = (id) => `entry-${id}`;
 
 export class Worklist extends EventTarget {
@@ -78,12 +83,13 @@ export class Worklist extends EventTarget {
     row.dataset.id = entry.id;
     row.dataset.state = entry.state;
     row.setAttribute("role", "option");
+    const doubted = entry.state === "open" && entry.verdict && entry.verdict !== "accept";
+    const state = say(doubted ? `verdict ${entry.verdict}` : `state ${entry.state}`);
     const cells = {
       name: entry.file,
-      state: say(`state ${entry.state}`) + (entry.draft ? ` · ${say("draft")}` : ""),
+      state: entry.draft ? `${state} · ${say("draft")}` : state,
       ratio: entry.vertical_cdr === null ? "" : entry.vertical_cdr.toFixed(2),
     };
-    if (entry.state === "open" && entry.verdict && entry.verdict !== "accept") cells.state = say(`verdict ${entry.verdict}`);
     for (const [name, text] of Object.entries(cells)) {
       const cell = document.createElement("span");
       cell.className = name;
