@@ -59,14 +59,15 @@ class GraderPage:
         self.page.locator("#who").click()
         self.begin(grader, **how)
 
-    def drop(self, *paths: Path) -> None:
-        """Drop files or folders from the desktop on the stage, and wait until all are sent."""
+    def drop(self, *paths: Path, rest: bool = True) -> None:
+        """Drop files or folders from the desktop on the stage, and wait until all are sent and the first is shown."""
         session = self.page.context.new_cdp_session(self.page)
         data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             session.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 400, "data": data})
         self.page.locator("#sending", has_text="taken").wait_for(timeout=60_000)
-        self.rest()
+        if rest:
+            self.rest()
 
     def rest(self) -> None:
         """Wait until the photograph that was asked for is shown."""

@@ -147,8 +147,9 @@ async function main() {
   wire(commandsOf(parts), parts);
   follow(parts);
   describeSelection(parts);
-  receive(new Upload(shelf, models.endings), parts.bench);
-  window.addEventListener("beforeunload", (event) => shelf.unsaved && event.preventDefault());
+  const upload = new Upload(shelf, models.endings);
+  receive(upload, parts.bench);
+  window.addEventListener("beforeunload", (event) => (shelf.unsaved || upload.running) && event.preventDefault());
   parts.bench.nameGrader();
   if (models.store && !settings.grader) while (!(await parts.bench.who()));
   else await parts.bench.attempt(() => parts.bench.start());

@@ -3,7 +3,7 @@
 import {showAgreement} from "./agreement.js";
 import {announce} from "./announce.js";
 import {ask, askGrader} from "./dialogs.js";
-import {draftOf} from "./drafts.js";
+import {draftOf, forget} from "./drafts.js";
 import {say} from "./strings.js";
 import {STATES} from "./worklist.js";
 
@@ -70,9 +70,16 @@ export class Bench {
     announce(say(this.adjudicating ? "adjudicating" : "grading", {count: this.#parts.worklist.entries.length}));
   }
 
+  /** Whether the photograph is on the screen: nothing is decided about one that nobody has seen. */
+  seen() {
+    const {ready} = this.#parts.stage;
+    if (!ready) announce(say("not shown yet"));
+    return ready;
+  }
+
   /** Save a decision, one at a time. */
   async decide(decision, more) {
-    if (this.#busy) return;
+    if (this.#busy || !this.seen()) return;
     this.#busy = true;
     await this.attempt(() => this.#parts.desk.decide(decision, more));
     this.#busy = false;
@@ -86,18 +93,27 @@ export class Bench {
   }
 
   async deletePatient(patient) {
-    const gone = await this.attempt(() => this.#parts.shelf.deletePatient(patient));
+    const {shelf, worklist, pictures} = this.#parts;
+    const gone = await this.attempt(() => shelf.deletePatient(patient));
     if (!gone) return;
+    for (const {id} of worklist.entries.filter((entry) => entry.patient === patient)) {
+      forget(id);
+      pictures.forget(id);
+    }
     await this.attempt(() => this.start());
     announce(say("deleted", {patient, ...gone}));
   }
 
   /** An item that was uploaded joins the list; the first one is opened. */
-  async uploaded(item) {
-    const {worklist, shelf, desk} = this.#parts;
+  uploaded(item) {
+    const {worklist} = this.#parts;
     if (this.adjudicating) return;
-    worklist.put((await shelf.worklist()).find((entry) => entry.id === item.id));
-    if (!desk.item) worklist.choose(item.id);
+    const {id, file, patient, eye, width, height, grading, prediction} = item;
+    const {verdict = null, vertical_cdr: ratio = null} = prediction?.measures ?? {};
+    const state = STATES[grading?.decision ?? "withdraw"];
+    const own = grading?.measures?.vertical_cdr ?? ratio;
+    worklist.put({id, file, patient, eye, width, height, state, verdict, vertical_cdr: own});
+    if (!worklist.current) worklist.choose(id);
   }
 
   async #own() {
@@ -115,9 +131,10 @@ export class Bench {
   }
 
   async #open(id) {
-    const {desk, settings} = this.#parts;
+    const {desk, settings, stage} = this.#parts;
     if (!this.adjudicating) settings.position = id;
     element("stage").ariaBusy = "true";
+    stage.clear();
     await desk.open(id, this.adjudicating ? this.#cases.get(id) : null);
   }
 
@@ -125,16 +142,29 @@ export class Bench {
   async #show() {
     const {desk, stage, pictures, worklist} = this.#parts;
     const {item} = desk;
+    this.#showRivals(desk.rivals ?? []);
     element("comment").value = item?.grading?.comment ?? "";
     if (!item) return;
     const url = await pictures.url(item.id);
     if (desk.item?.id !== item.id) return;
     await stage.show(url, item.width, item.height);
-    element("stage").ariaBusy = "false";
+    element("stage").ariaBusy = String(!stage.ready);
     const state = say(`state ${worklist.entry.state}`);
     announce(say(desk.hidden ? "opened masked" : "opened", {file: item.file, state}));
     const next = worklist.neighbour(1);
     if (next) pictures.url(next.id).catch(() => {});
+  }
+
+  /** A button for each grader whose outlines may stand, as the keys 1 to 9. */
+  #showRivals(rivals) {
+    element("rivals").replaceChildren(...rivals.map(({decision, reason, measures}, index) => {
+      const button = document.createElement("button");
+      const ratio = measures?.vertical_cdr?.toFixed(2) ?? reason;
+      button.type = "button";
+      button.dataset.command = `digit${index + 1}`;
+      button.textContent = say("take", {number: index + 1, state: say(`state ${STATES[decision]}`), ratio});
+      return button;
+    }));
   }
 
   #saved({id, grading, wasHidden}) {

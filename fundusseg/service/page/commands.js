@@ -26,7 +26,7 @@ function listCommands({desk, worklist, rejection, bench}) {
       else bench.decide("accept", comment());
     },
     async reject() {
-      const reason = desk.item && (await rejection.ask());
+      const reason = desk.item && bench.seen() && (await rejection.ask());
       if (reason) await bench.decide("reject", {reason, ...comment()});
     },
     withdraw() {

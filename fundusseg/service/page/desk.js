@@ -2,6 +2,7 @@
 
 import {draftOf, dropDraft, keepDraft} from "./drafts.js";
 import {post, uuid} from "./service.js";
+import {say} from "./strings.js";
 
 const SETTLED = 120;
 const ADJUDICATION = "adjudication";
@@ -138,8 +139,13 @@ export class Desk extends EventTarget {
 
   #keep() {
     if (!this.item) return;
-    if (this.#editor.touched) keepDraft(this.#list, this.item.id, this.#editor.draft);
-    else dropDraft(this.#list, this.item.id);
+    try {
+      if (this.#editor.touched) keepDraft(this.#list, this.item.id, this.#editor.draft);
+      else dropDraft(this.#list, this.item.id);
+    } catch {
+      // The browser's room for drafts is full, or none is allowed.
+      this.#complain(new Error(say("draft not kept")));
+    }
     this.#tell("draft");
   }
 
@@ -163,8 +169,12 @@ export class Desk extends EventTarget {
       this.measured = measured;
       this.#tell("measured");
     } catch (error) {
-      if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("trouble", {detail: error}));
+      if (error.name !== "AbortError") this.#complain(error);
     }
+  }
+
+  #complain(error) {
+    this.dispatchEvent(new CustomEvent("trouble", {detail: error}));
   }
 
   #tell(what) {

@@ -13,3 +13,10 @@ export function draftOf(list, id) {
 export function dropDraft(list, id) {
   localStorage.removeItem(key(list, id));
 }
+
+/** Drop every grader's drafts of a photograph. */
+export function forget(id) {
+  for (const name of Object.keys(localStorage)) {
+    if (name.startsWith("fundusseg draft|") && name.endsWith(`|${id}`)) localStorage.removeItem(name);
+  }
+}

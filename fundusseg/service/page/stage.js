@@ -8,6 +8,8 @@ export class Stage {
   viewport = new Viewport();
   references = [];
   outlinesShown = true;
+  /** Whether the photograph that lies on the desk is seen: nothing is drawn on another one, and nothing decided. */
+  ready = false;
   image;
   /** Two corners of an ellipse while it is drawn, [] while one is asked for, null otherwise. */
   box = null;
@@ -27,19 +29,27 @@ export class Stage {
 
   /** Show a photograph by its address; resolves once it is decoded. */
   async show(url, width, height) {
+    this.clear();
     this.image.src = url;
     this.viewport.photograph = {width, height};
     this.image.style.width = `${width}px`;
     this.image.style.height = `${height}px`;
-    await this.image.decode();
+    try {
+      await this.image.decode();
+    } catch (error) {
+      // Another photograph was asked for before this one was there.
+      if (this.image.src !== url) return;
+      throw error;
+    }
+    this.ready = true;
     this.image.hidden = false;
     this.zoomToDisc();
   }
 
   clear() {
+    this.ready = false;
     this.image.hidden = true;
     this.image.removeAttribute("src");
-    this.references = [];
     this.render();
   }
 
@@ -108,7 +118,7 @@ export class Stage {
     const {scale, left, top, place} = this.viewport;
     this.image.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
     const {editing, region, contours, points, selected} = this.#editor;
-    const seen = this.outlinesShown;
+    const seen = this.outlinesShown && this.ready;
     this.#drawing.render(place, {
       contours: seen ? contours : {},
       references: seen ? this.references : [],

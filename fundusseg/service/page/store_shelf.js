@@ -4,6 +4,8 @@ import {download, get, post, request, sendFile} from "./service.js";
 
 export class StoreShelf {
   kept = true;
+  /** What is graded is kept at once. */
+  unsaved = false;
   #settings;
 
   constructor(settings) {

@@ -32,10 +32,10 @@ export class Upload extends EventTarget {
   total = 0;
   failures = [];
   passedOver = new Map();
+  running = false;
   #shelf;
   #endings;
   #waiting = [];
-  #running = false;
 
   constructor(shelf, endings) {
     super();
@@ -48,17 +48,17 @@ export class Upload extends EventTarget {
       if (this.#endings.has(ending(file.name))) this.#waiting.push(file);
       else this.passedOver.set(ending(file.name), (this.passedOver.get(ending(file.name)) ?? 0) + 1);
     }
-    this.total = this.sent + this.failures.length + this.#waiting.length + Number(this.#running);
-    if (!this.#running) await this.#run();
+    this.total = this.sent + this.failures.length + this.#waiting.length + Number(this.running);
+    if (!this.running) await this.#run();
   }
 
   async #run() {
-    this.#running = true;
+    this.running = true;
     while (this.#waiting.length) {
       this.dispatchEvent(new Event("progress"));
       await this.#send(this.#waiting.shift());
     }
-    this.#running = false;
+    this.running = false;
     this.dispatchEvent(new Event("done"));
   }
 
