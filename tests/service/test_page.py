@@ -129,7 +129,7 @@ def test_an_outline_is_corrected_and_a_list_worked_through_by_keyboard(desk, eye
 
 def test_nothing_is_decided_before_the_photograph_is_seen(desk, eyes):
     held = []
-    desk.page.route("**/v1/pictures", held.append)
+    desk.page.route("**/v1/pictures", lambda route: held.append(route))
     desk.drop(eyes / "p1_OD.png", rest=False)
     expect(desk.page.locator("#numbers h2")).to_have_text("p1_OD.png")
     desk.press("a")
