@@ -14,6 +14,7 @@ once everything accepted is answered. Nothing is written to a disk, and no file'
 
 import logging
 import os
+from dataclasses import fields
 
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
@@ -37,6 +38,9 @@ def parser() -> Parser:
     parser.add_argument("--connections", default=256, type=int, help="Open connections, beyond which others get 503.")
     parser.add_argument("--megabytes", default=32.0, type=float, help="Of a request's body.")
     parser.add_argument("--megapixels", default=64.0, type=float, help="Of a photograph.")
+    parser.add_argument("--header_seconds", default=10.0, type=float, help="For a request's head, then 408.")
+    parser.add_argument("--body_seconds", default=30.0, type=float, help="For a request's body, then 408.")
+    parser.add_argument("--photograph_seconds", default=120.0, type=float, help="For one photograph, then 503.")
     parser.add_argument("--token_file", default=None, type=str | None, help="File that holds the token.")
     parser.add_argument("--cors", default=[], nargs="+", type=str, help="Origins of other sites' pages that may ask.")
     add_trust(parser)
@@ -58,7 +62,7 @@ def main(arguments: list[str]) -> int:
     from fundusseg.service.worker_pool import WorkerPool
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    limits = Limits(settings.queue, settings.connections, settings.megabytes, settings.megapixels)
+    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits) if field.name in settings})
     access = Access(settings.host, read_token(settings.token_file), tuple(settings.cors))
     threads = max(1, len(os.sched_getaffinity(0)) // settings.workers) if hasattr(os, "sched_getaffinity") else 0
     worker = WorkerSettings(checkpoint, settings.device, threads, settings.megapixels, tuple(settings.trust))

@@ -1,5 +1,7 @@
 """A whole photograph, and a localiser and a segmenter that read disc and cup off it."""
 
+import time
+
 import numpy as np
 import torch
 from torch import nn
@@ -14,13 +16,14 @@ CUP = Ellipse(x=304.0, y=222.0, a=20.0, b=25.0, angle=0.0)
 
 
 class Reader(nn.Module):
-    """Region r is where the channels of its number are bright."""
+    """Region r is where the channels of its number are bright; it may take its time."""
 
-    def __init__(self, channels: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], seconds: float = 0.0) -> None:
         super().__init__()
-        self.channels = list(channels)
+        self.channels, self.seconds = list(channels), seconds
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        time.sleep(self.seconds)
         return (image[:, self.channels].float() - 160) / 10
 
 

@@ -28,14 +28,23 @@ ROOT = Path(__file__).parents[2]
 PHOTOGRAPH = encode_png(photograph())
 
 
-def write_bundle(folder: Path) -> str:
-    """Localiser and segmenter of `tests.support.located` as one file; it is loaded with ``--trust tests``."""
+def write_bundle(folder: Path, seconds: float = 0.0) -> str:
+    """Localiser and segmenter of `tests.support.located` as one file; it is loaded with ``--trust tests``.
+
+    Args:
+        folder: Where to write it.
+        seconds: That the segmenter takes for each pass.
+    """
     paths = []
     for channels, preparation in (
         ((1,), Preparation(regions=("disc",), image_size=128, roi="field_of_view")),
         ((1, 2), Preparation(image_size=192, roi="disc")),
     ):
-        network = {"class_path": "tests.support.located.Reader", "init_args": {"channels": list(channels)}}
+        slow = seconds if len(channels) == 2 else 0.0
+        network = {
+            "class_path": "tests.support.located.Reader",
+            "init_args": {"channels": list(channels), "seconds": slow},
+        }
         thresholds = dict.fromkeys(preparation.regions, 0.5)
         description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
         paths.append(folder / f"{len(channels)}.ckpt")
