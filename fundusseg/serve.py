@@ -9,12 +9,14 @@ names another address; then every request needs the token (Authorization: Bearer
 environment variable FUNDUSSEG_TOKEN. Encryption is a proxy's: put nginx or Caddy before it.
 
 More requests in hand than --queue are told to come again (503 with Retry-After). SIGTERM and Ctrl-C end the service
-once everything accepted is answered. Nothing is written to a disk, and no file's name is logged.
+once everything accepted is answered. Nothing is written to a disk unless --store names a folder, which then keeps
+photographs, predictions and gradings in one file; no file's name is logged.
 """
 
 import logging
 import os
 from dataclasses import fields
+from pathlib import Path
 
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
@@ -42,6 +44,7 @@ def parser() -> Parser:
     parser.add_argument("--body_seconds", default=30.0, type=float, help="For a request's body, then 408.")
     parser.add_argument("--photograph_seconds", default=120.0, type=float, help="For one photograph, then 503.")
     parser.add_argument("--token_file", default=None, type=str | None, help="File that holds the token.")
+    parser.add_argument("--store", default=None, type=str | None, help="Folder that keeps photographs and gradings.")
     parser.add_argument("--cors", default=[], nargs="+", type=str, help="Origins of other sites' pages that may ask.")
     add_trust(parser)
     return parser
@@ -58,6 +61,7 @@ def main(arguments: list[str]) -> int:
     from fundusseg.service.app import create_app
     from fundusseg.service.limits import Limits
     from fundusseg.service.server import listen, make_server
+    from fundusseg.service.store import Store
     from fundusseg.service.worker import WorkerSettings
     from fundusseg.service.worker_pool import WorkerPool
 
@@ -67,7 +71,8 @@ def main(arguments: list[str]) -> int:
     threads = max(1, len(os.sched_getaffinity(0)) // settings.workers) if hasattr(os, "sched_getaffinity") else 0
     worker = WorkerSettings(checkpoint, settings.device, threads, settings.megapixels, tuple(settings.trust))
     pool = WorkerPool(worker, settings.workers, limits.photograph_seconds)
-    app = create_app(pool, limits, access)
+    store = None if settings.store is None else Store(Path(settings.store))
+    app = create_app(pool, limits, access, store)
     with listen(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         console.print(f"http://{f'[{host}]' if ':' in host else host}:{port}", soft_wrap=True, markup=False)

@@ -64,6 +64,15 @@ def eye_from_name(name: str) -> Eye | None:
     return found.pop() if len(found) == 1 else None
 
 
+def without_eye(name: str) -> str:
+    """A name without the words that tell the eye: what a patient's photographs may have in common.
+
+    >>> without_eye("P12_OD"), without_eye("left-7"), without_eye("P3_L"), without_eye("leftover")
+    ('P12', '7', 'P3', 'leftover')
+    """
+    return _LETTER.sub("", _WORD.sub("", name)).strip("_-. ")
+
+
 def eye_from_place(label_map: npt.NDArray[np.uint8], field: Box) -> Eye | None:
     """Tell the eye by the side of the field on which the disc lies.
 

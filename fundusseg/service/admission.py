@@ -13,6 +13,9 @@ PHOTOGRAPHS = ("/v1/predictions", "/v1/pictures", "/v1/store/photographs")
 
 JOBS = "/v1/jobs"
 
+KEPT, PICTURE = "/v1/store/photographs/", "/picture"
+"""Between the two a kept photograph's id: its picture is encoded by a worker."""
+
 _PLAIN = 8 * MEGABYTE
 """Of bodies without photographs: outlines of many points."""
 
@@ -42,10 +45,13 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on."""
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        counted = scope["path"] in (*PHOTOGRAPHS, JOBS)
+        counted = _asks_for_a_worker(scope)
+        if scope["method"] in ("GET", "HEAD", "OPTIONS") and not counted:
+            await self.app(scope, receive, send)
+            return
         if error := self._no_room(counted):
             await refuse(error, scope, receive, send)
             return
@@ -117,6 +123,14 @@ class Admission:
         if path == JOBS:
             return int(self.limits.job_megabytes * MEGABYTE)
         return int(self.limits.megabytes * MEGABYTE) if path in PHOTOGRAPHS else _PLAIN
+
+
+def _asks_for_a_worker(scope: Scope) -> bool:
+    """Whether a request counts against the bound."""
+    if scope["method"] == "POST":
+        return scope["path"] in (*PHOTOGRAPHS, JOBS)
+    path: str = scope["path"]
+    return scope["method"] == "GET" and path.startswith(KEPT) and path.endswith(PICTURE)
 
 
 def _too_large(most: int) -> Refusal:

@@ -27,6 +27,8 @@ from fundusseg.service.metrics import Metrics
 from fundusseg.service.prediction_routes import Predictions, prediction_routes
 from fundusseg.service.problem import Refusal, response_of
 from fundusseg.service.response_headers import ResponseHeaders
+from fundusseg.service.store import Store
+from fundusseg.service.store_routes import Desk, store_routes
 from fundusseg.service.worker_pool import Engine
 
 DESCRIPTION = "Optic disc and cup in fundus photographs: outlines, cup/disc ratios, the rim, and how far to trust them."
@@ -35,13 +37,16 @@ _CLIENT_LEFT = 499
 """Counted by the metrics; nobody gets it."""
 
 
-def create_app(engine: Engine, limits: Limits | None = None, access: Access | None = None) -> FastAPI:
+def create_app(
+    engine: Engine, limits: Limits | None = None, access: Access | None = None, store: Store | None = None
+) -> FastAPI:
     """Make an application.
 
     Args:
         engine: That computes; it is started and closed with the application.
         limits: What it takes on.
         access: Who may ask.
+        store: Where photographs and gradings are kept; it is closed with the application. Without one nothing is.
     """
     limits, access = limits or Limits(), access or Access()
     load, metrics = Load(), Metrics()
@@ -51,6 +56,8 @@ def create_app(engine: Engine, limits: Limits | None = None, access: Access | No
         await engine.start()
         yield
         await engine.close()
+        if store is not None:
+            store.close()
 
     app = FastAPI(
         title="fundusseg", version=__version__, description=DESCRIPTION, lifespan=alive, docs_url=None, redoc_url=None,
@@ -58,9 +65,11 @@ def create_app(engine: Engine, limits: Limits | None = None, access: Access | No
     )  # fmt: skip
     app.state.load, app.state.metrics = load, metrics
     predictions = Predictions(engine, metrics)
-    app.include_router(health_routes(app, engine, limits, load, metrics, kept=False))
+    app.include_router(health_routes(app, engine, limits, load, metrics, kept=store is not None))
     app.include_router(prediction_routes(predictions, limits))
     app.include_router(measure_routes(limits))
+    if store is not None:
+        app.include_router(store_routes(Desk(store, predictions)))
     _add_page(app)
     _add_errors(app)
     _observe(engine, load, metrics)

@@ -169,7 +169,8 @@ def answer_of(port, parts, half_closed):
                 connection.shutdown(socket.SHUT_WR)
             connection.settimeout(15)
             content = b""
-            while not (b"\r\n\r\n" in content and _whole(content)) and (more := connection.recv(65536)):
+            bodiless = parts[0].startswith(b"HEAD")
+            while not (b"\r\n\r\n" in content and (bodiless or _whole(content))) and (more := connection.recv(65536)):
                 content += more
         except OSError as error:
             assert not isinstance(error, TimeoutError), f"no answer to {parts[0][:300]!r}"

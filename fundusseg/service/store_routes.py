@@ -1,0 +1,246 @@
+"""The store's endpoints: photographs that stay, a worklist for each grader, her gradings, adjudication, deletion."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict
+
+from fundusseg.imaging.laterality import without_eye
+from fundusseg.reports.files import plain
+from fundusseg.service.answers import problems
+from fundusseg.service.client import unless_gone
+from fundusseg.service.grading import Grading, Name, Posted, Round, latest
+from fundusseg.service.measure_routes import Drawn, measured
+from fundusseg.service.options import Options
+from fundusseg.service.prediction_routes import Predictions
+from fundusseg.service.store import STATES, Store
+from fundusseg.service.uploads import BODY, Upload, one_photograph
+from fundusseg.service.worker import Work
+
+_REFUSED = problems(400, 404, 408, 409, 413, 415, 422, 503)
+
+Result = TypeVar("Result")
+
+
+class Reader(BaseModel):
+    """Who looks, in which round, and whether the network's outline is hidden until she has drawn hers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grader: Name
+    round: Round = 1
+    masked: bool = False
+
+
+class Added(Options):
+    """Query of a photograph that is to be kept."""
+
+    patient: Name | None = None
+    grader: Name
+    round: Round = 1
+    masked: bool = False
+
+
+class Deletion(BaseModel):
+    """Whose everything is to be deleted, and by whom."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patient: Name
+    grader: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A store as graders see it.
+
+    Attributes:
+        store: Where all is kept.
+        predictions: That are made for new photographs.
+    """
+
+    store: Store
+    predictions: Predictions
+
+    async def add(self, upload: Upload, added: Added) -> tuple[dict[str, Any], bool]:
+        """Keep a photograph with its prediction; the item, and whether it is new."""
+        options = Options(**{name: getattr(added, name) for name in Options.model_fields})
+        document = json.loads(await self.predictions.document(upload, options, alone=True))
+        patient = added.patient or without_eye(Path(upload.name).stem) or document["sha256"][:12]
+        maker, how = self.predictions.maker, options.model_dump_json()
+        keep = (document, upload.content, patient, added.grader, maker, how)
+        new = await run_in_threadpool(self.store.add_photograph, *keep)
+        reader = Reader(grader=added.grader, round=added.round, masked=added.masked)
+        return await run_in_threadpool(self.item, document["sha256"], reader), new
+
+    def item(self, identity: str, reader: Reader) -> dict[str, Any]:
+        """A photograph as one grader may see it; what is handed out is noted."""
+        photograph, who = self.store.photograph(identity), (reader.grader, reader.round)
+        hidden = reader.masked and not self.store.is_shown(identity, *who)
+        prediction = None if hidden else self.store.show(identity, *who)
+        history = [
+            grading
+            for grading in self.store.gradings(identity)
+            if (grading.grader, grading.round) == who and not grading.adjudication
+        ]
+        standing = latest(history).get((identity, *who))
+        return photograph | {
+            "prediction": prediction,
+            "masked": hidden,
+            "grading": None if standing is None else self.shown(standing),
+            "history": [self.shown(grading) for grading in history],
+        }
+
+    def shown(self, grading: Grading) -> dict[str, Any]:
+        """A grading, with the prediction that its grader has seen by now."""
+        seen = self.store.is_shown(grading.photograph, grading.grader, grading.round)
+        return grading.as_dict() | {"prediction": self.store.prediction(grading.photograph) if seen else None}
+
+    def worklist(self, reader: Reader) -> list[dict[str, Any]]:
+        """All photographs with one grader's state; of others only how many have decided."""
+        standing = latest(self.store.gradings())
+        graders: dict[str, set[str]] = {}
+        for identity, grader, _ in standing:
+            graders.setdefault(identity, set()).add(grader)
+        seen = {
+            row["photograph"]
+            for row in self.store.rows(
+                "SELECT DISTINCT photograph FROM shown WHERE grader = ? AND round = ?", reader.grader, reader.round
+            )
+        }
+        listed = []
+        for photograph in self.store.predicted():
+            identity = photograph["id"]
+            verdict, ratio = photograph.pop("verdict"), photograph.pop("vertical_cdr")
+            if reader.masked and identity not in seen:
+                verdict = ratio = None
+            mine = standing.get((identity, reader.grader, reader.round))
+            ratio = ratio if mine is None else mine.vertical_cdr
+            state = "open" if mine is None else STATES[mine.decision]
+            others = len(graders.get(identity, set()) - {reader.grader})
+            listed.append({**photograph, "state": state, "verdict": verdict, "vertical_cdr": ratio, "others": others})
+        return listed
+
+    def grade(self, posted: Posted, adjudicating: bool) -> tuple[dict[str, Any], bool]:
+        """Keep a decision; then its grader is shown the prediction."""
+        grading, new = self.store.grade(posted, adjudicating, self._measured)
+        if grading.decision != "withdraw" and not adjudicating:
+            self.store.show(grading.photograph, grading.grader, grading.round)
+        return self.shown(grading), new
+
+    def _measured(self, outlines: dict[str, Any], eye: str, photograph: dict[str, Any]) -> dict[str, Any]:
+        size = {name: photograph[name] for name in ("width", "height")}
+        return measured(Drawn.model_validate({**size, "contours": outlines, "eye": eye or None}))
+
+    def to_adjudicate(self, difference: float) -> list[dict[str, Any]]:
+        """Photographs with several graders' gradings, those first that differ most."""
+        gradings = self.store.gradings()
+        of: dict[str, list[Grading]] = {}
+        for (identity, _, round), grading in latest(gradings).items():
+            if round == 1:
+                of.setdefault(identity, []).append(grading)
+        settled = {grading.photograph: grading for grading in gradings if grading.adjudication}
+        found = []
+        for identity, several in of.items():
+            apart = _apart(several)
+            if len(several) > 1 and (apart is None or apart >= difference):
+                settling = settled.get(identity)
+                found.append(
+                    self.store.photograph(identity)
+                    | {
+                        "difference": apart,
+                        "gradings": [grading.as_dict() for grading in several],
+                        "adjudication": None if settling is None else settling.as_dict(),
+                    }
+                )
+        return sorted(found, key=lambda one: -np.inf if one["difference"] is None else -one["difference"])
+
+
+def _apart(gradings: list[Grading]) -> float | None:
+    """Largest difference of two vertical ratios; None where one is undefined."""
+    ratios = [grading.vertical_cdr for grading in gradings]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return None if len(known) < len(ratios) else max((abs(a - b) for a, b in combinations(known, 2)), default=0.0)
+
+
+def store_routes(desk: Desk) -> APIRouter:
+    """The routes over one store."""
+    router = APIRouter(prefix="/v1/store", tags=["store"])
+    answers: dict[str, Any] = {"responses": _REFUSED, "response_model": None}
+
+    async def answer(call: Callable[..., Result], *values: Any) -> Result:
+        # Shielded: who hangs up while a row is written must not leave its lock behind.
+        return await asyncio.shield(run_in_threadpool(call, *values))
+
+    @router.get("", summary="What is kept", **answers)
+    async def status() -> dict[str, Any]:
+        """How many photographs, patients and gradings, and who the graders are."""
+        return await answer(desk.store.counts)
+
+    @router.post(
+        "/photographs", summary="Keep a photograph with its prediction", openapi_extra=BODY, status_code=201, **answers
+    )
+    async def add(request: Request, added: Annotated[Added, Query()], response: Response) -> dict[str, Any]:
+        """201 where it is new, 200 where it is there already."""
+        item, new = await unless_gone(request, desk.add(await one_photograph(request), added))
+        response.status_code = 201 if new else 200
+        return item
+
+    @router.get("/worklist", summary="All photographs with one grader's state", **answers)
+    async def worklist(reader: Annotated[Reader, Query()]) -> dict[str, Any]:
+        """Nothing of what other graders said."""
+        return {"photographs": plain(await answer(desk.worklist, reader))}
+
+    @router.get("/photographs/{identity}", summary="A photograph as one grader may see it", **answers)
+    async def item(identity: str, reader: Annotated[Reader, Query()]) -> dict[str, Any]:
+        """With masked=true the network's outline is hidden until she has drawn hers."""
+        return await answer(desk.item, identity, reader)
+
+    @router.get(
+        "/photographs/{identity}/picture",
+        summary="A kept photograph as JPEG",
+        response_class=Response,
+        responses=_REFUSED,
+    )
+    async def picture(identity: str) -> Response:
+        """Upright, 8 bits, at full size."""
+        work = Work(await answer(desk.store.content, identity), products=("picture",))
+        done = await desk.predictions.engine.do(work)
+        return Response(done.products["picture"], media_type="image/jpeg")
+
+    async def graded(posted: Posted, adjudicating: bool, response: Response) -> dict[str, Any]:
+        grading, new = await answer(desk.grade, posted, adjudicating)
+        response.status_code = 201 if new else 200
+        return grading
+
+    @router.post("/gradings", summary="Keep a grader's decision", status_code=201, **answers)
+    async def grade(posted: Posted, response: Response) -> dict[str, Any]:
+        """Answered once it is on the disk; sent again with the same id it counts once."""
+        return await graded(posted, False, response)
+
+    @router.get("/adjudications", summary="Where graders differ", **answers)
+    async def differing(
+        grader: Annotated[Name, Query()], difference: Annotated[float, Query(ge=0)] = 0
+    ) -> dict[str, Any]:
+        """Photographs with several graders, those first that differ most."""
+        return {"photographs": await answer(desk.to_adjudicate, difference)}
+
+    @router.post("/adjudications", summary="Settle between graders", status_code=201, **answers)
+    async def adjudicate(posted: Posted, response: Response) -> dict[str, Any]:
+        """Choose a grading, draw another outline, or reject."""
+        return await graded(posted, True, response)
+
+    @router.post("/deletions", summary="Delete everything of a patient", **answers)
+    async def delete(deletion: Deletion) -> dict[str, Any]:
+        """Photographs, predictions and gradings, out of the file too; only how many they were is noted."""
+        return await answer(desk.store.delete_patient, deletion.patient, deletion.grader)
+
+    return router
