@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     saved = preemption.find(cli.trainer, cli.model) if preemption else None
     if saved:
         console.print(f"Continues the run in {saved.parent}, which was stopped.", soft_wrap=True)
-    folder = claim(cli.trainer.logger) if cli.trainer.is_global_zero else None
+    folder = claim(cli.trainer) if cli.trainer.is_global_zero and not saved else None
     try:
         code = _fit_and_test(cli, saved or cli.config.resume)
     except SIGTERMException:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fundusseg.atomic_file import make_folder, write_whole
+from fundusseg.atomic_file import is_abandoned, make_folder, write_whole
 from fundusseg.errors import ConfigurationError
 
 KEPT_DAYS = 30
@@ -59,22 +59,9 @@ def clear_partial(parent: Path) -> None:
     """Remove what killed builds have left: those of this machine's dead processes, and any of a day ago."""
     for path in parent.iterdir():
         if (found := _PARTIAL.fullmatch(path.name)) and path.is_dir():
-            dead = found["host"] == socket.gethostname() and not _lives(int(found["process"]))
-            with suppress(OSError):  # another was first
-                if dead or time.time() - path.stat().st_mtime > _DAY:
-                    shutil.rmtree(path, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    if os.name == "nt":  # the question would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+            here, process = found["host"] == socket.gethostname(), int(found["process"] or 0)
+            if is_abandoned(path, here, process):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def reserve(files: Iterable[tuple[Path, int]], parent: Path) -> None:

@@ -158,4 +158,4 @@ def _halved(weight: Tensor) -> Tensor:
 
 def _segmenter(content: dict[str, Any], path: str | Path, device: str) -> Segmenter:
     description, weights = checkpoint.parse(content, path)
-    return Segmenter(checkpoint.build(description, weights), description, device)
+    return Segmenter(checkpoint.build(description, weights, path), description, device)

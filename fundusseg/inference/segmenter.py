@@ -49,7 +49,7 @@ class Segmenter:
             CheckpointError: The file is missing or is not one of ours.
         """
         description, weights = checkpoint.load(path)
-        return cls(checkpoint.build(description, weights), description, device)
+        return cls(checkpoint.build(description, weights, path), description, device)
 
     @torch.no_grad()
     def __call__(self, pictures: Image, views: int = 1) -> npt.NDArray[np.float32]:

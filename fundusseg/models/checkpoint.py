@@ -25,6 +25,7 @@ from fundusseg.class_paths import check_trusted, renew
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
+from fundusseg.models.canonical_form import canonical
 from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.plain_types import is_of, require_types
 from fundusseg.sample import Region
@@ -249,11 +250,11 @@ def read(path: str | Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def write(content: Mapping[str, Any], path: Path) -> None:
-    """Write what `read` reads, atomically."""
+def write(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write what `read` reads, atomically; equal content as equal bytes."""
     buffer = BytesIO()
-    torch.save(dict(content), buffer)
-    write_whole(path, buffer.getvalue())
+    torch.save(canonical(dict(content)), buffer)
+    write_whole(Path(path), buffer.getvalue())
 
 
 def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, dict[str, Tensor]]:
@@ -285,15 +286,49 @@ def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, di
     return description, weights
 
 
-def build(description: Description, weights: Mapping[str, Tensor]) -> nn.Module:
+def build(description: Description, weights: Mapping[str, Tensor], path: str | Path = "the checkpoint") -> nn.Module:
     """Rebuild the network with its weights, in evaluation mode.
 
+    Args:
+        description: Of the network.
+        weights: Its own.
+        path: The file, for the message.
+
     Raises:
-        CheckpointError: Its class cannot be imported, or its weights do not fit.
+        CheckpointError: Its class cannot be imported, its weights do not fit, or it does not compute logits.
     """
-    network = from_spec(description.network)
-    fill(network, description, weights)
-    return network.eval()
+    try:
+        network = from_spec(description.network)
+        fill(network, description, weights)
+        _try(network.eval(), description.preparation)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error.got} in {path}", error.expected, error.do) from error
+    return network
+
+
+@torch.no_grad()
+def _try(network: nn.Module, preparation: Preparation) -> None:
+    """Let a network see one picture: many arguments, such as a stride or the name of a layer, are used only then.
+
+    Raises:
+        CheckpointError: It fails, or gives no finite (1, R, H, W).
+    """
+    side, regions = preparation.image_size, len(preparation.regions)
+    ramp = torch.arange(side, device="cpu").remainder(256).to(torch.uint8)
+    try:
+        logits = network(ramp.expand(1, 3, side, side))
+        shape, finite = tuple(logits.shape), bool(torch.isfinite(logits).all())
+    except Exception as error:  # whatever a layer meets first in arguments that nobody wrote
+        problem = first_line(error)
+    else:
+        if len(shape) == 4 and shape[:2] == (1, regions) and finite:
+            return
+        problem = f"it gives {shape}" if finite else "it gives values that are not finite"
+    raise CheckpointError(
+        f"a network {type(network).__name__} that cannot segment a picture ({problem})",
+        f"finite logits of 1 x {regions} x height x width",
+        "copy the checkpoint again, or give another",
+    )
 
 
 def fill(network: nn.Module, description: Description, weights: Mapping[str, Tensor]) -> None:

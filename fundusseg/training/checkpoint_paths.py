@@ -13,12 +13,16 @@ _PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 def leave_names(states: Mapping[str, Any]) -> None:
-    """Leave the files' names in the states of callbacks, which are changed."""
+    """Leave the files' names in the states of callbacks, which are changed.
+
+    The score of the last epoch is left out too: Lightning does not read it again, and a run that goes on from a file
+    does not know it.
+    """
     for state in states.values():
         if isinstance(state, dict) and "dirpath" in state:
             state |= {name: _name(state[name]) for name in _PATHS if name in state}
             state["best_k_models"] = {_name(path): score for path, score in state.get("best_k_models", {}).items()}
-            state["dirpath"] = ""
+            state |= {"dirpath": "", "current_score": None}
 
 
 def find_folders(states: Mapping[str, Any], read_from: Path, own: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from torchmetrics import Metric
 from fundusseg.data.splits import Split
 from fundusseg.errors import ConfigurationError
 from fundusseg.models.checkpoint import KEY
+from fundusseg.training.run_folder import enter, runs_without_logger
 from fundusseg.xla import backend
 
 EXIT_CODE = 128 + signal.SIGTERM
@@ -69,14 +70,18 @@ class Preemption(Callback):
         """The checkpoint of a stopped run of the same configuration; the logger then goes on in its folder."""
         # Whether a file is this command's is read from its name: digests of configurations, none is opened.
         logger: Any = trainer.logger
-        if not hasattr(logger, "root_dir"):
+        if logger is not None and not hasattr(logger, "root_dir"):
             folder = Path(getattr(logger, "save_dir", None) or trainer.default_root_dir)
             self.saved = next(folder.glob(_name(task)), None)
             return self.saved
-        found = sorted(Path(logger.root_dir).glob(f"*/{_name(task)}"), key=lambda path: path.stat().st_mtime)
+        runs = runs_without_logger(trainer) if logger is None else Path(logger.root_dir)
+        found = sorted(runs.glob(f"*/{_name(task)}"), key=lambda path: path.stat().st_mtime)
         if found:
             self.saved = found[-1]
-            logger._version = found[-1].parent.name  # its constructor's argument, which a configuration must not hold
+            if logger is None:
+                enter(trainer, found[-1].parent)
+            else:  # its constructor's argument, which a configuration must not hold
+                logger._version = found[-1].parent.name
         return self.saved
 
     def forget(self, trainer: Trainer) -> None:
@@ -144,14 +149,10 @@ class Preemption(Callback):
         _heed_interrupts()
 
     def _save(self, trainer: Trainer, task: Any) -> None:
-        """Write the checkpoint beside its place and rename it: the time to do so is short, and half of it is none."""
         self.saved = Path(trainer.log_dir or trainer.default_root_dir) / _name(task)
-        partial = self.saved.with_suffix(".partial")
         self._saving = True
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(self.saved)
         self._saving = False
-        if trainer.is_global_zero:
-            partial.replace(self.saved)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what decides how the training goes on, in plain types."""

@@ -19,6 +19,7 @@ from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.tables import Score
 from fundusseg.sample import Region
+from fundusseg.training.checkpoint_files import write_whole_files
 from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
@@ -120,6 +121,7 @@ class SegmentationTask(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Lay the weights out as convolutions read them fastest; XLA chooses its own layout."""
+        write_whole_files(self.trainer)
         if self.trainer.strategy.root_device.type != "xla":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -336,7 +338,7 @@ class SegmentationTask(LightningModule):
             CheckpointError: The file is missing or is not one of ours.
         """
         description, weights = checkpoint.load(checkpoint_path)
-        network = checkpoint.build(description, weights)
+        network = checkpoint.build(description, weights, checkpoint_path)
         task = cls(network, **{"preparation": description.preparation, "sources": description.sources, **arguments})
         task.thresholds.copy_(torch.tensor([description.thresholds[region] for region in task.regions]))
         task.configuration, task.command = description.configuration, description.command

@@ -8,7 +8,10 @@ from torch import nn
 from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.segmenter import Segmenter
 from fundusseg.models import UNet, checkpoint
+from fundusseg.training.task import SegmentationTask
 from tests.support.painter import write_checkpoint
 
 
@@ -18,6 +21,9 @@ class Foreign(nn.Module):
     def __init__(self, width: int = 3) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, width, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layer(image.float())[:, :2]
 
 
 def description(network: nn.Module, configuration: str = "") -> checkpoint.Description:
@@ -129,3 +135,24 @@ def test_a_weight_that_is_no_tensor_is_none_of_ours(tmp_path):
     content = torch.load(path, weights_only=True) | {"state_dict": {"model.weight": 3}}
     with pytest.raises(CheckpointError, match="something else"):
         checkpoint.parse(content, path)
+
+
+@pytest.mark.parametrize("regions", [0.5, "two", None, 1, -3, [2]])
+@pytest.mark.parametrize("load", [Bundle.load, Segmenter.from_checkpoint, SegmentationTask.load_from_checkpoint])
+def test_a_network_whose_forward_pass_fails_is_refused_on_loading(regions, load, tmp_path):
+    path = Path(write_checkpoint(tmp_path / "a.ckpt"))
+    content = torch.load(path, weights_only=True)
+    content[checkpoint.KEY]["network"]["init_args"]["regions"] = regions
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=r"^got a network Painter .* in .*a\.ckpt; expected .+; .+\.$"):
+        load(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("growth_rate", "x"), ("activation", [])])
+def test_a_network_that_cannot_be_built_is_told_with_its_file(name, value, tmp_path):
+    network = UNet(start_channels=4, depth=1)
+    content = description(network)
+    content.network["init_args"][name] = value
+    save(tmp_path / "a.ckpt", network, content)
+    with pytest.raises(CheckpointError, match=r"^got .* in .*a\.ckpt; expected .+; .+\.$"):
+        Bundle.load(tmp_path / "a.ckpt")

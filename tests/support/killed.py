@@ -1,11 +1,9 @@
 """Commands in processes of their own that are killed at random moments, and what their folders hold in the end."""
 
 import contextlib
-import hashlib
 import multiprocessing
 import os
 import random
-import re
 import resource
 import signal
 import subprocess
@@ -15,11 +13,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from fundusseg.__main__ import VERBS
+from fundusseg.atomic_file import file_digest
 
 _context = multiprocessing.get_context("forkserver")
 # Imported once, not for each of hundreds of processes.
@@ -127,7 +125,7 @@ def killed(command: Command, folder: Path, times: int, longest: float, chance: r
 
 
 def results(folder: Path, *passed_over: str) -> dict[str, str]:
-    """Digest of every file below a folder by its path; of a checkpoint that of its weights.
+    """Digest of every file below a folder by its path.
 
     Args:
         folder: The folder.
@@ -137,20 +135,8 @@ def results(folder: Path, *passed_over: str) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if not any(name.match(pattern) or name.parts[0] == pattern for pattern in (LOG, *passed_over)):
-            found[str(name)] = _digest(path) if path.is_file() else "folder"
+            found[str(name)] = file_digest(path) if path.is_file() else "folder"
     return found
-
-
-def _digest(path: Path) -> str:
-    if path.suffix != ".ckpt":
-        # A checkpoint of a resumed training holds the same in other bytes: equal texts are one object there or several.
-        plain = re.sub(rb"sha256 [0-9a-f]{64}", b"sha256", path.read_bytes())
-        return hashlib.sha256(plain).hexdigest()
-    total = hashlib.sha256()
-    content: Any = torch.load(path, weights_only=True)
-    for name, weight in content["state_dict"].items():
-        total.update(name.encode() + weight.numpy().tobytes())
-    return total.hexdigest()
 
 
 def unlike(one: dict[str, str], two: dict[str, str]) -> list[str]:
