@@ -5,16 +5,17 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fundusseg.cli import in_one_sentence
 from fundusseg.imaging.image_files import encode_jpeg, encode_png
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.report_page import thumbnail
-from fundusseg.inference.run_journal import FOLDER, Journal
+from fundusseg.inference.result_paths import chart_path, contours_path, label_map_path, overlay_path, thumbnail_path
+from fundusseg.inference.run_journal import Journal
 from fundusseg.measures.contours import as_json
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
@@ -50,8 +51,13 @@ def photograph_result(photograph: Photograph, image: Image, prediction: "Predict
 
 
 def failed_row(photograph: Photograph, error: BaseException) -> dict[str, Any]:
-    """The row of a photograph that could not be done."""
-    return {"file": str(photograph.path), "error": " ".join(str(error).split()) or type(error).__name__}
+    """The row of a photograph that could not be done: the sentence of its error, of any kind."""
+    gist = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+    said = in_one_sentence(error) or (
+        f"got a failure of the program itself at {photograph.path} ({gist}); expected a result; "
+        "try the file again, and report it if it fails again."
+    )
+    return {"file": str(photograph.path), "error": said}
 
 
 def write_result(
@@ -64,11 +70,11 @@ def write_result(
     labels = result.prediction.label_map
     picture = overlay(result.image, labels, regions=regions)
     journal.write(label_map_path(journal.output, photograph.name), encode_png(labels))
-    journal.write(journal.output / f"{photograph.name}_contours.json", _contours_file(photograph, result))
+    journal.write(contours_path(journal.output, photograph.name), _contours_file(photograph, result))
     journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
     journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(result.image, labels, regions))
     if charted:
-        journal.write(journal.output / f"{photograph.name}_chart.png", encode_png(_chart(photograph, result)))
+        journal.write(chart_path(journal.output, photograph.name), encode_png(_chart(photograph, result)))
 
 
 def _chart(photograph: Photograph, result: PhotographResult) -> Image:
@@ -91,21 +97,6 @@ def _contours_file(photograph: Photograph, result: PhotographResult) -> bytes:
     height, width = result.prediction.label_map.shape
     size = {"photograph": photograph.path.name, "width": width, "height": height}
     return (json.dumps(size | {"contours": as_json(result.prediction.outlines)}) + "\n").encode()
-
-
-def label_map_path(output: Path, name: str) -> Path:
-    """Native size; 0 background, 1 rim, 2 cup."""
-    return output / f"{name}_labels.png"
-
-
-def overlay_path(output: Path, name: str) -> Path:
-    """Native size, with contours."""
-    return output / f"{name}_overlay.jpg"
-
-
-def thumbnail_path(output: Path, name: str) -> Path:
-    """Small, for the report."""
-    return output / FOLDER / "thumbnails" / f"{name}.jpg"
 
 
 def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:

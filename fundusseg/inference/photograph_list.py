@@ -15,6 +15,7 @@ from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging.csv_files import PATH_COLUMNS, eye_of, read_rows
 from fundusseg.imaging.image_files import SUFFIXES
 from fundusseg.imaging.photograph_files import HIDDEN, ending, is_hidden, walk
+from fundusseg.inference.result_paths import EARLIER, earlier_results
 from fundusseg.sample import Eye
 
 STDIN = "-"
@@ -72,9 +73,10 @@ def count_passed_over(passed_over: Mapping[Path, str]) -> str:
 def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | None = None) -> PhotographList:
     """The photographs that a command line names, in its order, each once.
 
-    Folders are read with all below them and keep their inner structure; what lies in the output folder is left out.
-    Of single files, a pattern or a list, the file's name alone is taken, or its place below the folder that they have
-    in common where two would fall together. Names that still fall together keep their ending as well.
+    Folders are read with all below them and keep their inner structure; what lies in the output folder is left out, and
+    what a run before drew in another one is passed over. Of single files, a pattern or a list, the file's name alone is
+    taken, or its place below the folder that they have in common where two would fall together. Names that still fall
+    together keep their ending as well.
 
     Args:
         arguments: Files, folders, patterns (``*``, ``?``, ``[...]``, ``**`` for any depth), CSV files of paths, or
@@ -97,9 +99,10 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
             groups.append(_flat(_lines(stdin or sys.stdin)))
         elif os.path.isdir(path):  # noqa: PTH112 - no error of a name that no file can have
             content = walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results)
-            passed_over |= content.passed_over
-            _refuse_nothing(content.files, f"below {path}", content.passed_over)
-            groups.append([Photograph(file, file.relative_to(path).as_posix()) for file in content.files])
+            files, others = _without_results(content.files, content.passed_over)
+            passed_over |= others
+            _refuse_nothing(files, f"below {path}", others)
+            groups.append([Photograph(file, file.relative_to(path).as_posix()) for file in files])
         elif os.path.isfile(path):  # noqa: PTH113
             if path.suffix.lower() == ".csv":
                 groups.append(_flat(_csv(path)))
@@ -111,8 +114,8 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
             matches = sorted(map(Path, glob.iglob(argument, recursive=True)))  # noqa: PTH207
             taken = {match: _why_not(match, results, "**" in argument) for match in matches}
             others = {match: reason for match, reason in taken.items() if reason}
+            files, others = _without_results([match for match, reason in taken.items() if reason == ""], others)
             passed_over |= others
-            files = [match for match, reason in taken.items() if reason == ""]
             _refuse_nothing(files, f"of the pattern {argument}", others)
             groups.append(_flat(Photograph(file) for file in files))
         else:
@@ -126,6 +129,12 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     # What a folder passed over may have been named by itself as well.
     given = {_absolute(photograph.path) for photograph in named}
     return PhotographList(named, {path: why for path, why in passed_over.items() if _absolute(path) not in given})
+
+
+def _without_results(files: Sequence[Path], passed_over: Mapping[Path, str]) -> tuple[list[Path], dict[Path, str]]:
+    """Files that no earlier run drew, and those that are passed over with the others among them."""
+    drawn = earlier_results(files)
+    return [file for file in files if file not in drawn], {**passed_over, **dict.fromkeys(sorted(drawn), EARLIER)}
 
 
 def _refuse_nothing(files: Sequence[Path], where: str, passed_over: Mapping[Path, str]) -> None:

@@ -117,7 +117,7 @@ class Predictor:
         millimetres_per_pixel: Scale of the photographs; without it no area is given in square millimetres.
 
     Raises:
-        ConfigurationError: There are not so many views, or the scale is not above 0.
+        ConfigurationError: It is given no bundle, there are not so many views, or the scale is not above 0.
     """
 
     def __init__(
@@ -127,6 +127,12 @@ class Predictor:
         smoothing: Smoothing = "none",
         millimetres_per_pixel: float | None = None,
     ) -> None:
+        if not isinstance(bundle, Bundle):
+            raise ConfigurationError(
+                f"{bundle!r:.200} for a predictor",
+                "a fundusseg.inference.Bundle",
+                "use Predictor.from_checkpoint for a file, or Predictor.pretrained",
+            )
         check_scale(millimetres_per_pixel)
         self.bundle, self.smoothing, self.scale = bundle, smoothing, millimetres_per_pixel
         calibration = bundle.calibration

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.inference.photograph_list import Photograph
+from fundusseg.inference.result_paths import JOURNAL, PROVENANCE
 from fundusseg.reports.files import difference
 
-FOLDER = "journal"
 ROWS = "rows.jsonl"
 _LOCK = "lock"
 
@@ -81,7 +81,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, run: Mapping[str, Any], overwrite: bool = False) -> None:
-        self.output, self.folder = output, output / FOLDER
+        self.output, self.folder = output, output / JOURNAL
         self._partial, self._path = self.folder / "partial", self.folder / ROWS
         self._lock = FileLock(self.folder / _LOCK)
         try:
@@ -133,7 +133,7 @@ class Journal:
         """Compare with what made the folder's results."""
         before = read_provenance(self.output)
         if before is None:
-            self.write(self.folder / "run.json", json.dumps(run, indent=2).encode())
+            self.write(self.folder / PROVENANCE, json.dumps(run, indent=2).encode())
         elif other := difference(before, run):
             self._partial.rmdir()
             raise ConfigurationError(
@@ -214,7 +214,7 @@ def read_entries(path: Path) -> list[JournalEntry]:
 def read_provenance(output: Path) -> dict[str, Any] | None:
     """What a folder's results were made by; None where there are none."""
     try:
-        content: dict[str, Any] = json.loads((output / FOLDER / "run.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((output / JOURNAL / PROVENANCE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

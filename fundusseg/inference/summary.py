@@ -6,9 +6,10 @@ from typing import Any
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.cli import console
-from fundusseg.inference.output_files import measures_csv, overlay_path, thumbnail_path
+from fundusseg.inference.output_files import measures_csv
 from fundusseg.inference.photograph_list import count_passed_over
 from fundusseg.inference.report_page import ReportRow, report_html, row_status
+from fundusseg.inference.result_paths import overlay_path, thumbnail_path
 from fundusseg.inference.run_journal import JournalEntry
 
 MEASURES = "measures.csv"

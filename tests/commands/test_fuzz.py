@@ -406,6 +406,7 @@ def test_no_input_ends_in_a_traceback_a_hang_or_silence(kind, bench, tmp_path):
         cases, faults = kind(random.Random(f"{kind.__name__} {number}"), bench, place)
         for fault in faults:
             found[f"{kind.__name__} {number}: {fault}"] += 1
+            print(f"{kind.__name__} {number}: {fault}", flush=True)
         shutil.rmtree(place, ignore_errors=True)
         done, number = done + cases, number + 1
     print(f"{kind.__name__}: {done} cases, {len(found)} faults")

@@ -120,6 +120,7 @@ def test_a_killed_command_comes_to_the_same_files(verb, original, undisturbed, t
         assert unlike(wanted, final(place)) == [], f"killed after {moments} s"
         shutil.rmtree(place)
         run += 1
+        print(f"{verb}: {len(moments)} kills", flush=True)
     print(f"{verb}: {len(moments)} kills in {run} runs of {seconds:.1f} s")
 
 

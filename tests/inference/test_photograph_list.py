@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging.photograph_files import HIDDEN
-from fundusseg.inference.output_files import label_map_path
 from fundusseg.inference.photograph_list import Photograph, count_passed_over, find_photographs
+from fundusseg.inference.result_paths import EARLIER, label_map_path
 
 
 @pytest.fixture
@@ -42,6 +42,28 @@ def test_results_are_not_taken_for_photographs(place):
     Path("in/out").mkdir()
     Path("in/out/a_labels.png").touch()
     assert set(found("in", output="in/out")) == {"in/a.png", "in/b.jpg", "in/deep/a.png"}
+
+
+@pytest.mark.parametrize("argument", ["in", "in/**"])
+def test_what_an_earlier_run_drew_is_passed_over_and_counted(place, argument):
+    before = set(found(argument))
+    earlier = ("a_labels.png", "deep/a_overlay.jpg", "a_chart.png", "journal/thumbnails/a.jpg")
+    for name in ("journal/run.json", *earlier, "mine.png"):
+        Path("in/old", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("in/old", name).touch()
+    listed = find_photographs([argument], Path("out"))
+    assert {photograph.path.as_posix() for photograph in listed.photographs} == before | {"in/old/mine.png"}
+    drawn = {path.as_posix() for path, reason in listed.passed_over.items() if reason == EARLIER}
+    assert drawn == {f"in/old/{name}" for name in earlier}
+    assert len(find_photographs(["in/old/a_labels.png"], Path("out")).photographs) == 1, "named by itself it is meant"
+
+
+def test_a_folder_of_nothing_but_earlier_results_is_told(place):
+    for name in ("journal/run.json", "a_overlay.jpg"):
+        Path("old", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("old", name).touch()
+    with pytest.raises(ImageError, match=r"no photograph below old \(1 \.json, 1 earlier results passed over\)"):
+        found("old")
 
 
 def test_single_files_keep_the_order_of_the_command_line(place):

@@ -1,6 +1,7 @@
 """From photograph to measures with a network of known answer: region r is where channel r is bright."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,9 @@ def test_photographs_in_memory_are_read_as_their_files_are():
         mine(array / 255)
     with pytest.raises(ImageError, match="a Tensor as photograph"):
         mine(torch.from_numpy(array))
+
+
+@pytest.mark.parametrize("wrong", ["best.ckpt", Path("best.ckpt"), None])
+def test_a_predictor_of_a_files_name_says_how_it_is_loaded(wrong):
+    with pytest.raises(ConfigurationError, match=r"got .+; expected .*Bundle; use Predictor\.from_checkpoint"):
+        Predictor(wrong)
