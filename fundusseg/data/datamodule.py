@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.device_resident import ResidentDataset, ResidentSet, check_augmentation
-from fundusseg.data.earlier_training import EarlierTraining
+from fundusseg.data.earlier_training import EarlierTraining, refuse_seen
 from fundusseg.data.identity import Identity
 from fundusseg.data.plausibility import Doubt, summary
 from fundusseg.data.preparation import Preparation
@@ -129,6 +129,7 @@ class FundusDataModule(LightningDataModule):
         self.subsets: dict[Subset, PreparedDataset] = {}
         self.watch: Watch = unwatched
         """Shows how far the making of a store is."""
+        self._identities: dict[str, Identity] = {}
         self._resident: dict[Subset, ResidentSet] = {}
         self._position = (0, 0)
         self._check()
@@ -202,7 +203,7 @@ class FundusDataModule(LightningDataModule):
             return
         store = MergedStore(self.open_stores())
         self.doubts = store.doubts
-        identities = self.identities(store)
+        self._identities = identities = self.identities(store)
         self.split.check_files({key: identity.files for key, identity in identities.items()})
         if self.earlier is not None:
             self.split = self.earlier.apply(self.split, self.records, identities)
@@ -221,6 +222,21 @@ class FundusDataModule(LightningDataModule):
             )
             for subset in SUBSETS
         }
+
+    def refuse_seen(self, earlier: Sequence[Split], subsets: Sequence[Subset]) -> None:
+        """Refuse to score a network on what it has seen; after `setup`.
+
+        Args:
+            earlier: What it was trained and chosen on.
+            subsets: What it is validated or tested on.
+
+        Raises:
+            DatasetError: As `fundusseg.data.earlier_training.refuse_seen`.
+        """
+        mine = self.split.anonymous()
+        for split in earlier:
+            if split.anonymous() != mine:
+                refuse_seen(self.split, split, self.records, self._identities, subsets)
 
     def doubtful(self) -> list[str]:
         """One line for each source whose labels are doubtful in part; known after `setup`."""

@@ -8,7 +8,7 @@ from fundusseg.data.identity import Identity
 from fundusseg.data.seen_patients import KnownPictures
 from fundusseg.data.splits import SUBSETS, Split
 from fundusseg.errors import DatasetError
-from fundusseg.sample import Record
+from fundusseg.sample import Record, Subset
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class EarlierTraining:
             )
         split = _kept(self.split, found, drawn) if self.keep else drawn
         for earlier in (self.split, *self.before):
-            _refuse_seen(split, earlier, records, identities)
+            refuse_seen(split, earlier, records, identities)
         return split
 
 
@@ -91,13 +91,32 @@ def _kept(earlier: Split, found: Mapping[str, Sequence[str]], drawn: Split) -> S
     return replace(drawn, train=train, val=val, test=test, dropped=tuple(sorted(dropped)), by=earlier.by)
 
 
-def _refuse_seen(split: Split, earlier: Split, records: Sequence[Record], identities: Mapping[str, Identity]) -> None:
-    """Refuse to validate on what was trained on, and to test on what was trained or chosen on."""
+def refuse_seen(
+    split: Split,
+    earlier: Split,
+    records: Sequence[Record],
+    identities: Mapping[str, Identity],
+    subsets: Sequence[Subset] = ("val", "test"),
+) -> None:
+    """Refuse to validate on what was trained on, and to test on what was trained or chosen on.
+
+    Args:
+        split: Of today.
+        earlier: Of a training whose weights are taken.
+        records: All that are there.
+        identities: By key.
+        subsets: What is validated or tested on.
+
+    Raises:
+        DatasetError: There is such a picture, or another one of its patient.
+    """
     patients = {record.key: record.patient_key for record in records}
-    for keys, used, what in (
-        (split.val, earlier.train, "validated on, though the checkpoint was trained on them"),
-        (split.test, (*earlier.train, *earlier.val), "tested on, though the checkpoint was trained or chosen on them"),
-    ):
+    seen_by: dict[Subset, tuple[Sequence[str], str]] = {
+        "val": (earlier.train, "validated on, though the checkpoint was trained on them"),
+        "test": ((*earlier.train, *earlier.val), "tested on, though the checkpoint was trained or chosen on them"),
+    }
+    for subset in subsets:
+        keys, (used, what) = split.keys(subset), seen_by[subset]
         known = KnownPictures([(earlier, used)])
         seen = {key for key in patients if known.hold(key, identities[key])}
         persons = {patients[key] for key in seen} if split.by == earlier.by == "patient" else set()

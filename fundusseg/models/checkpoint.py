@@ -314,21 +314,19 @@ def _try(network: nn.Module, preparation: Preparation) -> None:
         CheckpointError: It fails, or gives no finite (1, R, H, W).
     """
     side, regions = preparation.image_size, len(preparation.regions)
-    ramp = torch.arange(side, device="cpu").remainder(256).to(torch.uint8)
     try:
-        logits = network(ramp.expand(1, 3, side, side))
+        logits = network(torch.arange(side).remainder(256).to(torch.uint8).expand(1, 3, side, side))
         shape, finite = tuple(logits.shape), bool(torch.isfinite(logits).all())
-    except Exception as error:  # whatever a layer meets first in arguments that nobody wrote
-        problem = first_line(error)
-    else:
-        if len(shape) == 4 and shape[:2] == (1, regions) and finite:
-            return
         problem = f"it gives {shape}" if finite else "it gives values that are not finite"
-    raise CheckpointError(
-        f"a network {type(network).__name__} that cannot segment a picture ({problem})",
-        f"finite logits of 1 x {regions} x height x width",
-        "copy the checkpoint again, or give another",
-    )
+        able = len(shape) == 4 and shape[:2] == (1, regions) and finite
+    except Exception as error:  # whatever a layer meets first in arguments that nobody wrote
+        problem, able = first_line(error), False
+    if not able:
+        raise CheckpointError(
+            f"a network {type(network).__name__} that cannot segment a picture ({problem})",
+            f"finite logits of 1 x {regions} x height x width",
+            "copy the checkpoint again, or give another",
+        )
 
 
 def fill(network: nn.Module, description: Description, weights: Mapping[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.trainer import Trainer
 
+from fundusseg.class_paths import other_packages
 from fundusseg.cli import ErrorMixin, HelpFormatter, console
 from fundusseg.data.cache_folder import default_folder
 from fundusseg.data.datamodule import FundusDataModule
@@ -38,6 +39,9 @@ from fundusseg.xla.strategy import SPMDStrategy, trainer_arguments
 
 _OF_THE_SPLIT = ("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "seed")
 """Settings of the data that decide who is trained on."""
+
+_OF_THE_OPTIMISER = ("optimizer", "schedule", "loss")
+"""Settings of the model that decide how it is trained: a rate that is given alone is one of the run's own optimiser."""
 
 _OF_A_STEP = (("model", "optimizer"), ("model", "schedule"), ("model", "loss"), ("data", "batch_size"))
 """Settings that decide what a step is."""
@@ -149,8 +153,7 @@ class FundusCLI(LightningCLI):
         self.config = parser.parse_args(args)
         if self.config.resume:  # what is not given is as the run had it; a default that is typed is given
             description, _ = checkpoint.load(self.config.resume)
-            own = (yaml.safe_load(description.configuration) or {}).get("data") or {}
-            parser.set_defaults({f"data.{name}": own[name] for name in _OF_THE_SPLIT if name in own})
+            parser.set_defaults(_own_settings(description.configuration))
             self.config = parser.parse_args(args)
         if self.config.accelerator is not None:
             self.config.trainer.accelerator = self.config.accelerator
@@ -279,6 +282,21 @@ class FundusCLI(LightningCLI):
             raise ConfigurationError(
                 f"settings that Lightning's Trainer refuses ({error})", "what --help lists", "correct --trainer"
             ) from error
+
+
+def _own_settings(configuration: str) -> dict[str, Any]:
+    """The settings of a run that one which goes on from it keeps, by their whole name.
+
+    Where one names a class of a package that is not trusted, it is left to the command line, which imports what it
+    names itself.
+    """
+    content = yaml.safe_load(configuration)
+    own: dict[str, Any] = {}
+    for part, names in (("data", _OF_THE_SPLIT), ("model", _OF_THE_OPTIMISER)):
+        section = content.get(part) if isinstance(content, dict) else None
+        if isinstance(section, dict):
+            own |= {f"{part}.{name}": section[name] for name in names if name in section}
+    return {name: value for name, value in own.items() if not other_packages(value)}
 
 
 def _listed(given: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """What is learnt and how: network, loss, scores and optimiser, on any device."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,12 +13,14 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.preparation import Preparation
+from fundusseg.data.splits import Split
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import Network, UNet, checkpoint
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.tables import Score
-from fundusseg.sample import Region
+from fundusseg.sample import Region, Subset
 from fundusseg.training.checkpoint_files import write_whole_files
 from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
@@ -39,6 +41,13 @@ _MADE_FOR = "fundusseg_schedule"
 """Key of what a checkpoint's optimiser and schedule were made for."""
 
 Stage = Literal["train", "val", "test"]
+
+_SCORED: dict[Any, tuple[Subset, ...]] = {
+    TrainerFn.FITTING: ("val", "test"),
+    TrainerFn.VALIDATING: ("val",),
+    TrainerFn.TESTING: ("test",),
+}
+"""Which subsets a checkpoint is scored on by what the Trainer does."""
 
 
 class SegmentationTask(LightningModule):
@@ -120,8 +129,13 @@ class SegmentationTask(LightningModule):
         return logits
 
     def setup(self, stage: str) -> None:
-        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout."""
+        """Lay the weights out as convolutions read them fastest; XLA chooses its own layout.
+
+        Raises:
+            DatasetError: The weights come from a training on what is validated or tested on now.
+        """
         write_whole_files(self.trainer)
+        self._refuse_seen(training.split for training in self.earlier)
         if self.trainer.strategy.root_device.type != "xla":
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -300,6 +314,8 @@ class SegmentationTask(LightningModule):
         trained, puts the weights that were not averaged back even for a test.
         """
         thresholds = content.get(checkpoint.KEY, {}).get("thresholds", {})
+        if checkpoint.KEY in content and self.trainer.ckpt_path:
+            self._refuse_seen(checkpoint.parse(content, self.trainer.ckpt_path)[0].splits)
         if tuple(thresholds) == self.regions:
             # In place of the averaged ones: Lightning loads the weights after this hook.
             content["state_dict"]["thresholds"] = torch.tensor([*thresholds.values()])
@@ -318,6 +334,12 @@ class SegmentationTask(LightningModule):
         # A resumed training does need the weights that were not averaged.
         if self.trainer.state.fn != TrainerFn.FITTING and "current_model_state" in content:
             content["current_model_state"] = content["state_dict"]
+
+    def _refuse_seen(self, splits: Iterable[Split | None]) -> None:
+        """Score no picture that the weights have seen, whoever gives them to a Trainer, with whatever data."""
+        data, scored = getattr(self.trainer, "datamodule", None), _SCORED.get(self.trainer.state.fn)
+        if scored and isinstance(data, FundusDataModule):
+            data.refuse_seen([split for split in splits if split is not None], scored)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]

@@ -7,12 +7,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from fundusseg import bundle, evaluate, fit
+from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.splits import Split
-from fundusseg.datasets import Phantom
+from fundusseg.datasets import Folder, Phantom
 from fundusseg.errors import ConfigurationError, DatasetError
-from fundusseg.models import checkpoint
+from fundusseg.models import UNet, checkpoint
+from fundusseg.training.task import SegmentationTask
 
 SECRETS = ("smith", "4711", "clinic-folder")
 
@@ -118,6 +121,32 @@ def test_another_split_of_what_was_seen_is_refused(trained, place, other):
         run(place, fit.main, *command(place, data, "--resume=runs/version_0/checkpoints/last.ckpt", *more))
 
 
+def in_python(place, **settings) -> tuple[Trainer, FundusDataModule]:
+    where = {"image_size": 32, "batch_size": 2, "cache_dir": f"{place}/cache"}
+    data = FundusDataModule([Folder(place / "first", csv="table.csv", name="clinic")], **where, **settings)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(accelerator="cpu", max_epochs=2, enable_checkpointing=False, **quiet), data
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["fit", "validate", "test"])
+@pytest.mark.parametrize("loaded", ["by the Trainer", "by the task"])
+def test_from_python_too_nothing_that_was_seen_is_scored(trained, place, what, loaded):
+    last = trained / "checkpoints" / "last.ckpt"
+
+    def work(**settings) -> None:
+        trainer, data = in_python(place, **settings)
+        if loaded == "by the task":
+            getattr(trainer, what)(SegmentationTask.load_from_checkpoint(last), datamodule=data)
+        else:
+            task = SegmentationTask(UNet(start_channels=4, depth=2), preparation=data.preparation, sources=data.sources)
+            getattr(trainer, what)(task, datamodule=data, ckpt_path=last)
+
+    work()
+    with pytest.raises(DatasetError, match=r"pictures (tested|validated) on, though the checkpoint was trained"):
+        work(seed=9)
+
+
 @pytest.mark.slow
 def test_a_default_that_is_typed_is_asked_for_and_one_that_is_not_is_the_runs_own(trained, place, tmp_path):
     data = reader(place / "first")
@@ -129,6 +158,20 @@ def test_a_default_that_is_typed_is_asked_for_and_one_that_is_not_is_the_runs_ow
     newest = max((tmp_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
     assert "\n  fold: 1\n" in (newest / "config.yaml").read_text()
     assert content(newest)["fundusseg"]["split"] == content(tmp_path / "runs" / "version_0")["fundusseg"]["split"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", ["{lr: 0.002}", "{init_args: {lr: 0.002}}"])
+def test_a_rate_that_is_given_alone_is_one_of_the_runs_own_optimiser(place, tmp_path, rate):
+    data = reader(write(place / "first") if not (place / "first").exists() else place / "first")
+    sgd = ["--model.optimizer=torch.optim.SGD", "--model.optimizer.lr=0.1", "--model.optimizer.momentum=0.5"]
+    assert run(tmp_path, fit.main, *command(place, data, *sgd)) == 0
+    (tmp_path / "rate.yaml").write_text(f"model: {{optimizer: {rate}}}\n")
+    more = ["--resume=runs/version_0/checkpoints/last.ckpt", "--trainer.max_epochs=2", "--config=rate.yaml"]
+    assert run(tmp_path, fit.main, *command(place, data, *more)) == 0
+    newest = max((tmp_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+    (group,) = content(newest)["optimizer_states"][0]["param_groups"]
+    assert (group["max_lr"], group["momentum"]) == (0.002, 0.5) and "betas" not in group
 
 
 @pytest.mark.slow
