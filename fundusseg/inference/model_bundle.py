@@ -1,6 +1,6 @@
 """One file with all that leads from a photograph to its numbers: localiser, segmenters, eye, calibration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from fundusseg.inference.eye_side import EyeReader
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
+from fundusseg.models.checkpoint import Earlier
 from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.plain_types import require_types
-from fundusseg.sample import DISC
+from fundusseg.sample import DISC, Region
 
 KEY = "fundusseg_bundle"
 
@@ -133,6 +134,33 @@ def save(
         "eye": None if eye is None else _part(eye, half),
     }
     checkpoint.write({KEY: content}, Path(path))
+
+
+def save_calibrated(
+    source: str | Path,
+    path: str | Path,
+    thresholds: Mapping[Region, float],
+    calibration: Calibration | None,
+    eyes: Earlier,
+) -> None:
+    """Write a bundle anew for a site: its weights to the bit, with other thresholds and another interval.
+
+    Args:
+        source: A bundle, or a checkpoint.
+        path: The new bundle.
+        thresholds: Of each region, for every segmenter.
+        calibration: Of them all together.
+        eyes: What it was calibrated on: no source that was trained on, and a split of validation pictures alone.
+    """
+    content = checkpoint.read(source)
+    inside = content[KEY] if KEY in content else {"segmenters": [_part(source, half=False)], "localiser": None}
+    segmenters = []
+    for part in inside["segmenters"]:
+        description = checkpoint.parse(part, source)[0]
+        changed = replace(description, thresholds=dict(thresholds), earlier=(eyes, *description.earlier))
+        segmenters.append({**part, checkpoint.KEY: changed.as_dict()})
+    made = {"version": __version__, "calibration": None if calibration is None else asdict(calibration)}
+    checkpoint.write({KEY: {**inside, **made, "segmenters": segmenters}}, Path(path))
 
 
 def _part(path: str | Path, half: bool) -> dict[str, Any]:

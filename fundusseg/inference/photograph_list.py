@@ -177,10 +177,10 @@ def _csv(path: Path) -> Iterator[Photograph]:
     eye = heading.index("eye") if "eye" in heading else len(rows[0])
     for row in rows[bool(heading) :]:
         if column < len(row) and (cell := row[column]):
-            yield Photograph(_listed_file(cell, path.parent), eye="".join(row[eye : eye + 1]))
+            yield Photograph(listed_file(cell, path.parent), eye="".join(row[eye : eye + 1]))
 
 
-def _listed_file(cell: str, folder: Path) -> Path:
+def listed_file(cell: str, folder: Path) -> Path:
     """The file that a cell names: from the current folder, else from the list's own.
 
     Backslashes may part folders, and the file's name may have the other form of Unicode (macOS takes letters apart).

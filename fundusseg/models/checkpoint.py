@@ -38,10 +38,10 @@ _LIBRARIES = ("torch", "lightning", "segmentation-models-pytorch", "albumentatio
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A training that came before, whose weights this one started from.
+    """A training that came before, whose weights this one started from; or a site's calibration, see `sources`.
 
     Attributes:
-        sources: Licence of every source.
+        sources: Licence of every source that the weights were trained on; none where thresholds were fitted alone.
         split: Who was trained on, chosen on and tested; None where it is not known.
     """
 

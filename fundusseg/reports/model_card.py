@@ -133,10 +133,14 @@ def _data(description: Description) -> str:
 
 
 def _earlier(trainings: Sequence[Earlier]) -> str:
-    """What the weights were trained on before."""
+    """What the weights were trained on before, and what the thresholds were fitted on."""
     lines = []
     for training in trainings:
         split = training.split
+        if not training.sources and split is not None:
+            site = _list(sorted({key.split("/", 1)[0] for key in split.val}))
+            lines.append(f"Its thresholds and its interval were fitted on {len(split.val)} pictures of {site}.\n\n")
+            continue
         seen = "whom is not known" if split is None else f"{len(split.train)} pictures, chosen on {len(split.val)}"
         licences = ", ".join(
             f"{markdown_text(source)} ({markdown_text(licence)})" for source, licence in training.sources.items()
