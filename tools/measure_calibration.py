@@ -2,10 +2,10 @@
 
     python tools/measure_calibration.py --bundle B --config site.yaml --data_root FOLDER [--eyes 10] [--draws 20]
 
-`site.yaml` names datasets with disc and cup, as for `calibrate`; who was trained on is for the caller to know. Each draw
-calibrates on its eyes, once by their outlines and once by their vertical ratios alone, and scores all others: disc and
-cup Dice, bias and mean absolute error of the vertical ratio, share and mean length of the intervals that hold the
-reader's ratio. Printed: mean over the draws, and their standard deviation.
+`site.yaml` names datasets with disc and cup, as for `calibrate`; who was trained on is for the caller to know. Each
+draw calibrates on its eyes, once by their outlines and once by their vertical ratios alone, and scores all others: disc
+and cup Dice, bias and mean absolute error of the vertical ratio, share of the intervals that hold the reader's ratio,
+and their mean length. Printed: mean over the draws, and their standard deviation.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from fundusseg.calibrate import parser as calibrate_parser
 from fundusseg.cli import scored_data
 from fundusseg.errors import FundusSegError
-from fundusseg.evaluation.site_calibration import SiteCalibration, calibrate_site, seen_by_reader
+from fundusseg.evaluation.site_calibration import SiteCalibration, calibrate_site, read_eye
 from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eyes
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -55,7 +55,7 @@ class Scores:
         self._seen = cache(self._compute)
 
     def _compute(self, number: int, values: tuple[float, ...]) -> dict[str, float]:
-        return seen_by_reader(self.eyes[number], dict(zip(self.order, values, strict=True)))
+        return read_eye(self.eyes[number], dict(zip(self.order, values, strict=True)))
 
     def mean(
         self, numbers: Sequence[int], thresholds: dict[Region, float], interval: Calibration | None

@@ -155,10 +155,7 @@ def calibrate_site(
             fitted.append(region)
             chosen[region] = shifted(own[region], SHIFTS[fit_shift(losses)])
             each = [one | {region: shifted(own[region], SHIFTS[at])} for one, at in zip(each, left_out, strict=True)]
-    found = (
-        [seen_by_reader(eye, own) for eye in eyes],
-        [seen_by_reader(eye, at) for eye, at in zip(eyes, each, strict=True)],
-    )
+    found = [[read_eye(eye, at) for eye, at in zip(eyes, side, strict=True)] for side in ([own] * len(eyes), each)]
     names = [name for name in found[0][0] if name not in ("ratio", "error", "spread")]
     for name in names:
         old, new = (np.array([one[name] for one in side]) for side in found)
@@ -187,7 +184,7 @@ def check_patients(patients: Sequence[str]) -> None:
         )
 
 
-def seen_by_reader(eye: SiteEye, thresholds: Mapping[Region, float]) -> dict[str, float]:
+def read_eye(eye: SiteEye, thresholds: Mapping[Region, float]) -> dict[str, float]:
     """One eye as `predict` would give it at these thresholds, against its reader."""
     segmented = eye.at(thresholds)
     ratio = measure(segmented.label_map, segmented.regions).vertical_cdr

@@ -153,7 +153,8 @@ def save_calibrated(
         eyes: What it was calibrated on: no source that was trained on, and a split of validation pictures alone.
     """
     content = checkpoint.read(source)
-    inside = content[KEY] if KEY in content else {"segmenters": [_part(source, half=False)], "localiser": None}
+    alone: dict[str, Any] = {"segmenters": [], "localiser": None}
+    inside = content[KEY] if KEY in content else alone | {"segmenters": [_part(source, half=False)]}
     segmenters = []
     for part in inside["segmenters"]:
         description = checkpoint.parse(part, source)[0]

@@ -38,6 +38,13 @@ def run(site: Path, output: Path, *arguments: str, drawn: bool = True) -> Bundle
     return Bundle.load(output)
 
 
+@pytest.fixture(scope="module")
+def usual(site) -> Path:
+    """The bundle for this site, from its outlines."""
+    run(site, site / "usual.bundle")
+    return site / "usual.bundle"
+
+
 @pytest.mark.parametrize("drawn", [True, False], ids=["outlines", "ratios alone"])
 def test_ten_eyes_bring_the_sites_convention(site, tmp_path, capsys, drawn):
     made = run(site, tmp_path / "site.bundle", drawn=drawn)
@@ -50,11 +57,8 @@ def test_ten_eyes_bring_the_sites_convention(site, tmp_path, capsys, drawn):
     assert "fitted on 10 pictures of" in card and "leaving out each patient" in card and str(site) not in card
 
 
-def test_no_other_byte_of_the_weights_changes(site, tmp_path):
-    run(site, tmp_path / "site.bundle")
-    before, after = (
-        torch.load(file, weights_only=True)[KEY] for file in (site / "fundus.bundle", tmp_path / "site.bundle")
-    )
+def test_no_other_byte_of_the_weights_changes(site, usual):
+    before, after = (torch.load(file, weights_only=True)[KEY] for file in (site / "fundus.bundle", usual))
     for one, other in zip(before["segmenters"], after["segmenters"], strict=True):
         assert all(torch.equal(one["state_dict"][name], weight) for name, weight in other["state_dict"].items())
         changed = {key for key, value in one[checkpoint.KEY].items() if other[checkpoint.KEY][key] != value}
@@ -75,13 +79,12 @@ def test_a_gain_that_is_not_there_is_not_claimed(site, tmp_path, capsys):
     assert made.calibration.count == 10
 
 
-def test_who_was_calibrated_on_is_known_again(site, tmp_path):
-    run(site, tmp_path / "site.bundle", drawn=False)
+def test_who_was_calibrated_on_is_known_again(site, usual, tmp_path):
     scored = ["--config", f"{site}/site.yaml", "--data.root", str(site), "--trust", "tests"]
     with pytest.raises(DatasetError, match="10 of 10 pictures"):
-        evaluate.main(["--checkpoint", f"{tmp_path}/site.bundle", *scored, "--output", f"{tmp_path}/out"])
+        evaluate.main(["--checkpoint", str(usual), *scored, "--output", f"{tmp_path}/out"])
     with pytest.raises(ConfigurationError, match="0 eyes of 0 patients"):
-        run(site, tmp_path / "twice.bundle", "--bundle", f"{tmp_path}/site.bundle")
+        run(site, tmp_path / "twice.bundle", "--bundle", str(usual))
 
 
 def test_what_cannot_be_used_is_said_and_the_rest_is_done(site, tmp_path, capsys):
@@ -107,19 +110,18 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("option", CHANGES)
-def test_every_option_has_an_effect(site, tmp_path, option):
+def test_every_option_has_an_effect(site, usual, tmp_path, option):
     painted.checkpoint(site / "other.ckpt", Split(("x/1",), (), ()), thresholds=0.4)
     model_bundle.save(site / "other.bundle", [site / "other.ckpt"], None, None)
-    run(site, tmp_path / "usual.bundle")
     try:
         run(site, tmp_path / "changed.bundle", *(argument.format(site=site) for argument in CHANGES[option]))
     except Exception as error:
         assert option in ("data.root", "data.datasets", "ratios", "config", "device"), error
         assert type(error).__module__ == "fundusseg.errors", error
         return
-    usual, changed = (torch.load(tmp_path / f"{n}.bundle", weights_only=True)[KEY] for n in ("usual", "changed"))
-    described = [[part[checkpoint.KEY] for part in one["segmenters"]] for one in (usual, changed)]
-    assert usual["calibration"] != changed["calibration"] or described[0] != described[1]
+    one, other = (torch.load(file, weights_only=True)[KEY] for file in (usual, tmp_path / "changed.bundle"))
+    described = [[part[checkpoint.KEY] for part in made["segmenters"]] for made in (one, other)]
+    assert one["calibration"] != other["calibration"] or described[0] != described[1]
 
 
 def test_every_option_is_walked():
@@ -144,8 +146,8 @@ def test_what_cannot_be_followed_is_refused(site, tmp_path, arguments, words):
     assert not (tmp_path / "a").exists()
 
 
-def test_the_calibrated_bundle_measures_as_the_reader_does(site, tmp_path):
-    made = Predictor(run(site, tmp_path / "site.bundle"))
+def test_the_calibrated_bundle_measures_as_the_reader_does(site, usual):
+    made = Predictor.from_checkpoint(usual)
     file, _, ratio = (site / "eyes" / "ratios.csv").read_text().splitlines()[1].split(",")
     found = made(read_photograph(site / "eyes" / file))
     assert found.measures.vertical_cdr == pytest.approx(float(ratio), abs=0.02)
