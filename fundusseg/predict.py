@@ -10,6 +10,10 @@ file that cannot be read is listed with its reason, and the rest is done; the ex
 that are no photographs are counted by their ending. A run that was stopped goes on where it was when the same command
 is given again.
 
+DICOM photographs (extra `dicom`) are known by their content, whatever their ending; a DICOMDIR stands for the files
+that it names, and each frame of a file of several is a photograph. Their rows say patient, date, device, the camera's
+nominal pixel spacing, and remarks: text burned in, tags that contradict one another on the eye.
+
 A list is a CSV file with a column `file`, and `eye` where it is known. A network that was trained on disc-centred
 crops takes crops in which the disc fills a quarter to four fifths of the side; it segments twice, the second time at
 the square that training would have cut. In whole photographs the localiser of a bundle finds the disc, and its square
@@ -35,7 +39,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.errors import ConfigurationError
-from fundusseg.imaging.image_files import read_with_light
+from fundusseg.inference.capture import Capture, read_capture
 from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
 from fundusseg.inference.photograph_list import Photograph, find_photographs
 from fundusseg.inference.pipeline import pipeline
@@ -45,7 +49,6 @@ from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.progress import progress
-from fundusseg.sample import Image
 
 if TYPE_CHECKING:
     from fundusseg.inference import Predictor
@@ -125,15 +128,15 @@ def predict(
         # A table stands for a run that came to its end.
         (journal.output / MEASURES).unlink(missing_ok=True)
 
-    def work(photograph: Photograph, pixels: tuple[Image, float]) -> PhotographResult:
-        image, light = pixels
-        return photograph_result(photograph, image, predictor(image, photograph.side(), photograph.path.name, light))
+    def work(photograph: Photograph, capture: Capture) -> PhotographResult:
+        prediction = capture.predict(predictor, photograph)
+        return photograph_result(photograph, capture.image, prediction, capture.columns(photograph))
 
     def store(photograph: Photograph, result: PhotographResult) -> dict[str, Any]:
         write_result(journal, photograph, result, regions, charts)
         return result.row
 
-    stages = pipeline(left, lambda photograph: read_with_light(photograph.path), work, store, workers)
+    stages = pipeline(left, read_capture, work, store, workers)
     with progress(len(photographs), len(photographs) - len(left), console) as advance:
         for photograph, future in stages:
             error = future.exception()

@@ -17,6 +17,7 @@ from PIL import ImageOps
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ImageError
+from fundusseg.imaging.dicom_files import is_dicom, read_dicom
 from fundusseg.imaging.pixel_codes import eight_bits, grey_plane, palette_codes
 from fundusseg.sample import Image
 
@@ -51,8 +52,8 @@ def read_photograph(path: str | Path, page: int = 0) -> Image:
 
     Args:
         path: JPEG, PNG, TIFF or whatever else Pillow decodes (`SUFFIXES`); grey, palette, RGB or RGBA; 8 or 16 bit; up
-            to 178 megapixels.
-        page: Page of a TIFF file of several.
+            to 178 megapixels. DICOM of any ending, with the extra `dicom`.
+        page: Page of a TIFF file of several, frame of a DICOM file; counted from 0.
 
     Returns:
         H x W x 3 uint8 RGB.
@@ -79,6 +80,8 @@ def read_with_light(source: Source, page: int = 0) -> tuple[Image, float]:
     Raises:
         ImageError: There is no such file, it is truncated, or it is no picture.
     """
+    if is_dicom(source):
+        return read_dicom(source, page)
     picture, light = _decode(source, page), 1.0
     if picture.info.get(_DEEP):
         pixels, light = eight_bits(_deep_colour(source, page), _called(source), _depth(picture))

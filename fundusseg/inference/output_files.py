@@ -44,10 +44,12 @@ class PhotographResult:
     row: dict[str, Any]
 
 
-def photograph_result(photograph: Photograph, image: Image, prediction: "Prediction") -> PhotographResult:
-    """Keep what the files are made from."""
+def photograph_result(
+    photograph: Photograph, image: Image, prediction: "Prediction", more: Mapping[str, Any] | None = None
+) -> PhotographResult:
+    """Keep what the files are made from; ``more`` are columns beside the measured ones."""
     row: dict[str, Any] = {"file": str(photograph.path), "error": "", "eye": ""}
-    return PhotographResult(image, prediction, row | _flat(prediction))
+    return PhotographResult(image, prediction, row | _flat(prediction) | dict(more or {}))
 
 
 def failed_row(photograph: Photograph, error: BaseException) -> dict[str, Any]:

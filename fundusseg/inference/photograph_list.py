@@ -12,7 +12,15 @@ from typing import TextIO
 from unicodedata import normalize
 
 from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.imaging.archive_files import (
+    directory_files,
+    frame_names,
+    is_directory,
+    why_no_photograph,
+    with_dicom,
+)
 from fundusseg.imaging.csv_files import PATH_COLUMNS, eye_of, read_rows
+from fundusseg.imaging.dicom_files import is_dicom
 from fundusseg.imaging.image_files import SUFFIXES
 from fundusseg.imaging.photograph_files import HIDDEN, ending, is_hidden, walk
 from fundusseg.inference.result_paths import EARLIER, earlier_results
@@ -29,11 +37,13 @@ class Photograph:
         path: Its file; it need not exist, as a list may be wrong in one line.
         name: Of its results below the output folder, without ending; ``/`` between folders.
         eye: As the list says it, or empty.
+        page: Frame of a DICOM file of several, counted from 0.
     """
 
     path: Path
     name: str = ""
     eye: str = ""
+    page: int = 0
 
     def side(self) -> Eye | None:
         """The eye, where the list says it.
@@ -74,14 +84,15 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     """The photographs that a command line names, in its order, each once.
 
     Folders are read with all below them and keep their inner structure; what lies in the output folder is left out, and
-    what a run before drew in another one is passed over. Of single files, a pattern or a list, the file's name alone is
+    what a run before drew in another one is passed over. DICOM photographs are known by their content, whatever their
+    ending; each frame of a file of several is one. Of single files, a pattern or a list, the file's name alone is
     taken, or its place below the folder that they have in common where two would fall together. Names that still fall
     together keep their ending as well.
 
     Args:
-        arguments: Files, folders, patterns (``*``, ``?``, ``[...]``, ``**`` for any depth), CSV files of paths, or
-            ``-`` for one path a line from standard input. A relative path of a CSV file starts in the current folder
-            or, where nothing is there, in the CSV file's own.
+        arguments: Files, DICOMDIRs, folders, patterns (``*``, ``?``, ``[...]``, ``**`` for any depth), CSV files of
+            paths, or ``-`` for one path a line from standard input. A relative path of a CSV file starts in the
+            current folder or, where nothing is there, in the CSV file's own.
         output: Where results go.
         stdin: What ``-`` reads, by default standard input.
 
@@ -98,7 +109,7 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
         if argument == STDIN:
             groups.append(_flat(_lines(stdin or sys.stdin)))
         elif os.path.isdir(path):  # noqa: PTH112 - no error of a name that no file can have
-            content = walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results)
+            content = with_dicom(walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results))
             files, others = _without_results(content.files, content.passed_over)
             passed_over |= others
             _refuse_nothing(files, f"below {path}", others)
@@ -106,6 +117,11 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
         elif os.path.isfile(path):  # noqa: PTH113
             if path.suffix.lower() == ".csv":
                 groups.append(_flat(_csv(path)))
+            elif is_directory(path):
+                files, others = directory_files(path)
+                passed_over |= others
+                _refuse_nothing(files, f"named by {path}", others)
+                groups.append(_flat(map(Photograph, files)))
             else:
                 single.append(Photograph(path))
                 groups.append(single[-1:])
@@ -124,7 +140,9 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     names = {photograph.path: photograph.name for photograph in _flat(single)}
     listed = _once(photograph for group in groups for photograph in group)
     named = _named(
-        [photograph if photograph.name else replace(photograph, name=names[photograph.path]) for photograph in listed]
+        frame
+        for photograph in listed
+        for frame in _frames(replace(photograph, name=photograph.name or names[photograph.path]))
     )
     # What a folder passed over may have been named by itself as well.
     given = {_absolute(photograph.path) for photograph in named}
@@ -151,7 +169,7 @@ def _why_not(match: Path, results: Path, any_depth: bool) -> str | None:
         return None
     if is_hidden(match.name):
         return HIDDEN
-    return "" if match.suffix.lower() in SUFFIXES else ending(match)
+    return "" if match.suffix.lower() in SUFFIXES else why_no_photograph(match) if is_dicom(match) else ending(match)
 
 
 def _lines(stream: TextIO) -> Iterator[Photograph]:
@@ -227,8 +245,19 @@ def _once(photographs: Iterable[Photograph]) -> list[Photograph]:
     return list(seen.values())
 
 
-def _named(photographs: Sequence[Photograph]) -> list[Photograph]:
+def _frames(photograph: Photograph) -> Iterator[Photograph]:
+    """A photograph for each frame of a DICOM file, named by it; itself where there is one, or none can be read."""
+    if photograph.path.suffix.lower() in SUFFIXES:  # no file more is opened of what can be told by its name
+        yield photograph
+        return
+    stem, suffix = _parted(photograph.name)
+    for page, name in enumerate(frame_names(photograph.path)):
+        yield replace(photograph, page=page, name=f"{stem}{name}{suffix}" if name else photograph.name)
+
+
+def _named(photographs: Iterable[Photograph]) -> list[Photograph]:
     """Leave out the ending where the name is still one photograph's alone."""
+    photographs = list(photographs)
     stems = Counter(_stem(photograph.name) for photograph in photographs)
     owner: dict[str, Path] = {}
     named = []
@@ -247,4 +276,11 @@ def _named(photographs: Sequence[Photograph]) -> list[Photograph]:
 
 def _stem(name: str) -> str:
     """Without its ending; ``/`` between folders on every system, as names go into tables."""
-    return Path(name).with_suffix("").as_posix()
+    return _parted(name)[0]
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Stem and ending; what archives name by numbers, ``1.2.840.5``, has none."""
+    path = Path(name)
+    suffix = "" if path.suffix[1:].isdecimal() else path.suffix
+    return path.as_posix().removesuffix(suffix), suffix

@@ -130,7 +130,7 @@ def _row(row: ReportRow, shown: Sequence[str], folder: Path, embedded: bool) -> 
     picture = ""
     if word != "failed" and embedded and row.thumbnail.is_file():
         picture = base64.b64encode(row.thumbnail.read_bytes()).decode()
-    remarks = [columns.get("error"), columns.get("reasons"), columns.get("reason")]
+    remarks = [columns.get(name) for name in ("error", "reasons", "reason", "remarks")]
     return {
         "status": word,
         "rank": STATUSES.index(word),

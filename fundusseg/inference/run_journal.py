@@ -39,6 +39,7 @@ class JournalEntry:
         changed: Nanoseconds; -1 likewise.
         eye: As given.
         row: Its row of measures.csv; NaN is None.
+        page: Frame of a file of several, counted from 0.
     """
 
     name: str
@@ -47,6 +48,7 @@ class JournalEntry:
     changed: int
     eye: str
     row: dict[str, Any]
+    page: int = 0
 
     @classmethod
     def of_photograph(cls, photograph: Photograph, row: Mapping[str, Any]) -> "JournalEntry":
@@ -59,12 +61,11 @@ class JournalEntry:
         path = os.path.abspath(photograph.path)  # noqa: PTH100 - links stay links, ".." goes
         # NaN, which differs from itself, is no JSON.
         plain = {key: None if value != value else value for key, value in row.items()}
-        return cls(photograph.name, path, size, changed, photograph.eye, plain)
+        return cls(photograph.name, path, size, changed, photograph.eye, plain, photograph.page)
 
     def holds(self, now: "JournalEntry") -> bool:
         """Whether the photograph is the same still, and was measured."""
-        same = (self.path, self.size, self.changed, self.eye) == (now.path, now.size, now.changed, now.eye)
-        return same and not self.row["error"]
+        return replace(self, row={}) == replace(now, row={}) and not self.row["error"]
 
 
 class Journal:

@@ -253,14 +253,14 @@ def test_former_options_say_what_has_taken_their_place(checkpoint, many, tmp_pat
 
 
 def test_what_a_folder_holds_beside_photographs_is_counted_and_listed(checkpoint, many, tmp_path, capsys):
-    for name in ("eye.png", "@eaDir/eye.png/thumb.png", ".ipynb_checkpoints/eye.png", "study.dcm", "notes.txt"):
+    for name in ("eye.png", "@eaDir/eye.png/thumb.png", ".ipynb_checkpoints/eye.png", "study.zip", "notes.txt"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes((many / "00.png").read_bytes())
     arguments = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--output", str(tmp_path / "out")]
-    last = "1 of 1 photographs done; passed over: 1 .dcm, 1 .txt, 2 hidden; measures in"
+    last = "1 of 1 photographs done; passed over: 1 .txt, 1 .zip, 2 hidden; measures in"
     assert predict.main(arguments) == 0 and last in capsys.readouterr().out
     report = (tmp_path / "out" / "report.html").read_text()
-    assert "1 .dcm" in report and "study.dcm" in report and "2 hidden" in report
+    assert "1 .zip" in report and "study.zip" in report and "2 hidden" in report
     before = content(tmp_path / "out")
     assert predict.main(arguments) == 0 and content(tmp_path / "out") == before
 

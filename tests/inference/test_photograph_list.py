@@ -180,8 +180,8 @@ def test_what_is_passed_over_is_told_with_its_reason(place):
     assert count_passed_over(listed.passed_over) == "1 .txt, 2 folder, 1 hidden"
     # What one argument passes over and another names is not passed over.
     assert find_photographs(["in", "in/notes.txt"], Path("out")).passed_over == {Path("in/.hidden.png"): HIDDEN}
-    Path("in/deep/a.png").rename("in/deep/study.dcm")
-    with pytest.raises(ImageError, match=r"no photograph below in/deep \(1 \.dcm passed over\)"):
+    Path("in/deep/a.png").rename("in/deep/study.zip")
+    with pytest.raises(ImageError, match=r"no photograph below in/deep \(1 \.zip passed over\)"):
         find_photographs(["in/deep"], Path("out"))
 
 

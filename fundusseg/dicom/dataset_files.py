@@ -1,0 +1,120 @@
+"""DICOM files opened with bounds: a damaged or hostile one ends in a sentence, never in all of the memory."""
+
+import io
+import logging
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from fundusseg.errors import ImageError
+
+LARGEST_INFLATED = 2**30
+"""Bytes that a deflated file may hold; a thousandth of them suffices to write as many zeros."""
+
+_META_STARTS = 132 + 12
+"""Preamble, ``DICM``, and the element that says how long the file's meta information is behind it."""
+
+# Archives hold many values that bend the standard. What matters here is checked here; the rest is no user's business.
+logging.getLogger("pydicom").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module="pydicom")
+
+
+class Bounded(io.FileIO):
+    """A file of which no more is asked than it holds: a length field of 4 GB is no reason to reserve them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read what is asked for, or what is left."""
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left)) or b""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, Dataset]]:
+    """Open a DICOM file and read all of it that stands before its pixels.
+
+    Args:
+        path: The file, with or without the preamble that files have and bare datasets have not.
+
+    Yields:
+        The stream, which stands where the pixels begin (of a deflated file at its end), and the dataset.
+
+    Raises:
+        ImageError: There is no such file, it is no DICOM file or a damaged one; also what is raised inside, where that
+            is no error of ours already.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
+        raise ImageError(f"no file at {path}", "a DICOM file", "check the path")
+    try:
+        with Bounded(path) as stream:
+            _check_inflated(stream)
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
+            _say_encoding(dataset)
+            yield stream, dataset
+    except ImageError:
+        raise
+    except Exception as error:  # damaged bytes raise whatever the parser or a decoder meets first
+        raise undecodable(path, error) from error
+
+
+def undecodable(path: Path, error: BaseException) -> ImageError:
+    """One sentence for all that a parser or a decoder raises."""
+    lines = str(error).strip().splitlines() or [""]
+    reason = lines[-1].strip()[:160] or type(error).__name__
+    return ImageError(
+        f"a DICOM file that cannot be decoded ({reason}): {path}",
+        "a whole DICOM file of a fundus photograph",
+        "send or copy it again from its archive, or remove it",
+    )
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """An element's value as text, empty where there is none; of several values the first."""
+    value: Any = dataset.get(keyword)
+    if value is None or isinstance(value, bytes | Dataset):
+        return ""
+    if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue":
+        value = value[0] if len(value) else ""
+    return "" if value is None else " ".join(str(value).replace("\0", "").split())
+
+
+def _say_encoding(dataset: Dataset) -> None:
+    """Give a bare dataset, which some archives keep without its file meta information, the encoding it was read in."""
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    if "SOPClassUID" not in dataset:
+        raise ValueError("it says neither what it is nor how it is encoded")
+    implicit, little = dataset.original_encoding
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def _check_inflated(stream: Bounded) -> None:
+    """Refuse a deflated file that would fill the memory; pydicom inflates it whole."""
+    head = stream.read(_META_STARTS)
+    if head[128:132] == b"DICM" and len(head) == _META_STARTS:
+        length = int.from_bytes(head[-4:], "little")
+        meta = stream.read(min(length, 65536))
+        if DeflatedExplicitVRLittleEndian.encode() in meta:
+            inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+            while not inflater.eof and (chunk := inflater.unconsumed_tail or stream.read(1 << 20)):
+                inflated += len(inflater.decompress(chunk, 1 << 20))
+                if inflated > LARGEST_INFLATED:
+                    raise ValueError(f"it inflates to more than {LARGEST_INFLATED >> 20} MB")
+    stream.seek(0)

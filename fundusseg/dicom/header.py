@@ -1,0 +1,177 @@
+"""What a DICOM file says of a photograph: eye, patient, date, device, frames, and what in it contradicts itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from fundusseg.dicom.dataset_files import opened, text
+from fundusseg.dicom.sop_classes import PHOTOGRAPHS, class_name
+from fundusseg.errors import ImageError
+from fundusseg.sample import Eye
+
+MOST_FRAMES = 1000
+"""More is a film, or a damaged number."""
+
+_SIDES: dict[str, Eye] = {"R": "OD", "L": "OS"}
+
+_SIDE_CODES: dict[str, Eye] = {
+    **dict.fromkeys(("24028007", "G-A100", "18944008"), "OD"),
+    **dict.fromkeys(("7771000", "G-A101", "8966001"), "OS"),
+}
+"""SNOMED codes, of today and of older files (SRT), for right and left, and for right eye and left eye."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotographHeader:
+    """What is known of a DICOM photograph before its pixels are decoded.
+
+    Attributes:
+        uid: Its SOP instance UID, by which the world knows it.
+        sop_class: Its class, in words.
+        frames: Number of frames.
+        stereo: Frames are pairs, the odd ones (counted from 1) the left view and the even ones the right.
+        eye: Right (OD) or left (OS); None where the tags do not say it, say both, or contradict one another.
+        patient: Patient ID; empty where there is none.
+        date: When the photograph was taken, or else its study, as ``2024-05-31``; empty where nothing says it.
+        device: Manufacturer and model.
+        nominal_spacing: Millimetres on the retina from one pixel's centre to the next, row and column, as the camera
+            claims: nominal, as it knows nothing of this eye's length. None where it does not say it.
+        remarks: What a person should know: contradicting laterality, text burned into the picture, lossy compression
+            after the camera, a mirrored or non-square picture.
+    """
+
+    uid: str
+    sop_class: str
+    frames: int
+    stereo: bool
+    eye: Eye | None
+    patient: str
+    date: str
+    device: str
+    nominal_spacing: tuple[float, float] | None
+    remarks: tuple[str, ...]
+
+    def frame_name(self, frame: int) -> str:
+        """What tells a frame, counted from 0, from the others of its file: ``""`` where it is the only one.
+
+        The view of a stereo pair is not the eye, which is the same for both.
+        """
+        if self.frames == 1:
+            return ""
+        return f"_frame{frame + 1}" + (f"_stereo_{'right' if frame % 2 else 'left'}" if self.stereo else "")
+
+
+def read_header(path: str | Path) -> PhotographHeader:
+    """Read a photograph's header.
+
+    Raises:
+        ImageError: There is no such file, it cannot be read, or it is no fundus photograph but, by name, something
+            else: a wide-field photograph, an OCT, a report.
+    """
+    path = Path(path)
+    with opened(path) as (_, dataset):
+        return header_of(dataset, path)
+
+
+def header_of(dataset: Dataset, path: Path) -> PhotographHeader:
+    """The header of a dataset that is read already; ``path`` is for the message."""
+    check_class(dataset, path)
+    eye, contradiction = _eye(dataset)
+    return PhotographHeader(
+        uid=text(dataset, "SOPInstanceUID"),
+        sop_class=PHOTOGRAPHS[text(dataset, "SOPClassUID")],
+        frames=_frames(dataset, path),
+        stereo=text(dataset, "StereoPairsPresent").upper() == "YES",
+        eye=eye,
+        patient=text(dataset, "PatientID"),
+        date=_date(dataset),
+        device=" ".join(filter(None, (text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")))),
+        nominal_spacing=_spacing(dataset),
+        remarks=tuple(filter(None, (contradiction, *_remarks(dataset)))),
+    )
+
+
+def check_class(dataset: Dataset, path: Path) -> None:
+    """Refuse what is no fundus photograph, by name.
+
+    Raises:
+        ImageError: It is something else.
+    """
+    uid = text(dataset, "SOPClassUID")
+    if uid not in PHOTOGRAPHS:
+        raise ImageError(
+            f"a DICOM {class_name(uid)}: {path}",
+            f"a fundus photograph: {', '.join(PHOTOGRAPHS.values())}",
+            "leave it out, or export the photograph itself from its archive",
+        )
+
+
+def _frames(dataset: Dataset, path: Path) -> int:
+    number = text(dataset, "NumberOfFrames") or "1"
+    if not number.isdecimal() or not 1 <= int(number) <= MOST_FRAMES:
+        raise ImageError(
+            f"{number[:20]} frames in {path}", f"1 to {MOST_FRAMES} photographs in a file", "export them one by one"
+        )
+    return int(number)
+
+
+def _eye(dataset: Dataset) -> tuple[Eye | None, str]:
+    """The eye, and a sentence where the tags contradict one another."""
+    said: dict[str, Eye] = {}
+    for keyword in ("ImageLaterality", "Laterality"):
+        value = text(dataset, keyword).upper()
+        if value == "B" and keyword == "ImageLaterality":
+            return None, "both eyes in one picture (ImageLaterality B)"
+        if value in _SIDES:
+            said[f"{keyword} {value}"] = _SIDES[value]
+    for keyword, code in _coded_sides(dataset):
+        if code in _SIDE_CODES:
+            said[f"{keyword} {code}"] = _SIDE_CODES[code]
+    eyes = set(said.values())
+    if len(eyes) > 1:
+        return None, "laterality contradicts itself: " + ", ".join(f"{how} is {eye}" for how, eye in said.items())
+    return (eyes.pop() if eyes else None), ""
+
+
+def _coded_sides(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """Codes of anatomic regions and of their modifiers, each with the sequence that it stands in."""
+    for keyword in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
+        for region in dataset.get(keyword) or ():
+            yield keyword, text(region, "CodeValue")
+            for modifier in ("AnatomicRegionModifierSequence", "PrimaryAnatomicStructureModifierSequence"):
+                for item in region.get(modifier) or ():
+                    yield modifier, text(item, "CodeValue")
+
+
+def _date(dataset: Dataset) -> str:
+    for keyword in ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "StudyDate", "SeriesDate"):
+        digits = text(dataset, keyword).replace(".", "").replace("-", "")[:8]
+        if len(digits) == 8 and digits.isdecimal():
+            return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return ""
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """PixelSpacing, rows and columns; of a secondary capture NominalScannedPixelSpacing is the scanner's, not this."""
+    try:
+        row, column = (float(value) for value in dataset.get("PixelSpacing") or ())
+    except (TypeError, ValueError):
+        return None
+    return (row, column) if 0 < row < 1 and 0 < column < 1 else None
+
+
+def _remarks(dataset: Dataset) -> Iterator[str]:
+    burned = text(dataset, "BurnedInAnnotation").upper()
+    if burned == "YES":
+        yield "text is burned into the picture (BurnedInAnnotation YES)"
+    ratio = text(dataset, "LossyImageCompressionRatio")
+    if text(dataset, "LossyImageCompression") == "01" and ratio:
+        yield f"lossy compression, {ratio} to 1"
+    orientation = dataset.get("PatientOrientation")
+    if orientation and not isinstance(orientation, str) and str(orientation[0]).upper().startswith("R"):
+        yield "mirrored: its rows run to the patient's right (PatientOrientation R)"
+    aspect = dataset.get("PixelAspectRatio")
+    if aspect and not isinstance(aspect, str | int) and len(aspect) == 2 and str(aspect[0]) != str(aspect[1]):
+        yield f"pixels that are not square (PixelAspectRatio {aspect[0]} to {aspect[1]})"
