@@ -25,8 +25,8 @@ that disagree, ...); `reject` (no fundus photograph, no disc), with the reasons 
 measures.csv holds the cup/disc ratios, axes and tilt of disc and cup, the narrowest rim/disc ratio with its place
 (that of the Disc Damage Likelihood Scale), degrees without rim, mean rim width by quadrant and whether the ISNT order
 is kept. Angles and clock hours are a right eye's: 12 superior, 3 nasal, 6 inferior, 9 temporal; a left eye is mirrored
-first. The eye is taken from the list, the file's name, or else the picture; where none tells, nothing is called nasal
-or temporal. Square millimetres are given only with --millimetres_per_pixel.
+first. The eye is taken from the list, the DICOM file, the file's name, or else the picture; where none tells, nothing
+is called nasal or temporal. Square millimetres are given only with --millimetres_per_pixel.
 """
 
 import signal

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -20,6 +20,9 @@ from pydicom.uid import (
 )
 
 from fundusseg.errors import ImageError
+
+Source: TypeAlias = str | Path | bytes
+"""A file's path, or its content."""
 
 LARGEST_INFLATED = 2**30
 """Bytes that a deflated file may hold; a thousandth of them suffices to write as many zeros."""
@@ -35,7 +38,7 @@ warnings.filterwarnings("ignore", module="pydicom")
 class Bounded(io.FileIO):
     """A file of which no more is asked than it holds: a length field of 4 GB is no reason to reserve them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         super().__init__(path, "rb")
         self.size = os.fstat(self.fileno()).st_size
 
@@ -46,11 +49,11 @@ class Bounded(io.FileIO):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, Dataset]]:
+def opened(source: Source) -> Iterator[tuple[BinaryIO, Dataset]]:
     """Open a DICOM file and read all of it that stands before its pixels.
 
     Args:
-        path: The file, with or without the preamble that files have and bare datasets have not.
+        source: The file or its content, with or without the preamble that files have and bare datasets have not.
 
     Yields:
         The stream, which stands where the pixels begin (of a deflated file at its end), and the dataset.
@@ -59,10 +62,10 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, Dataset]]:
         ImageError: There is no such file, it is no DICOM file or a damaged one; also what is raised inside, where that
             is no error of ours already.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - no error of a name that no file can have
-        raise ImageError(f"no file at {path}", "a DICOM file", "check the path")
+    if not isinstance(source, bytes) and not os.path.isfile(source):  # noqa: PTH113 - no error of a strange name
+        raise ImageError(f"no file at {source}", "a DICOM file", "check the path")
     try:
-        with Bounded(path) as stream:
+        with stream_of(source) as stream:
             _check_inflated(stream)
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             _say_encoding(dataset)
@@ -70,15 +73,25 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, Dataset]]:
     except ImageError:
         raise
     except Exception as error:  # damaged bytes raise whatever the parser or a decoder meets first
-        raise undecodable(path, error) from error
+        raise undecodable(source, error) from error
 
 
-def undecodable(path: Path, error: BaseException) -> ImageError:
+def stream_of(source: Source) -> BinaryIO:
+    """A file or its content, to be read within its bounds."""
+    return cast(BinaryIO, io.BytesIO(source) if isinstance(source, bytes) else Bounded(source))
+
+
+def called(source: Source) -> str:
+    """What a message calls it."""
+    return "a photograph in memory" if isinstance(source, bytes) else str(source)
+
+
+def undecodable(source: Source, error: BaseException) -> ImageError:
     """One sentence for all that a parser or a decoder raises."""
     lines = str(error).strip().splitlines() or [""]
     reason = lines[-1].strip()[:160] or type(error).__name__
     return ImageError(
-        f"a DICOM file that cannot be decoded ({reason}): {path}",
+        f"a DICOM file that cannot be decoded ({reason}): {called(source)}",
         "a whole DICOM file of a fundus photograph",
         "send or copy it again from its archive, or remove it",
     )
@@ -105,7 +118,7 @@ def _say_encoding(dataset: Dataset) -> None:
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def _check_inflated(stream: Bounded) -> None:
+def _check_inflated(stream: BinaryIO) -> None:
     """Refuse a deflated file that would fill the memory; pydicom inflates it whole."""
     head = stream.read(_META_STARTS)
     if head[128:132] == b"DICM" and len(head) == _META_STARTS:

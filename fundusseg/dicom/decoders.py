@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydicom import uid
 from pydicom.pixels.utils import pixel_array
 
-from fundusseg.dicom.dataset_files import Bounded
+from fundusseg.dicom.dataset_files import Source, stream_of
 
 SECONDS = 60
 """Of one frame; a photograph of 60 megapixels takes OpenJPEG ten."""
@@ -34,14 +34,17 @@ PLUGINS: dict[str, str] = {
 }
 """pydicom's name of what decodes a compressed transfer syntax."""
 
+_STDIN = ""
+"""No file has no name."""
+
 _PROGRAM = "import sys; sys.path[:0] = [sys.argv[1]]; from fundusseg.dicom.decoders import main; main(sys.argv[2:])"
 
 
-def decode_compressed(path: Path, frame: int, syntax: str, bits: int, force_rgb: bool) -> npt.NDArray[Any]:
+def decode_compressed(source: Source, frame: int, syntax: str, bits: int, force_rgb: bool) -> npt.NDArray[Any]:
     """Decode one frame.
 
     Args:
-        path: The DICOM file; its header and the frame's own have been checked.
+        source: The DICOM file or its content; its header and the frame's own have been checked.
         frame: Counted from 0.
         syntax: The transfer syntax, of `PLUGINS`.
         bits: Stored; no library here decodes lossy JPEG of more than 8.
@@ -54,13 +57,12 @@ def decode_compressed(path: Path, frame: int, syntax: str, bits: int, force_rgb:
     if plugin == "pillow" and bits > 8:
         raise ValueError(f"lossy JPEG of {bits} bits, which nothing here decodes")
     if plugin in ("pillow", "pydicom"):
-        return _decode(path, frame, syntax, plugin, force_rgb)
+        return _decode(source, frame, syntax, plugin, force_rgb)
+    content, name = (source, _STDIN) if isinstance(source, bytes) else (b"", str(source))
     root = str(Path(__file__).parents[2])
-    arguments = [root, str(path), str(frame), syntax, plugin, str(int(force_rgb))]
+    command = [sys.executable, "-c", _PROGRAM, root, name, str(frame), syntax, plugin, str(int(force_rgb))]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
-        )
+        done = subprocess.run(command, input=content, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ValueError(f"not decoded within {SECONDS} s") from error
     if done.returncode:
@@ -71,7 +73,8 @@ def decode_compressed(path: Path, frame: int, syntax: str, bits: int, force_rgb:
 
 def main(arguments: list[str]) -> None:
     """The other process: writes the pixels, as numpy saves them, to standard output."""
-    path, frame, syntax, plugin, force_rgb = arguments
+    name, frame, syntax, plugin, force_rgb = arguments
+    source = sys.stdin.buffer.read() if name == _STDIN else name
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -79,10 +82,10 @@ def main(arguments: list[str]) -> None:
     else:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    np.save(sys.stdout.buffer, _decode(Path(path), int(frame), syntax, plugin, force_rgb == "1"))
+    np.save(sys.stdout.buffer, _decode(source, int(frame), syntax, plugin, force_rgb == "1"))
 
 
-def _decode(path: Path, frame: int, syntax: str, plugin: str, force_rgb: bool) -> npt.NDArray[Any]:
+def _decode(source: Source, frame: int, syntax: str, plugin: str, force_rgb: bool) -> npt.NDArray[Any]:
     options: dict[str, Any] = {"force_rgb": True} if force_rgb else {}
-    with Bounded(path) as stream:
+    with stream_of(source) as stream:
         return pixel_array(stream, index=frame, transfer_syntax_uid=uid.UID(syntax), decoding_plugin=plugin, **options)

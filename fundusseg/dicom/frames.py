@@ -1,6 +1,5 @@
 """One frame's pixels out of a DICOM file: any common transfer syntax, colour, palette or grey."""
 
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,7 +21,7 @@ from pydicom.uid import (
 )
 
 from fundusseg.dicom.codestreams import codestream_size, has_coarse_chroma
-from fundusseg.dicom.dataset_files import opened
+from fundusseg.dicom.dataset_files import Source, called, opened
 from fundusseg.dicom.decoders import PLUGINS, decode_compressed
 from fundusseg.dicom.header import header_of
 from fundusseg.errors import ImageError
@@ -37,11 +36,11 @@ _PALETTE = "PALETTE COLOR"
 _NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
-def read_frame(path: str | Path, frame: int = 0) -> tuple[npt.NDArray[np.generic], int]:
+def read_frame(source: Source, frame: int = 0) -> tuple[npt.NDArray[np.generic], int]:
     """Decode one frame as the camera gave it.
 
     Args:
-        path: DICOM file of a fundus photograph.
+        source: DICOM file of a fundus photograph, or its content.
         frame: Which of its frames, counted from 0.
 
     Returns:
@@ -51,15 +50,15 @@ def read_frame(path: str | Path, frame: int = 0) -> tuple[npt.NDArray[np.generic
         ImageError: It cannot be read, is no fundus photograph, is compressed in a way that nothing here decodes, or has
             no such frame.
     """
-    path = Path(path)
-    with opened(path) as (stream, dataset):
-        header = header_of(dataset, path)
+    path = called(source)
+    with opened(source) as (stream, dataset):
+        header = header_of(dataset, source)
         if not 0 <= frame < header.frames:
             raise ImageError(f"frame {frame + 1} of {path}", f"1 to {header.frames}", "choose one of these")
         bits, syntax = _check_form(dataset, path), _known_syntax(dataset, path)
         if syntax in PLUGINS:
             luma = _check_codestream(stream, dataset, frame, header.frames)
-            pixels = decode_compressed(path, frame, syntax, bits, luma)
+            pixels = decode_compressed(source, frame, syntax, bits, luma)
         else:
             stream.seek(0)
             whole = dcmread(stream) if syntax.is_deflated else stream
@@ -68,7 +67,7 @@ def read_frame(path: str | Path, frame: int = 0) -> tuple[npt.NDArray[np.generic
         return _as_seen(pixels, dataset, bits, path)
 
 
-def _check_form(dataset: Dataset, path: Path) -> int:
+def _check_form(dataset: Dataset, path: str) -> int:
     """Refuse pixels of a form that no camera writes, before anything is reserved for them; returns the bits used."""
     numbers = {
         name: int(dataset.get(name) or 0)
@@ -90,7 +89,7 @@ def _check_form(dataset: Dataset, path: Path) -> int:
     return stored
 
 
-def _known_syntax(dataset: Dataset, path: Path) -> UID:
+def _known_syntax(dataset: Dataset, path: str) -> UID:
     """The transfer syntax; refused by name where nothing here decodes it: films, JPEG XL."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if syntax not in PLUGINS and syntax not in _NATIVE:
@@ -140,7 +139,7 @@ def _extended_offsets(dataset: Dataset) -> Any:
     return None
 
 
-def _as_seen(pixels: npt.NDArray[Any], dataset: Dataset, bits: int, path: Path) -> tuple[npt.NDArray[np.generic], int]:
+def _as_seen(pixels: npt.NDArray[Any], dataset: Dataset, bits: int, path: str) -> tuple[npt.NDArray[np.generic], int]:
     """Palettes read through, dark and light as they are seen, in the smallest number that holds the bits."""
     kind = str(dataset.PhotometricInterpretation)
     if kind == _PALETTE:

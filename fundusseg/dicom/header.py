@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from fundusseg.dicom.dataset_files import opened, text
+from fundusseg.dicom.dataset_files import Source, called, opened, text
 from fundusseg.dicom.sop_classes import PHOTOGRAPHS, class_name
 from fundusseg.errors import ImageError
 from fundusseg.sample import Eye
@@ -30,6 +29,8 @@ class PhotographHeader:
     Attributes:
         uid: Its SOP instance UID, by which the world knows it.
         sop_class: Its class, in words.
+        width: Pixels of each frame, as the file claims.
+        height: Likewise.
         frames: Number of frames.
         stereo: Frames are pairs, the odd ones (counted from 1) the left view and the even ones the right.
         eye: Right (OD) or left (OS); None where the tags do not say it, say both, or contradict one another.
@@ -44,6 +45,8 @@ class PhotographHeader:
 
     uid: str
     sop_class: str
+    width: int
+    height: int
     frames: int
     stereo: bool
     eye: Eye | None
@@ -63,26 +66,27 @@ class PhotographHeader:
         return f"_frame{frame + 1}" + (f"_stereo_{'right' if frame % 2 else 'left'}" if self.stereo else "")
 
 
-def read_header(path: str | Path) -> PhotographHeader:
-    """Read a photograph's header.
+def read_header(source: Source) -> PhotographHeader:
+    """Read the header of a photograph's file, or of its content.
 
     Raises:
         ImageError: There is no such file, it cannot be read, or it is no fundus photograph but, by name, something
             else: a wide-field photograph, an OCT, a report.
     """
-    path = Path(path)
-    with opened(path) as (_, dataset):
-        return header_of(dataset, path)
+    with opened(source) as (_, dataset):
+        return header_of(dataset, source)
 
 
-def header_of(dataset: Dataset, path: Path) -> PhotographHeader:
-    """The header of a dataset that is read already; ``path`` is for the message."""
-    check_class(dataset, path)
+def header_of(dataset: Dataset, source: Source) -> PhotographHeader:
+    """The header of a dataset that is read already; ``source`` is for the message."""
+    check_class(dataset, source)
     eye, contradiction = _eye(dataset)
     return PhotographHeader(
         uid=text(dataset, "SOPInstanceUID"),
         sop_class=PHOTOGRAPHS[text(dataset, "SOPClassUID")],
-        frames=_frames(dataset, path),
+        width=int(dataset.get("Columns") or 0),
+        height=int(dataset.get("Rows") or 0),
+        frames=_frames(dataset, source),
         stereo=text(dataset, "StereoPairsPresent").upper() == "YES",
         eye=eye,
         patient=text(dataset, "PatientID"),
@@ -93,7 +97,7 @@ def header_of(dataset: Dataset, path: Path) -> PhotographHeader:
     )
 
 
-def check_class(dataset: Dataset, path: Path) -> None:
+def check_class(dataset: Dataset, source: Source) -> None:
     """Refuse what is no fundus photograph, by name.
 
     Raises:
@@ -102,18 +106,17 @@ def check_class(dataset: Dataset, path: Path) -> None:
     uid = text(dataset, "SOPClassUID")
     if uid not in PHOTOGRAPHS:
         raise ImageError(
-            f"a DICOM {class_name(uid)}: {path}",
+            f"a DICOM {class_name(uid)}: {called(source)}",
             f"a fundus photograph: {', '.join(PHOTOGRAPHS.values())}",
             "leave it out, or export the photograph itself from its archive",
         )
 
 
-def _frames(dataset: Dataset, path: Path) -> int:
+def _frames(dataset: Dataset, source: Source) -> int:
     number = text(dataset, "NumberOfFrames") or "1"
     if not number.isdecimal() or not 1 <= int(number) <= MOST_FRAMES:
-        raise ImageError(
-            f"{number[:20]} frames in {path}", f"1 to {MOST_FRAMES} photographs in a file", "export them one by one"
-        )
+        expected = f"1 to {MOST_FRAMES} photographs in a file"
+        raise ImageError(f"{number[:20]} frames in {called(source)}", expected, "export them one by one")
     return int(number)
 
 

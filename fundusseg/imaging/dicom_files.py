@@ -23,11 +23,14 @@ ENDINGS = frozenset({".dcm", ".dicom"})
 NOT_INSTALLED = "DICOM, which the extra dicom reads"
 
 
-def is_dicom(path: str | Path) -> bool:
-    """Whether a file is DICOM: by its mark, or by its ending.
+def is_dicom(source: str | Path | bytes) -> bool:
+    """Whether a file, or its content, is DICOM: by its mark, or by its ending.
 
     Raises nothing: what cannot be opened is none.
     """
+    if isinstance(source, bytes):
+        return source[128:132] == b"DICM"
+    path = source
     if os.path.splitext(path)[1].lower() in ENDINGS:  # noqa: PTH122 - no error of a name that no file can have
         return True
     try:
@@ -46,30 +49,30 @@ def is_installed() -> bool:
     return True
 
 
-def read_dicom(path: str | Path, frame: int = 0) -> tuple[Image, float]:
+def read_dicom(source: str | Path | bytes, frame: int = 0) -> tuple[Image, float]:
     """Read one frame; as `fundusseg.imaging.image_files.read_with_light`."""
     _room()
     from fundusseg.dicom.frames import read_frame
 
-    stored, bits = read_frame(path, frame)
-    pixels, light = (stored, 1.0) if stored.dtype == np.uint8 else eight_bits(stored, path, bits)
+    stored, bits = read_frame(source, frame)
+    pixels, light = (stored, 1.0) if stored.dtype == np.uint8 else eight_bits(stored, "DICOM", bits)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(pixels, np.uint8), light
 
 
-def photograph_header(path: str | Path) -> "PhotographHeader | None":
+def photograph_header(source: str | Path | bytes) -> "PhotographHeader | None":
     """What a DICOM file says of its photograph; None of any other file.
 
     Raises:
         ImageError: It is DICOM and cannot be read, or is no fundus photograph.
     """
-    if not is_dicom(path):
+    if not is_dicom(source):
         return None
     _room()
     from fundusseg.dicom.header import read_header
 
-    return read_header(path)
+    return read_header(source)
 
 
 def _room() -> ModuleType:

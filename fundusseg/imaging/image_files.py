@@ -17,7 +17,7 @@ from PIL import ImageOps
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.errors import ImageError
-from fundusseg.imaging.dicom_files import is_dicom, read_dicom
+from fundusseg.imaging.dicom_files import is_dicom, photograph_header, read_dicom
 from fundusseg.imaging.pixel_codes import eight_bits, grey_plane, palette_codes
 from fundusseg.sample import Image
 
@@ -98,6 +98,8 @@ def picture_size(source: Source) -> tuple[int, int]:
     Raises:
         ImageError: There is no such file, or it is no picture.
     """
+    if header := photograph_header(source):
+        return header.width, header.height
     try:
         with _opened(source) as stream, Pillow.open(stream) as picture:
             return picture.size

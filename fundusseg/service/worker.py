@@ -15,7 +15,9 @@ import numpy as np
 
 from fundusseg.class_paths import trust
 from fundusseg.errors import FundusSegError
+from fundusseg.imaging.dicom_files import photograph_header
 from fundusseg.imaging.image_files import encode_jpeg, encode_png, picture_size, read_with_light
+from fundusseg.inference.capture import Capture
 from fundusseg.inference.output_files import PhotographResult, photograph_result
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.provenance import provenance
@@ -149,12 +151,15 @@ class Photographer:
         """
         begun = time.monotonic()
         self._check_size(work.content)
-        image, light = read_with_light(work.content)
+        header = photograph_header(work.content)
+        if header and header.frames > 1:
+            raise Refusal(422, f"{header.frames} photographs in one DICOM file", "one", "send each frame by itself")
+        capture = Capture(*read_with_light(work.content), header)
+        image = capture.image
         if work.products == ("picture",):
             return Done({"picture": encode_jpeg(image, PICTURE_QUALITY)}, {}, time.monotonic() - begun)
-        photograph = Photograph(Path(work.name))
-        predictor, eye = self._predictor(work.options), work.options.eye
-        result = photograph_result(photograph, image, predictor(image, eye, photograph.path.name, light))
+        photograph = Photograph(Path(work.name), eye=work.options.eye or "")
+        result = photograph_result(photograph, image, capture.predict(self._predictor(work.options), photograph))
         result.row["file"] = work.name
         products = {product: self._product(product, result, work.content) for product in work.products}
         return Done(products, result.row, time.monotonic() - begun)

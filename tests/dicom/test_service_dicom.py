@@ -1,0 +1,43 @@
+"""The service takes a DICOM photograph as it takes any other: its content, in memory."""
+
+import json
+
+import pytest
+
+from fundusseg.errors import ImageError
+from fundusseg.imaging.image_files import encode_png
+from fundusseg.service.problem import Refusal
+from fundusseg.service.worker import Photographer, Work, WorkerSettings
+from tests.support.dicom_objects import JPEG_2000, OP8, compressed, dicom_photograph, write
+from tests.support.painter import photograph, write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def photographer(tmp_path_factory) -> Photographer:
+    checkpoint = write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "a.ckpt")
+    return Photographer(WorkerSettings(checkpoint, trusted=("tests",), megapixels=1))
+
+
+def content(tmp_path, dataset) -> bytes:
+    return write(dataset, tmp_path / "a").read_bytes()
+
+
+@pytest.mark.slow
+def test_dicom_gives_the_labels_of_its_png_and_the_eye_of_its_tags(photographer, tmp_path):
+    native = content(tmp_path, dicom_photograph(photograph()))
+    done = photographer.do(Work(native, products=("document", "labels")))
+    plain = photographer.do(Work(encode_png(photograph()), products=("labels",)))
+    assert done.products["labels"] == plain.products["labels"]
+    assert done.row["eye"] == "OD" and done.row["eye_from"] == "DICOM"
+    assert "P-0001" not in json.dumps(json.loads(done.products["document"]))
+    packed = content(tmp_path, compressed(dicom_photograph(photograph(), OP8), JPEG_2000))
+    assert photographer.do(Work(packed)).row["vertical_cdr"] == pytest.approx(done.row["vertical_cdr"], abs=0.02)
+
+
+def test_what_is_too_large_too_many_or_no_photograph_is_refused(photographer, tmp_path):
+    with pytest.raises(Refusal, match="9999 x 9999"):
+        photographer.do(Work(content(tmp_path, dicom_photograph(photograph(), Rows=9999, Columns=9999))))
+    with pytest.raises(Refusal, match="2 photographs in one DICOM file"):
+        photographer.do(Work(content(tmp_path, dicom_photograph([photograph(), photograph()]))))
+    with pytest.raises(ImageError, match="OCT"):
+        photographer.do(Work(content(tmp_path, dicom_photograph(photograph(), "1.2.840.10008.5.1.4.1.1.77.1.5.4"))))
