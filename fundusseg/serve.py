@@ -66,6 +66,7 @@ def main(arguments: list[str]) -> int:
     from fundusseg.service.worker_pool import WorkerPool
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # who sends what is no HTTP would fill the log
     limits = Limits(**{field.name: settings[field.name] for field in fields(Limits) if field.name in settings})
     access = Access(settings.host, read_token(settings.token_file), tuple(settings.cors))
     threads = max(1, len(os.sched_getaffinity(0)) // settings.workers) if hasattr(os, "sched_getaffinity") else 0

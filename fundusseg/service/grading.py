@@ -35,6 +35,7 @@ class Posted(BaseModel):
     round: Round = 1
     decision: Decision
     contours: Outlines | None = None
+    prediction: int | None = Field(None, ge=1, le=2**53, description="Number of the prediction that was on the screen.")
     chosen: str | None = Field(None, max_length=64, description="Of an adjudication: the grading that stands.")
     reason: str = Field("", max_length=2000)
     comment: str = Field("", max_length=2000)
@@ -49,7 +50,10 @@ class Posted(BaseModel):
         needs = {
             "correct": (self.contours is not None and len(self.contours.disc) > 2, "contours with a disc"),
             "reject": (bool(self.reason.strip()), "a reason"),
-            "accept": (not adjudicating or self.chosen is not None, "the grading that is chosen"),
+            "accept": (
+                self.chosen is not None if adjudicating else self.prediction is not None,
+                "the grading that is chosen" if adjudicating else "the number of the prediction",
+            ),
             "withdraw": (not adjudicating, "accept, correct or reject"),
         }
         there, what = needs[self.decision]
@@ -82,6 +86,7 @@ class Grading:
         measures: Of hers.
         rim: Of hers.
         chosen: The grading that stands.
+        predicted: Number of the prediction that was on the screen, or of the latest.
         bundle: Digest of what made the prediction.
         version: Likewise.
     """
@@ -102,6 +107,7 @@ class Grading:
     measures: dict[str, Any] | None
     rim: dict[str, Any] | None
     chosen: str | None
+    predicted: int
     bundle: str
     version: str
 

@@ -115,24 +115,29 @@ class Store:
         content: bytes = self.rows("SELECT content FROM photographs WHERE id = ?", identity)[0]["content"]
         return content
 
-    def prediction(self, identity: str) -> dict[str, Any]:
-        """The latest prediction of a photograph, with its number, bundle and version."""
-        latest_first = "SELECT * FROM predictions WHERE photograph = ? ORDER BY number DESC LIMIT 1"
-        (row,) = self.rows(latest_first, identity)
-        made = {key: row[key] for key in ("number", "bundle", "version")}
-        document: dict[str, Any] = json.loads(row["document"]) | made
-        return document
+    def prediction(self, identity: str, number: int | None = None) -> dict[str, Any]:
+        """A photograph's prediction of this number, or its latest, with number, bundle and version.
 
-    def is_shown(self, identity: str, grader: str, round: int) -> bool:
-        """Whether a prediction of the photograph was handed to this grader in this round."""
-        query = "SELECT 1 FROM shown WHERE photograph = ? AND grader = ? AND round = ? LIMIT 1"
-        return bool(self.rows(query, identity, grader, round))
+        Raises:
+            Refusal: There is none of this number (409).
+        """
+        found = self.rows("SELECT * FROM predictions WHERE photograph = ? ORDER BY number DESC", identity)
+        row = next((row for row in found if number in (None, row["number"])), None)
+        if row is None:
+            raise Refusal(409, f"the prediction {number}", "one of this photograph", "ask for the photograph again")
+        document: dict[str, Any] = json.loads(row["document"])
+        return document | {key: row[key] for key in ("number", "bundle", "version")}
 
-    def show(self, identity: str, grader: str, round: int) -> dict[str, Any]:
-        """Hand out a prediction, and note that it was."""
+    def is_shown(self, identity: str, grader: str, round: int, number: int | None = None) -> bool:
+        """Whether a prediction of the photograph, or that of a number, was handed to this grader in this round."""
+        query = "SELECT prediction FROM shown WHERE photograph = ? AND grader = ? AND round = ?"
+        return any(number in (None, row["prediction"]) for row in self.rows(query, identity, grader, round))
+
+    def show(self, identity: str, grader: str, round: int, number: int | None = None) -> dict[str, Any]:
+        """Hand out a prediction, by default the latest, and note that it was."""
         with self._lock:
-            prediction = self.prediction(identity)
-            if not self.is_shown(identity, grader, round):
+            prediction = self.prediction(identity, number)
+            if not self.is_shown(identity, grader, round, prediction["number"]):
                 with transaction(self.connection):
                     self._insert("shown", None, identity, prediction["number"], grader, round, _now())
         return prediction
@@ -165,7 +170,7 @@ class Store:
             return _the_same(before, posted), False
         posted.check(adjudicating)
         photograph = self.photograph(posted.photograph)
-        prediction = self.prediction(posted.photograph)
+        prediction = self.prediction(posted.photograph, posted.prediction)
         after = self._after(posted, adjudicating, prediction)
         eye = posted.eye or photograph["eye"]
         nothing: dict[str, Any] = {"measures": None, "rim": None}
@@ -192,6 +197,7 @@ class Store:
                 measures=numbers["measures"],
                 rim=numbers["rim"],
                 chosen=posted.chosen,
+                predicted=prediction["number"],
                 bundle=prediction["bundle"],
                 version=prediction["version"],
             )
@@ -216,7 +222,7 @@ class Store:
             if chosen is None or chosen.photograph != posted.photograph or chosen.after is None:
                 raise Refusal(404, "a chosen grading that is not there", "one of this photograph", "choose another")
             return chosen.after
-        if not self.is_shown(posted.photograph, posted.grader, posted.round):
+        if not self.is_shown(posted.photograph, posted.grader, posted.round, posted.prediction):
             do = "draw an outline, or ask for the photograph with masked=false"
             raise Refusal(409, "an outline accepted that was not shown", "the decision correct", do)
         if not prediction["contours"].get("disc"):

@@ -102,7 +102,8 @@ class Desk:
     def shown(self, grading: Grading) -> dict[str, Any]:
         """A grading, with the prediction that its grader has seen by now."""
         seen = self.store.is_shown(grading.photograph, grading.grader, grading.round)
-        return grading.as_dict() | {"prediction": self.store.prediction(grading.photograph) if seen else None}
+        prediction = self.store.prediction(grading.photograph, grading.predicted) if seen else None
+        return grading.as_dict() | {"prediction": prediction}
 
     def worklist(self, reader: Reader) -> list[dict[str, Any]]:
         """All photographs with one grader's state; of others only how many have decided."""
@@ -133,7 +134,7 @@ class Desk:
         """Keep a decision; then its grader is shown the prediction."""
         grading, new = self.store.grade(posted, adjudicating, self._measured)
         if grading.decision != "withdraw" and not adjudicating:
-            self.store.show(grading.photograph, grading.grader, grading.round)
+            self.store.show(grading.photograph, grading.grader, grading.round, grading.predicted)
         return self.shown(grading), new
 
     def _measured(self, outlines: dict[str, Any], eye: str, photograph: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,9 @@ def add(kept, patient="P1", grader="anna", name=None, query=""):
 def grade(kept, photograph, grader="anna", decision="correct", status=201, path="gradings", **more):
     if decision == "correct":
         more.setdefault("contours", {"disc": DISC, "cup": CUP})
+    if decision == "accept" and path == "gradings":
+        found = kept.get(f"/v1/store/photographs/{photograph}?grader={grader}&masked=true").json["prediction"]
+        more.setdefault("prediction", found["number"] if found else 1)
     if decision == "reject":
         more.setdefault("reason", "blurred")
     posted = {"id": str(uuid.uuid4()), "photograph": photograph, "grader": grader, "decision": decision, **more}
@@ -136,7 +139,8 @@ def test_in_masked_mode_the_outline_comes_after_the_grader_s_own(kept):
     listed = kept.get("/v1/store/worklist?grader=anna&masked=true").json["photographs"]
     (mine,) = (one for one in listed if one["id"] == item["id"])
     assert (mine["vertical_cdr"], mine["verdict"]) == (None, None)
-    refused = grade(kept, item["id"], decision="accept", status=409)
+    other_s = kept.get(f"/v1/store/photographs/{item['id']}?grader=bob").json["prediction"]["number"]
+    refused = grade(kept, item["id"], decision="accept", prediction=other_s, status=409)
     assert "was not shown" in refused["detail"]
     found = grade(kept, item["id"])
     assert found["masked"] is True
@@ -191,6 +195,8 @@ def test_a_repeat_is_a_round_of_its_own(kept):
         ({"decision": "correct", "contours": {"disc": [[1, 1], [2, 2], [1e5, 3]]}}, 422, "outline of the disc"),
         ({"decision": "reject", "reason": " "}, 422, "without a reason"),
         ({"decision": "accept", "contours": {"disc": DISC}}, 422, "contours with 'accept'"),
+        ({"decision": "accept", "prediction": None}, 422, "without the number of the prediction"),
+        ({"decision": "accept", "prediction": 10**6}, 409, "the prediction 1000000"),
         ({"decision": "wonder"}, 422, "decision 'wonder'"),
         ({"photograph": "0" * 64}, 404, "not in the store"),
         ({"grader": " "}, 422, "grader"),
