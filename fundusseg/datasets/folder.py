@@ -71,7 +71,8 @@ class Folder(FundusDataset):
       ``masks/NAME_disc.png``, where OD, optic_disc, OC and optic_cup do as well, in any letter case. A single
       region may also stand in a binary ``masks/NAME.png``. Files of regions that ``regions`` does not name are
       passed over.
-    - Experts: 1.
+    - Experts: 1. Or several, each with masks of some or all photographs: ``masks/EXPERT/REGION/NAME.png``, binary,
+      every region of ``regions``; the service's store exports its graders so.
     - Table: a CSV file with the column ``image`` or ``file`` (name, with or without folders and ending) and any of
       ``patient``, ``eye`` (OD, right or R, OS, left or L), ``diagnosis`` (glaucoma, suspect, healthy) and ``split``
       (train, val, test), in any letter case; comma, semicolon or tab; UTF-8, UTF-16 or Windows-1252. An empty
@@ -100,7 +101,10 @@ class Folder(FundusDataset):
     citation = "none"
     strays = LEFTOVERS
     second_copies = False
-    layout = "images/NAME.jpg and masks/NAME.png, or masks/REGION/NAME.png, or masks/NAME_REGION.png"
+    layout = (
+        "images/NAME.jpg and masks/NAME.png, or masks/REGION/NAME.png, or masks/NAME_REGION.png, "
+        "or masks/EXPERT/REGION/NAME.png"
+    )
 
     def __init__(
         self,
@@ -160,6 +164,12 @@ class Folder(FundusDataset):
 
     def annotate(self, record: Record, shape: tuple[int, int]) -> list[Annotation]:
         """Read one picture's masks."""
+        if self._experts:
+            return [
+                Annotation(region, expert, read_binary(record.files[f"{expert}/{region}"]))
+                for expert in dict.fromkeys(key.partition("/")[0] for key in record.files)
+                for region in self.regions
+            ]
         whole = record.files.get(_WHOLE)
         if whole and self.code in CODES:
             return nested(read_mask(whole), CODES[self.code], whole, self.regions)
@@ -184,7 +194,7 @@ class Folder(FundusDataset):
     @property
     def _apart(self) -> bool:
         """Whether each region has a mask file of its own."""
-        return any(_WHOLE not in found for found in self._mask_files.values())
+        return bool(self._experts) or any(_WHOLE not in found for found in self._mask_files.values())
 
     def _check_code(self) -> None:
         """Refuse a code that the mask files cannot have: one binary mask does not tell two regions apart."""
@@ -202,6 +212,8 @@ class Folder(FundusDataset):
         """Mask files of each picture: one for all regions, or one for each; none where there are no masks."""
         if self.masks is None:
             return {stem: {} for stem in self._pictures}
+        if self._experts:
+            return self._experts
         whole: list[tuple[str, Path]] = []
         apart: dict[Region, list[tuple[str, Path]]] = {region: [] for region in self.regions}
         for path, hit in self.match(rf"{re.escape(self.masks)}/(?:([^/]+)/)?([^/]+){_SUFFIX}").items():
@@ -225,6 +237,26 @@ class Folder(FundusDataset):
         if single:
             return pair(self._pictures, {region: (f"{region} mask", found) for region, found in apart.items()})
         return pair(self._pictures, {_WHOLE: ("mask", whole)})
+
+    @cached_property
+    def _experts(self) -> dict[str, dict[str, Path]]:
+        """Mask files of each picture by expert and region, ``anna/disc``; empty where there are no experts' folders."""
+        found: dict[str, dict[str, list[tuple[str, Path]]]] = {}
+        for path, hit in self.match(rf"{re.escape(self.masks or '')}/([^/]+)/([^/]+)/([^/]+){_SUFFIX}").items():
+            if region := self._region(hit[2]):
+                found.setdefault(hit[1], {}).setdefault(region, []).append((hit[3], path))
+        files: dict[str, dict[str, Path]] = {}
+        for expert in sorted(found):
+            # An expert may have drawn a part of the pictures, but every region of these.
+            drawn = {stem for listed in found[expert].values() for stem, _ in listed}
+            pictures = {stem: picture for stem, picture in self._pictures.items() if stem in drawn}
+            kinds = {region: (f"{expert}'s {region} mask", found[expert].get(region, [])) for region in self.regions}
+            for stem, masks in pair(pictures, kinds).items():
+                files.setdefault(stem, {}).update({f"{expert}/{region}": path for region, path in masks.items()})
+        if files:
+            several = [(stem, next(iter(masks.values()))) for stem, masks in files.items()]
+            pair(self._pictures, {"any": ("expert's mask", several)})
+        return files
 
     def _split(self, stem: str) -> tuple[str | None, str]:
         """Region's word and picture's name of ``NAME_disc`` or ``NAME_optic_disc``; no word where it is neither."""

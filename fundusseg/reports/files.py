@@ -16,15 +16,24 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
     """Write one line for each row, atomically.
 
     Args:
+        rows: As `csv_text`.
+        path: The file; its folder is made when it is missing.
+    """
+    write_text(csv_text(rows), path)
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each row.
+
+    Args:
         rows: Values by column; the columns are those of all rows, in order of appearance. NaN is left empty. Text that
             a spreadsheet would run as a formula gets an apostrophe before it, which `read_cell` takes away again.
-        path: The file; its folder is made when it is missing.
     """
     columns = list(dict.fromkeys(column for row in rows for column in row))
     import pandas as pd  # half a second, which only those pay who write a table
 
     frame = pd.DataFrame([{key: harmless(value) for key, value in row.items()} for row in rows], columns=columns)
-    write_text(frame.to_csv(index=False, lineterminator="\n"), path)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi.concurrency import iterate_in_threadpool, run_in_threadpool
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from fundusseg.imaging.laterality import without_eye
-from fundusseg.reports.files import plain
+from fundusseg.reports.files import csv_text, plain
+from fundusseg.service.agreement import agreement
 from fundusseg.service.answers import problems
 from fundusseg.service.client import unless_gone
 from fundusseg.service.grading import Grading, Name, Posted, Round, latest
@@ -22,6 +24,7 @@ from fundusseg.service.measure_routes import Drawn, measured
 from fundusseg.service.options import Options
 from fundusseg.service.prediction_routes import Predictions
 from fundusseg.service.store import STATES, Store
+from fundusseg.service.store_export import dataset, grading_rows
 from fundusseg.service.uploads import BODY, Upload, one_photograph
 from fundusseg.service.worker import Work
 
@@ -165,6 +168,10 @@ class Desk:
         return sorted(found, key=lambda one: -np.inf if one["difference"] is None else -one["difference"])
 
 
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
 def _apart(gradings: list[Grading]) -> float | None:
     """Largest difference of two vertical ratios; None where one is undefined."""
     ratios = [grading.vertical_cdr for grading in gradings]
@@ -238,6 +245,26 @@ def store_routes(desk: Desk) -> APIRouter:
     async def adjudicate(posted: Posted, response: Response) -> dict[str, Any]:
         """Choose a grading, draw another outline, or reject."""
         return await graded(posted, True, response)
+
+    @router.get(
+        "/export", summary="All that is kept, as a dataset or as a table", response_class=Response, responses=_REFUSED
+    )
+    async def export(format: Literal["dataset", "csv"] = "dataset") -> Response:
+        """A ZIP file that the reader Folder takes, every grader an expert; or a line for each grading."""
+        if format == "csv":
+            table = csv_text(await answer(grading_rows, desk.store))
+            return Response(table, media_type="text/csv; charset=utf-8", headers=_attached("gradings.csv"))
+        pieces = iterate_in_threadpool(dataset(desk.store))
+        return StreamingResponse(pieces, media_type="application/zip", headers=_attached("gradings.zip"))
+
+    @router.get("/agreement", summary="How graders agree", **answers)
+    async def agree(format: Literal["json", "csv"] = "json") -> Any:
+        """With each other, with themselves on repeats, and with the network; intervals are over patients."""
+        tables = await answer(agreement, desk.store)
+        if format == "json":
+            return plain(tables)
+        rows = [{"kind": kind, **row} for kind, rows in tables.items() for row in rows]
+        return Response(csv_text(rows), media_type="text/csv; charset=utf-8", headers=_attached("agreement.csv"))
 
     @router.post("/deletions", summary="Delete everything of a patient", **answers)
     async def delete(deletion: Deletion) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import shutil
 from unicodedata import normalize
 
 import numpy as np
@@ -357,3 +358,40 @@ def test_a_table_cut_within_a_letter_is_told(tmp_path):
     (tmp_path / "table.csv").write_bytes(folder.TABLE.encode("utf-16")[:-1])
     with pytest.raises(DatasetError, match=r"a table that cannot be read .*table\.csv"):
         _ = Folder(tmp_path, csv="table.csv").records
+
+
+def build_experts(root, drawn):
+    """Binary masks of several experts: names that each has drawn."""
+    folder.build(root, "folders")
+    shutil.rmtree(root / "masks")
+    for number, (expert, names) in enumerate(drawn.items()):
+        for name in names:
+            for region, shape in (("disc", DISC), ("cup", CUP)):
+                mask = np.roll(ellipse(shape), number, axis=1).astype(np.uint8) * 255
+                save(root / "masks" / expert / region / f"{name}.png", mask)
+
+
+def test_several_experts_each_have_a_part_of_the_pictures(tmp_path):
+    build_experts(tmp_path, {"anna": folder.NAMES, "bob": folder.NAMES[:1]})
+    dataset = Folder(tmp_path, csv="table.csv")
+    first, second, _ = (dataset[number] for number in range(3))
+    assert [annotation.expert for annotation in first.of("disc")] == ["anna", "bob"]
+    assert [annotation.expert for annotation in second.of("cup")] == ["anna"]
+    assert np.array_equal(first.of("cup")[1].mask, np.roll(ellipse(CUP), 1, axis=1))
+    assert first.record.patient == "a"
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("masks/bob/cup/a_left.png", r"picture without its bob's cup mask: .*a_left"),
+        ("images/b_left.jpg", r"anna's disc mask without its picture: .*b_left"),
+        ("masks/anna/*/b_left.png", r"picture without its expert's mask: .*b_left"),
+    ],
+)
+def test_what_an_expert_lacks_is_named(tmp_path, gone, message):
+    build_experts(tmp_path, {"anna": folder.NAMES, "bob": folder.NAMES[:1]})
+    for path in tmp_path.glob(gone):
+        path.unlink()
+    with pytest.raises(DatasetError, match=message):
+        _ = Folder(tmp_path).records

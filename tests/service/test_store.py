@@ -1,11 +1,15 @@
 """Photographs and gradings that stay: who said what, on which outline, hidden from whom, and gone when deleted."""
 
+import csv
 import hashlib
+import io
 import sqlite3
 import uuid
+import zipfile
 
 import pytest
 
+from fundusseg.datasets import Folder
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import encode_png
 from fundusseg.service.store import Store
@@ -254,3 +258,69 @@ def test_a_file_that_is_no_store_is_refused(tmp_path):
     (tmp_path / "other.sqlite").replace(tmp_path / "fundusseg.sqlite")
     with pytest.raises(ConfigurationError, match="a store of version 7"):
         Store(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def graded(bundle, tmp_path_factory):
+    """Six patients, two graders, a repeat, an adjudication and a rejection."""
+    with service(bundle, "--store", str(tmp_path_factory.mktemp("graded"))) as running:
+        for number in range(6):
+            item = add(running, f"patient-{number}", name=f"=P{number}_OD.png")
+            cup = [[x, y + (y > 220) * number] for x, y in CUP]
+            grade(running, item["id"], "Anna B.", contours={"disc": DISC, "cup": cup})
+            shifted = [[x, y - (y < 220) * 4] for x, y in cup]
+            second = grade(running, item["id"], "bob", contours={"disc": DISC, "cup": shifted})
+            grade(running, item["id"], "bob", round=2, contours={"disc": DISC, "cup": shifted})
+            if number == 0:
+                grade(running, item["id"], "eva", "accept", path="adjudications", chosen=second["id"])
+        grade(running, add(running, "rejected")["id"], decision="reject", reason="no disc")
+        yield running
+
+
+def test_the_export_is_a_dataset_with_every_grader_an_expert(graded, tmp_path):
+    answer = graded.get("/v1/store/export?format=dataset")
+    assert answer.headers["content-type"] == "application/zip"
+    zipfile.ZipFile(io.BytesIO(answer.body)).extractall(tmp_path)
+    dataset = Folder(tmp_path, csv="photographs.csv")
+    assert len(dataset) == 6
+    assert {record.patient for record in dataset.records} == {f"patient-{number}" for number in range(6)}
+    for number in range(6):
+        sample = dataset[number]
+        experts = [annotation.expert for annotation in sample.of("cup")]
+        assert experts == (["adjudicated"] if sample.record.patient == "patient-0" else []) + ["anna-b", "bob"]
+        masks = {annotation.expert: annotation.mask for annotation in sample.of("cup")}
+        assert masks["bob"].sum() - masks["anna-b"].sum() == 4 * 40
+        assert sample.record.eye == "OD"
+        assert sample.image.shape == photograph().shape
+
+
+def test_the_gradings_are_a_table_in_which_nothing_is_run(graded):
+    rows = list(csv.DictReader(io.StringIO(graded.get("/v1/store/export?format=csv").body.decode())))
+    assert len(rows) == 6 * 3 + 2
+    assert rows[0]["file"] == "'=P0_OD.png"
+    assert float(rows[0]["after_vertical_cdr"]) == pytest.approx(0.4)
+    assert float(rows[0]["before_vertical_cdr"]) == pytest.approx(0.55, abs=0.05)
+    assert [row["reason"] for row in rows if row["decision"] == "reject"] == ["no disc"]
+
+
+def test_graders_agree_as_closed_forms_say(graded):
+    tables = graded.get("/v1/store/agreement").json
+    between = {row["measure"]: row for row in tables["between"]}
+    assert {(row["first"], row["second"], row["photographs"], row["patients"]) for row in tables["between"]} == {
+        ("Anna B.", "bob", 6, 6)
+    }
+    ratio = between["vertical_cdr"]
+    # Bob's cups are all four rows higher, of discs of a hundred rows.
+    assert ratio["bias"] == pytest.approx(-0.04)
+    assert ratio["mae"] == pytest.approx(0.04)
+    assert ratio["bias_low"] == pytest.approx(-0.04)
+    assert ratio["low"] <= ratio["icc"] <= ratio["high"]
+    assert between["disc_dice"]["value"] == 1
+    expected = [2 * (40 + n) / (2 * (40 + n) + 4) for n in range(6)]
+    assert between["cup_dice"]["value"] == pytest.approx(sum(expected) / 6)
+    assert between["cup_dice"]["low"] < between["cup_dice"]["value"] < between["cup_dice"]["high"]
+    within = {row["measure"]: row for row in tables["within"]}
+    assert (within["vertical_cdr"]["first"], within["vertical_cdr"]["mae"]) == ("bob, round 1", 0)
+    assert {(row["first"], row["second"]) for row in tables["model"]} == {("model", "Anna B."), ("model", "bob")}
+    lines = graded.get("/v1/store/agreement?format=csv").body.decode().splitlines()
+    assert len(lines) == 1 + sum(len(rows) for rows in tables.values())
