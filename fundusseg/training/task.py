@@ -146,6 +146,9 @@ class SegmentationTask(LightningModule):
             ConfigurationError: The network could not be rebuilt from a checkpoint.
         """
         checkpoint.network_spec(self.model, self.configuration)
+        # As `load_from_checkpoint` gives it: Lightning would train it with its dropout and batch statistics at rest.
+        if not any(module.training for module in self.model.modules()):
+            self.model.train()
 
     def on_train_start(self) -> None:
         """Apply a learning rate, a schedule or a length that the resumed run did not have."""

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.preparation import Preparation
@@ -54,6 +54,24 @@ def test_learns_scores_and_saves(data, tmp_path):
     assert {s.n + s.undefined for s in again.results["test"] if (s.source, s.region) == (ALL, "disc")} == {
         len(data.split.test)
     }
+
+
+class Modes(Callback):
+    """Which modules do not train."""
+
+    def on_train_batch_start(self, trainer, pl_module, *args) -> None:
+        self.at_rest = {name for name, module in pl_module.model.named_modules() if not module.training}
+
+
+@pytest.mark.slow
+def test_a_task_that_was_loaded_trains_all_of_its_network(data, tmp_path):
+    run, modes = trainer(tmp_path), Modes()
+    run.fit(task(data), datamodule=data)
+    run.save_checkpoint(tmp_path / "mine.ckpt")
+    again = SegmentationTask.load_from_checkpoint(tmp_path / "mine.ckpt")
+    assert not again.model.training, "its predictions are those of the file"
+    trainer(tmp_path, callbacks=[modes]).fit(again, datamodule=data)
+    assert modes.at_rest == set()
 
 
 @pytest.mark.slow
