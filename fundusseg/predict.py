@@ -3,12 +3,14 @@
     python -m fundusseg.predict PHOTOGRAPHS
     python -m fundusseg.predict --checkpoint best.ckpt PHOTOGRAPH FOLDER "2024-*/*.jpg" LIST.csv --output predictions
     find /photographs -name "*.jpg" | python -m fundusseg.predict --checkpoint best.ckpt - --output predictions
+    python -m fundusseg.predict --checkpoint best.ckpt s3://BUCKET/FOLDER --output s3://BUCKET/OUT --cluster auto
 
 Writes for each photograph NAME_labels.png (native size; 0 background, 1 rim, 2 cup), NAME_contours.json (to a part of a
 pixel) and NAME_overlay.jpg, with --charts true NAME_chart.png too, and for all of them measures.csv and report.html. A
 file that cannot be read is listed with its reason, and the rest is done; the exit code is then 1. Files of a folder
 that are no photographs are counted by their ending. A run that was stopped goes on where it was when the same command
-is given again.
+is given again. On a Ray cluster (--cluster, the extra `cluster`) many machines that see the folders or addresses do
+the same, each photograph's results once whatever is lost meanwhile.
 
 DICOM photographs (extra `dicom`) are known by their content, whatever their ending; a DICOMDIR stands for the files
 that it names, and each frame of a file of several is a photograph. Their rows say patient, date, device, the camera's
@@ -37,12 +39,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jsonargparse import Namespace
+
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
+from fundusseg.cluster.resources import Resources, add_cluster, resources_of
 from fundusseg.errors import ConfigurationError
-from fundusseg.inference.capture import Capture, read_capture
-from fundusseg.inference.output_files import PhotographResult, failed_row, photograph_result, write_result
 from fundusseg.inference.photograph_list import Photograph, find_photographs
-from fundusseg.inference.pipeline import pipeline
+from fundusseg.inference.photograph_stages import photograph_rows
 from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.provenance import provenance
 from fundusseg.inference.run_journal import Journal, JournalEntry
@@ -52,6 +55,8 @@ from fundusseg.reports.progress import progress
 
 if TYPE_CHECKING:
     from fundusseg.inference import Predictor
+
+DEFAULT_OUTPUT = "predictions"
 
 
 def parser() -> Parser:
@@ -73,6 +78,10 @@ def parser() -> Parser:
     parser.add_argument(
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
     )
+    add_cluster(parser, "each process that segments")
+    parser.add_argument(
+        "--packed", default=False, type=bool, help="On a cluster: 512 photographs' files in one Parquet file."
+    )
     add_trust(parser)
     return parser
 
@@ -83,6 +92,9 @@ def main(arguments: list[str]) -> int:
     settings = parse_trusting(parser(), arguments)
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
+    resources = resources_of(settings)
+    if resources is None:
+        _require_cluster(settings)
     checkpoint = Path(settings.checkpoint) if settings.checkpoint else pretrained_bundle()
     # torch takes seconds to load: help and mistakes on the command line do not wait for it.
     from fundusseg.inference.predictor import Predictor
@@ -92,17 +104,46 @@ def main(arguments: list[str]) -> int:
     device = compute_device(settings.device)
     how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
     predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
-    output = Path(settings.output or "predictions")
-    listed = find_photographs(settings.photographs, output)
     made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
-    with Journal(output, made_by, settings.overwrite) as journal, _stoppable():
+    with _stoppable():
         try:
-            predict(predictor, listed.photographs, journal, settings.workers, settings.charts)
+            if resources is not None:
+                return _predict_elsewhere(settings, checkpoint, made_by, resources, how)
+            return _predict_here(settings, predictor, made_by)
         except KeyboardInterrupt as stop:
             console.print("stopped; the same command goes on where this one was", style="yellow")
             return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+
+
+def _predict_here(settings: Namespace, predictor: "Predictor", made_by: dict[str, Any]) -> int:
+    """Predict in this process; returns the exit code."""
+    output = Path(settings.output or DEFAULT_OUTPUT)
+    listed = find_photographs(settings.photographs, output)
+    with Journal(output, made_by, settings.overwrite) as journal:
+        predict(predictor, listed.photographs, journal, settings.workers, settings.charts)
         entries = journal.order([photograph.name for photograph in listed.photographs])
         return summarise_run(entries, made_by, output, listed.passed_over)
+
+
+def _predict_elsewhere(
+    settings: Namespace, checkpoint: Path, made_by: dict[str, Any], resources: Resources, how: dict[str, Any]
+) -> int:
+    """Predict on a cluster; returns the exit code."""
+    from fundusseg.cluster.prediction import Work, predict_on_cluster
+
+    options = {"views": settings.views, **how}
+    output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
+    work = Work(output, settings.device, options, settings.charts, settings.packed, trusted)
+    return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, settings.overwrite)
+
+
+def _require_cluster(settings: Namespace) -> None:
+    """Refuse what is done on a cluster alone."""
+    addresses = [name for name in (*settings.photographs, settings.output or "") if "://" in name]
+    if addresses or settings.packed:
+        raise ConfigurationError(
+            f"{addresses[0] if addresses else '--packed'} without --cluster", "both", "add --cluster local"
+        )
 
 
 def predict(
@@ -121,26 +162,15 @@ def predict(
         workers: Threads that decode, and that write.
         charts: Draw a chart of every eye.
     """
-    regions = predictor.description.preparation.regions
     fresh = [(photograph, JournalEntry.of_photograph(photograph, {})) for photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
     if left:
         # A table stands for a run that came to its end.
         (journal.output / MEASURES).unlink(missing_ok=True)
 
-    def work(photograph: Photograph, capture: Capture) -> PhotographResult:
-        prediction = capture.predict(predictor, photograph)
-        return photograph_result(photograph, capture.image, prediction, capture.columns(photograph))
-
-    def store(photograph: Photograph, result: PhotographResult) -> dict[str, Any]:
-        write_result(journal, photograph, result, regions, charts)
-        return result.row
-
-    stages = pipeline(left, read_capture, work, store, workers)
+    rows = photograph_rows(predictor, left, journal, workers, charts)
     with progress(len(photographs), len(photographs) - len(left), console) as advance:
-        for photograph, future in stages:
-            error = future.exception()
-            row = future.result() if error is None else failed_row(photograph, error)
+        for photograph, row in rows:
             journal.add(JournalEntry.of_photograph(photograph, row))
             advance()
 
@@ -152,7 +182,7 @@ def _refuse_former(arguments: Sequence[str]) -> None:
             raise ConfigurationError(
                 f"{option}, which is no more",
                 "one run over the whole list, which needs no joining",
-                "leave it out, or give each machine a list and an --output of its own",
+                "leave it out; --cluster shares the list between machines",
             )
 
 

@@ -29,6 +29,7 @@ ROOMS = {
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},
     "service": {"imaging", "measures", "xla", "reports", "inference"},
+    "cluster": {"imaging", "xla", "reports", "inference", "studies"},
 }
 """Which room may import which, ground first: a room names only rooms above it."""
 
@@ -39,6 +40,9 @@ OWNERS = {
     "PIL": "imaging.image_files",
     "h5py": "models.keras_weights",
     "pydicom": "dicom",
+    "ray": "cluster",
+    "pyarrow": "cluster",
+    "fsspec": "cluster",
 }
 """The only module, or room, that imports a library."""
 
@@ -53,7 +57,7 @@ FREE = {
 }
 """Modules and rooms that do not load a library, by themselves or through what they import at their top."""
 
-HEAVY = ("lightning", "albumentations", "torchmetrics", "imagehash", "torch", "pandas", "matplotlib", "jinja2")
+HEAVY = ("ray", "lightning", "albumentations", "torchmetrics", "imagehash", "torch", "pandas", "matplotlib", "jinja2")
 """What `predict` does not load before its arguments are read: the question for help is answered at once."""
 
 

@@ -5,7 +5,8 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from fundusseg.imaging.roi import Box
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.report_page import thumbnail
 from fundusseg.inference.result_paths import chart_path, contours_path, label_map_path, overlay_path, thumbnail_path
-from fundusseg.inference.run_journal import Journal
 from fundusseg.measures.contours import as_json
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
@@ -27,6 +27,19 @@ if TYPE_CHECKING:
     from fundusseg.inference.predictor import Prediction
 
 _FIRST = ("file", "error", "verdict", "reasons", "eye")
+
+
+class OutputFolder(Protocol):
+    """Where files go.
+
+    Attributes:
+        output: What their paths begin with.
+    """
+
+    output: Path
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file whole or not at all, from any thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,11 @@ def failed_row(photograph: Photograph, error: BaseException) -> dict[str, Any]:
 
 
 def write_result(
-    journal: Journal, photograph: Photograph, result: PhotographResult, regions: Sequence[Region], charted: bool = False
+    folder: OutputFolder,
+    photograph: Photograph,
+    result: PhotographResult,
+    regions: Sequence[Region],
+    charted: bool = False,
 ) -> None:
     """Write one photograph's files, each whole or not at all; a chart of the eye too, where that is asked for.
 
@@ -71,12 +88,12 @@ def write_result(
     """
     labels = result.prediction.label_map
     picture = overlay(result.image, labels, regions=regions)
-    journal.write(label_map_path(journal.output, photograph.name), encode_png(labels))
-    journal.write(contours_path(journal.output, photograph.name), _contours_file(photograph, result))
-    journal.write(overlay_path(journal.output, photograph.name), encode_jpeg(picture))
-    journal.write(thumbnail_path(journal.output, photograph.name), thumbnail(result.image, labels, regions))
+    folder.write(label_map_path(folder.output, photograph.name), encode_png(labels))
+    folder.write(contours_path(folder.output, photograph.name), _contours_file(photograph, result))
+    folder.write(overlay_path(folder.output, photograph.name), encode_jpeg(picture))
+    folder.write(thumbnail_path(folder.output, photograph.name), thumbnail(result.image, labels, regions))
     if charted:
-        journal.write(chart_path(journal.output, photograph.name), encode_png(_chart(photograph, result)))
+        folder.write(chart_path(folder.output, photograph.name), encode_png(_chart(photograph, result)))
 
 
 def _chart(photograph: Photograph, result: PhotographResult) -> Image:

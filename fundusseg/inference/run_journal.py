@@ -51,6 +51,21 @@ class JournalEntry:
     page: int = 0
 
     @classmethod
+    def of_line(cls, line: str | bytes) -> "JournalEntry":
+        """The entry that a line holds.
+
+        Raises:
+            ValueError, TypeError, AttributeError: It is torn, or holds something else.
+        """
+        entry = cls(**json.loads(line))
+        # The columns' names, of which a hundred thousand rows would each hold their own.
+        return replace(entry, row={sys.intern(key): value for key, value in entry.row.items()})
+
+    def line(self) -> str:
+        """ASCII: file names need not be Unicode, and escapes keep every byte of them."""
+        return json.dumps(asdict(self), allow_nan=False) + "\n"
+
+    @classmethod
     def of_photograph(cls, photograph: Photograph, row: Mapping[str, Any]) -> "JournalEntry":
         """The entry of a photograph as its file is now."""
         try:
@@ -163,7 +178,7 @@ class Journal:
     def add(self, entry: JournalEntry) -> None:
         """Note a photograph whose files are written."""
         self.entries[entry.name] = entry
-        self._file.write(_line(entry))
+        self._file.write(entry.line())
         # To the system, not the disk: a kill loses no line that is written, a power cut may lose the last.
         self._file.flush()
 
@@ -182,18 +197,13 @@ class Journal:
 
     def _compact(self, entries: Iterable[JournalEntry]) -> None:
         """One whole line for each name."""
-        self.write(self._path, "".join(map(_line, entries)).encode("ascii"))
+        self.write(self._path, "".join(entry.line() for entry in entries).encode("ascii"))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def _line(entry: JournalEntry) -> str:
-    """ASCII: file names need not be Unicode, and escapes keep every byte of them."""
-    return json.dumps(asdict(entry), allow_nan=False) + "\n"
 
 
 def read_entries(path: Path) -> list[JournalEntry]:
@@ -203,12 +213,10 @@ def read_entries(path: Path) -> list[JournalEntry]:
         with path.open("rb") as lines:
             for line in lines:
                 try:
-                    entry = JournalEntry(**json.loads(line))
-                    # The columns' names, of which a hundred thousand rows would each hold their own.
-                    row = {sys.intern(key): value for key, value in entry.row.items()}
+                    entry = JournalEntry.of_line(line)
                 except (ValueError, TypeError, AttributeError):
                     continue
-                entries[entry.name] = replace(entry, row=row)
+                entries[entry.name] = entry
     return list(entries.values())
 
 

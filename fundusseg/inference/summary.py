@@ -12,7 +12,7 @@ from fundusseg.inference.report_page import ReportRow, report_html, row_status
 from fundusseg.inference.result_paths import overlay_path, thumbnail_path
 from fundusseg.inference.run_journal import JournalEntry
 
-MEASURES = "measures.csv"
+MEASURES, REPORT = "measures.csv", "report.html"
 
 _SAID = 20
 """Photographs that the terminal names; the report has them all."""
@@ -21,7 +21,11 @@ _COLOURS = {"failed": "red", "reject": "red", "review": "yellow", "look at": "ye
 
 
 def summarise_run(
-    entries: Sequence[JournalEntry], made_by: Mapping[str, Any], output: Path, passed_over: Mapping[Path, str]
+    entries: Sequence[JournalEntry],
+    made_by: Mapping[str, Any],
+    output: Path,
+    passed_over: Mapping[Path, str],
+    place: str | None = None,
 ) -> int:
     """Write measures.csv and report.html.
 
@@ -30,6 +34,7 @@ def summarise_run(
         made_by: What made the results.
         output: The output folder, in which the files of the photographs are.
         passed_over: Files that were not taken for photographs, each with the reason.
+        place: Where the user finds it all; None for the output folder itself.
 
     Returns:
         The exit code.
@@ -38,8 +43,12 @@ def summarise_run(
         ReportRow(entry.row, overlay_path(output, entry.name), thumbnail_path(output, entry.name)) for entry in entries
     ]
     write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
-    write_whole(output / "report.html", report_html(rows, made_by, output, passed_over))
-    where = f"{output / MEASURES}, report in {output / 'report.html'}"
+    write_whole(output / REPORT, report_html(rows, made_by, output, passed_over))
+    where = (
+        f"{place}/{MEASURES}, report in {place}/{REPORT}"
+        if place
+        else f"{output / MEASURES}, report in {output / REPORT}"
+    )
     return _say([row.columns for row in rows], where, passed_over)
 
 

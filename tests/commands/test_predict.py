@@ -20,6 +20,7 @@ from PIL import Image
 from fundusseg import predict
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.image_files import read_mask
+from fundusseg.inference import photograph_stages
 from fundusseg.inference.capture import read_capture
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -192,7 +193,7 @@ def test_a_killed_run_goes_on_to_the_same_files(checkpoint, many, whole, tmp_pat
 def test_what_is_done_is_not_done_again(checkpoint, many, whole, tmp_path, monkeypatch):
     output, asked = tmp_path / "out", []
     shutil.copytree(whole, output)
-    monkeypatch.setattr(predict, "read_capture", lambda one: asked.append(one.path.name) or read_capture(one))
+    monkeypatch.setattr(photograph_stages, "read_capture", lambda one: asked.append(one.path.name) or read_capture(one))
     assert predict.main(["--checkpoint", checkpoint, str(many), "--output", str(output)]) == 1
     # What failed is tried again: a disk may be back.
     assert asked == ["03 broken.png", "empty.jpg"]
@@ -235,7 +236,7 @@ def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
 
 def test_overwriting_does_everything_again(checkpoint, many, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "read_capture", lambda one: asked.append(one.path.name) or read_capture(one))
+    monkeypatch.setattr(photograph_stages, "read_capture", lambda one: asked.append(one.path.name) or read_capture(one))
     base = ["--checkpoint", checkpoint, str(many / "0[0-3]*.png"), "--output", str(tmp_path / "out")]
     assert predict.main(base) == predict.main([*base, "--overwrite"]) == 1
     assert len(asked) == 2 * 5 and len(rows(tmp_path / "out")) == 5

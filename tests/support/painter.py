@@ -34,11 +34,11 @@ def photograph(height: int = 400, width: int = 430) -> np.ndarray:
     return image
 
 
-def write_checkpoint(path: Path, threshold: float = 0.5) -> str:
+def write_checkpoint(path: Path, threshold: float = 0.5, network: str = "tests.support.painter.Painter") -> str:
     """A network that reads its answer off the picture: red is disc, green is cup."""
-    network = {"class_path": "tests.support.painter.Painter", "init_args": {"regions": 2}}
+    spec = {"class_path": network, "init_args": {"regions": 2}}
     preparation = Preparation(image_size=256, roi="picture")
     thresholds = dict.fromkeys(preparation.regions, threshold)
-    description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
+    description = Description("0.1", spec, preparation, thresholds, {"made": "free"}, "", None)
     torch.save({KEY: description.as_dict(), "state_dict": {}}, path)
     return str(path)

@@ -1,0 +1,82 @@
+"""The options of every command that can run on a cluster: where it is, and what each job takes of a machine."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from jsonargparse import Namespace
+
+from fundusseg.cli import Parser
+from fundusseg.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Where jobs run, and what each takes.
+
+    Attributes:
+        address: ``local`` starts Ray on this machine and ends it, ``auto`` takes the cluster that this machine belongs
+            to, HOST:PORT the one whose head is there.
+        cpus: Cores of each job.
+        gpus: GPUs of each job; a share, such as 0.5, where several jobs fit on one.
+        jobs: Most at a time; None for as many as there is room for.
+    """
+
+    address: str
+    cpus: float = 1.0
+    gpus: float = 0.0
+    jobs: int | None = None
+
+
+def add_cluster(parser: Parser, job: str) -> None:
+    """Add ``--cluster`` and its resources.
+
+    Args:
+        parser: The command's.
+        job: What a job is there, in words.
+    """
+    parser.add_argument(
+        "--cluster",
+        type=str | None,
+        default=None,
+        help="Ray: local, auto (the cluster this machine belongs to) or HOST:PORT [this process, without Ray].",
+    )
+    parser.add_argument("--cluster_cpus", type=float, default=1.0, help=f"Cores of {job} on the cluster.")
+    parser.add_argument("--cluster_gpus", type=float, default=0.0, help=f"GPUs of {job}; a share of one, too.")
+    parser.add_argument("--cluster_jobs", type=int | None, default=None, help="Most at a time [as many as fit].")
+
+
+def require_installed() -> None:
+    """Refuse now what would fail when the work begins.
+
+    Raises:
+        ConfigurationError: Ray is not installed.
+    """
+    if find_spec("ray") is None:
+        raise ConfigurationError(
+            "--cluster without Ray", "the extra `cluster`", 'install it: pip install "fundusseg[cluster]"'
+        )
+
+
+def resources_of(given: Namespace) -> Resources | None:
+    """What the command line says; None where it asks for no cluster.
+
+    Raises:
+        ConfigurationError: A resource is out of range or given without a cluster, or Ray is not installed.
+    """
+    named = {"cpus": given.cluster_cpus, "gpus": given.cluster_gpus, "jobs": given.cluster_jobs}
+    defaults = Resources("")
+    if given.cluster is None:
+        for name, value in named.items():
+            if value != getattr(defaults, name):
+                raise ConfigurationError(f"--cluster_{name} without --cluster", "both", "add --cluster auto")
+        return None
+    if not (
+        given.cluster_cpus > 0 and given.cluster_gpus >= 0 and (given.cluster_jobs is None or given.cluster_jobs > 0)
+    ):
+        raise ConfigurationError(
+            ", ".join(f"--cluster_{name} {value}" for name, value in named.items()),
+            "more than 0 cores, 0 GPUs or more, 1 job or more",
+            "correct them",
+        )
+    require_installed()
+    return Resources(given.cluster, **named)
