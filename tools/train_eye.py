@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder of the datasets")
     parser.add_argument("--output", default="eye.ckpt")
     parser.add_argument("--fold", type=int, default=0, help="which fifth of the patients is held back, 0 to 4")
-    parser.add_argument("--steps", type=int, default=420)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seed", type=int, default=1)
     settings = parser.parse_args()
     torch.set_flush_denormal(True)

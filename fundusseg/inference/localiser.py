@@ -27,12 +27,14 @@ class DiscLocation:
         column: Likewise.
         diameter: Longer side of its bounding box, in pixels.
         how: How it was found, in words.
+        peak: The localiser's highest probability; where there is no disc, it is seldom sure of what it takes for one.
     """
 
     row: float
     column: float
     diameter: float
     how: str
+    peak: float = 1.0
 
     def square(self, scale: float) -> Box:
         """The square of ``scale`` diameters around it."""
@@ -81,4 +83,5 @@ def locate_disc(localiser: Segmenter, photograph: Image, field_of_view: Box) -> 
         column=square.left + pixel * (disc.left + disc.width / 2),
         diameter=diameter,
         how=f"{kind}: the localiser's disc fills {share:.2f} of its longer side",
+        peak=float(probabilities[preparation.regions.index(DISC)].max()),
     )

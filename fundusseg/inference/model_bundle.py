@@ -11,6 +11,7 @@ from torch import Tensor
 from fundusseg import __version__
 from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.eye_side import EyeReader
+from fundusseg.inference.failure_detection import FailureDetector
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
@@ -31,6 +32,7 @@ class Bundle:
         localiser: Finds the disc in a whole photograph; None where pictures are crops already.
         calibration: Of the vertical ratio's interval; None where it was not calibrated.
         eye: Tells which eye it is; None where the disc's place alone does.
+        failure_detector: Tells the risk that an outline is wrong; None where fixed limits alone ask for a person.
 
     Raises:
         ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc in whole
@@ -41,6 +43,7 @@ class Bundle:
     localiser: Segmenter | None = None
     calibration: Calibration | None = None
     eye: EyeReader | None = None
+    failure_detector: FailureDetector | None = None
 
     def __post_init__(self) -> None:
         kinds = {_kind(segmenter) for segmenter in self.segmenters}
@@ -85,7 +88,7 @@ class Bundle:
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
-            eye = inside.get("eye")  # bundles of before have none
+            eye, detector = inside.get("eye"), inside.get("failure_detector")  # bundles of before have none
             if calibration is not None:
                 calibration = Calibration(**calibration)
                 require_types(calibration)
@@ -94,6 +97,7 @@ class Bundle:
                 None if localiser is None else _segmenter(localiser, path, device),
                 calibration,
                 None if eye is None else EyeReader(_segmenter(eye, path, device)),
+                None if detector is None else FailureDetector.from_dict(detector),
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(
@@ -115,6 +119,7 @@ def save(
     calibration: Calibration | None,
     half: bool = False,
     eye: str | Path | None = None,
+    failure_detector: FailureDetector | None = None,
 ) -> None:
     """Write checkpoints as one bundle, each with its description and weights and nothing else.
 
@@ -125,6 +130,7 @@ def save(
         calibration: Of these together.
         half: Store kernels as float16; they are computed with in float32, as all others.
         eye: Checkpoint of `tools/train_eye.py`.
+        failure_detector: Of these together.
     """
     content = {
         "version": __version__,
@@ -132,6 +138,7 @@ def save(
         "localiser": None if localiser is None else _part(localiser, half),
         "calibration": None if calibration is None else asdict(calibration),
         "eye": None if eye is None else _part(eye, half),
+        "failure_detector": None if failure_detector is None else failure_detector.as_dict(),
     }
     checkpoint.write({KEY: content}, Path(path))
 

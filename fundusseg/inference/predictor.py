@@ -26,6 +26,7 @@ from fundusseg.imaging.image_files import as_photograph
 from fundusseg.imaging.laterality import eye_from_name, infer_eye
 from fundusseg.imaging.quality import Quality
 from fundusseg.imaging.roi import Box
+from fundusseg.inference.failure_signs import FailureSigns, failure_signs
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.pretrained import pretrained_bundle
@@ -77,7 +78,9 @@ class Prediction:
             views, or the areas are smoothed.
         vertical_cdr_high: Upper end.
         verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
+        failure_risk: Probability that the outlines are wrong; None where the bundle has no failure detector.
         reasons: Why not ``accept``.
+        signs: What the risk rests on; None where no disc is looked for, or none was found.
         views: V x R x S x S probabilities of each network on the square; empty where no network was asked.
         outlines: Of each region, (N, 2) x and y in pixels of the photograph.
     """
@@ -92,7 +95,9 @@ class Prediction:
     vertical_cdr_low: float = math.nan
     vertical_cdr_high: float = math.nan
     verdict: Verdict | None = None
+    failure_risk: float | None = None
     reasons: tuple[str, ...] = ()
+    signs: FailureSigns | None = field(default=None, repr=False)
     views: Views = field(default=(), repr=False)
     outlines: dict[Region, Points] = field(default_factory=dict, repr=False)
 
@@ -285,6 +290,10 @@ class Predictor:
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction
     ) -> Prediction:
         """Add the verdict and its reasons; what is rejected keeps no number."""
+        signs = self._signs(assessed.photograph, location, segmented, prediction.spread)
+        if signs is not None and self.bundle.failure_detector is not None:
+            prediction = replace(prediction, failure_risk=self.bundle.failure_detector.risk(signs))
+        prediction = replace(prediction, signs=signs)
         faults, flaws = self._doubts(assessed.photograph, location, segmented, prediction)
         verdict, reasons = triage(faults, (*(assessed.quality.flaws if assessed.quality else ()), *flaws))
         # Without a disc the measures are undefined already, and say why.
@@ -293,35 +302,52 @@ class Predictor:
             prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
         return replace(prediction, verdict=verdict, reasons=reasons)
 
+    def _signs(
+        self, photograph: Image, location: DiscLocation | None, segmented: SegmentedSquare, spread: float
+    ) -> FailureSigns | None:
+        """What speaks against the outlines; None without a disc."""
+        if not segmented.disc.any():
+            return None
+        sharp = quality.sharpness(photograph, *segmented.disc_circle())
+        return failure_signs(segmented, location, self.bundle.localiser is not None, spread, sharp)
+
     def _doubts(
         self, photograph: Image, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction
     ) -> tuple[list[str], list[str]]:
         """Faults and flaws of what was found, beyond those of colour and light."""
-        if not segmented.disc.any():
+        if prediction.signs is None:
             return ["no disc found"], []
-        row, column, diameter = segmented.disc_circle()
-        sharp = quality.sharpness(photograph, row, column, diameter)
-        # NaN without a calibration, and then never wider than `WIDE`: no interval is no flaw.
-        low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
-        apart = location.apart(row, column, diameter) if location else 0.0
-        whole = diameter < CROP * max(photograph.shape[:2])
+        whole = segmented.disc_circle()[2] < CROP * max(photograph.shape[:2])
         cut = segmented.disc_touches_edge()
         dark_around = not cut and quality.unlit_surroundings(photograph, segmented.disc) > quality.CUT
+        sharp = prediction.signs.sharpness
         faults = {
             f"not sharp (contrast {sharp:.3f})": sharp < quality.FORMLESS,
             "neither a whole photograph on its dark frame nor a crop around the disc": whole
             and not quality.framed(photograph),
         }
         flaws = {
-            f"not sharp (contrast {sharp:.3f})": quality.FORMLESS <= sharp < quality.BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and location is None,
-            f"localiser and segmenter find different discs ({apart:.2f} diameters apart)": apart > APART,
             "the disc is cut by the picture's edge": cut,
             "the disc is cut by the field of view's edge": dark_around,
             "no cup found": CUP in segmented.regions and prediction.measures.cup_area == 0,
+        }
+        flaws = self._failure_flaws(prediction, prediction.signs) | flaws
+        return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]
+
+    def _failure_flaws(self, prediction: Prediction, signs: FailureSigns) -> dict[str, bool]:
+        """What speaks against the outlines: by the risk, or else by fixed limits."""
+        if (detector := self.bundle.failure_detector) and (risk := prediction.failure_risk) is not None:
+            sign = detector.strongest(signs)
+            return {f"the outline may be wrong (risk {risk:.2f}, by {sign})": risk >= detector.cut_off}
+        # NaN without a calibration, and then never wider than `WIDE`: no interval is no flaw.
+        low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
+        sharp, apart = signs.sharpness, signs.disc_distance
+        return {
+            f"not sharp (contrast {sharp:.3f})": quality.FORMLESS <= sharp < quality.BLURRED,
+            f"localiser and segmenter find different discs ({apart:.2f} diameters apart)": apart > APART,
             f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
         }
-        return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]
 
 
 def _not_searched(assessed: Assessed, judged: Quality) -> Prediction:
