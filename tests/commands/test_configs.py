@@ -7,7 +7,17 @@ import pytest
 
 from fundusseg import evaluate, fit, predict, study
 from fundusseg.models import checkpoint
-from tests.miniatures import drions_db, drishti_gs, folder, isbi_membrane, optic_disc_seg, rim_one_r3, sclera
+from tests.miniatures import (
+    drions_db,
+    drishti_gs,
+    folder,
+    idrid,
+    isbi_membrane,
+    optic_disc_seg,
+    rim_one_dl,
+    rim_one_r3,
+    sclera,
+)
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yaml"))
@@ -31,6 +41,7 @@ OWN = {
     "isbi_membrane.yaml": ["--model.model.init_args.start_channels=4"],
     "tpu.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
     "tpu_unet_cup.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
+    "segmenter.yaml": ["--model.model.init_args.encoder_weights=null", "--trainer.max_epochs=3"],
     "tpu_unet_disc.yaml": ["--data.variants.init_args.copies=1", "--model.model.init_args.start_channels=8"],
 }
 """What a recipe needs beside: the hub is out of reach in the tests, and its full width too slow for them."""
@@ -48,6 +59,9 @@ def data(tmp_path_factory) -> Path:
     sclera.build(root / "sclera-MASD", [(f"{person:04}", 1) for person in range(1, 6)])
     folder.build(root / "REFUGE-crops", code="255/128/0", first_seed=200)
     folder.build(root / "ORIGA-crops", code="0/1/2", first_seed=300)
+    folder.build_discs(root / "ORIGA-discs", first_seed=400)
+    rim_one_dl.build(root / "RIM-ONE-DL", rim_one_dl.OF_R3, first_seed=600)
+    idrid.build(root / "IDRiD", first_seed=700)
     return root
 
 

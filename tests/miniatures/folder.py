@@ -27,3 +27,11 @@ def build(root: Path, code: str = "0/1/2", first_seed: int = 0) -> None:
             place = f"{region}/{name}.png" if code == "folders" else f"{name}_{region}.png"
             save(root / "masks" / place, mask.astype(np.uint8) * 255)
     (root / "table.csv").write_text(TABLE)
+
+
+def build_discs(root: Path, first_seed: int = 0) -> None:
+    """Write three photographs whose masks are of the disc alone."""
+    for seed, name in enumerate(NAMES, first_seed):
+        save(root / "images" / f"{name}.jpg", photograph(seed))
+        save(root / "masks" / f"{name}.png", ellipse(DISC).astype(np.uint8) * 255)
+    (root / "table.csv").write_text(TABLE)

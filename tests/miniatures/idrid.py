@@ -9,13 +9,13 @@ from tests.miniatures.shapes import ellipse, photograph, save
 PARTS = {"a. Training Set": ("01", "02"), "b. Testing Set": ("55",)}
 
 
-def build(root: Path) -> None:
+def build(root: Path, first_seed: int = 0) -> None:
     """Write three photographs and their disc masks."""
     base = root / "A. Segmentation"
     truth = base / "2. All Segmentation Groundtruths"
     for part, numbers in PARTS.items():
         for number in numbers:
-            save(base / "1. Original Images" / part / f"IDRiD_{number}.jpg", photograph(int(number)))
+            save(base / "1. Original Images" / part / f"IDRiD_{number}.jpg", photograph(first_seed + int(number)))
             save(truth / part / "5. Optic Disc" / f"IDRiD_{number}_OD.tif", ellipse().astype(np.uint8) * 76)
             save(truth / part / "1. Microaneurysms" / f"IDRiD_{number}_MA.tif", ellipse().astype(np.uint8))
 

@@ -21,10 +21,10 @@ OF_R3 = {
 }
 
 
-def build(root: Path, images=IMAGES) -> None:
+def build(root: Path, images=IMAGES, first_seed: int = 0) -> None:
     """Write images in the two partitions, and their masks."""
     masks = root / "RIM-ONE_DL_reference_segmentations"
-    for number, (name, (folder, randomly, by_hospital)) in enumerate(images.items()):
+    for number, (name, (folder, randomly, by_hospital)) in enumerate(images.items(), first_seed):
         for partition, part in (("randomly", randomly), ("by_hospital", by_hospital)):
             base = root / "RIM-ONE_DL_images" / f"partitioned_{partition}"
             save(base / part / folder / f"{name}.png", photograph(number))
