@@ -9,19 +9,18 @@ and their mean length. Printed: mean over the draws, and their standard deviatio
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from fundusseg.calibrate import parser as calibrate_parser
 from fundusseg.cli import scored_data
 from fundusseg.errors import FundusSegError
-from fundusseg.evaluation.site_calibration import SiteCalibration, calibrate_site, read_eye
+from fundusseg.evaluation.site_calibration import calibrate_site, read_eye
 from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eyes
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -43,37 +42,58 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--eyes", type=int, default=10, help="Eyes in a draw.")
     parser.add_argument("--draws", type=int, default=20, help="Random draws.")
     parser.add_argument("--views", type=int, default=4, help="Views of each photograph.")
-    parser.add_argument("--json", help="Write the numbers there too.")
+    parser.add_argument("--most", type=int, help="As many of the site's eyes, by chance; all where it is left out.")
     return parser.parse_args()
 
 
-class Scores:
-    """Scores eyes at thresholds, each pair once."""
+class RememberedEye(SiteEye):
+    """An eye that is read and fitted in many draws: what was computed once is kept."""
 
-    def __init__(self, eyes: Sequence[SiteEye], order: Sequence[Region]) -> None:
-        self.eyes, self.order = eyes, order
-        self._seen = cache(self._compute)
+    @cached_property
+    def _kept(self) -> dict[Hashable, Any]:
+        return {}
 
-    def _compute(self, number: int, values: tuple[float, ...]) -> dict[str, float]:
-        return read_eye(self.eyes[number], dict(zip(self.order, values, strict=True)))
+    def losses(self, region: Region, thresholds: Mapping[Region, float], tried: Sequence[float]) -> list[float]:
+        """As of `SiteEye`."""
+        key = region, tuple(thresholds.items())
+        if key not in self._kept:
+            self._kept[key] = super().losses(region, thresholds, tried)
+        return self._kept[key]
 
-    def mean(
-        self, numbers: Sequence[int], thresholds: dict[Region, float], interval: Calibration | None
-    ) -> list[float]:
-        """`MEASURES` over some eyes."""
-        rows = [self._seen(number, tuple(thresholds.values())) for number in numbers]
-        ends = [interval.interval(row["ratio"], row["spread"]) if interval else (np.nan, np.nan) for row in rows]
-        true = [row["ratio"] - row["error"] for row in rows]
-        held = [low <= ratio <= high for ratio, (low, high) in zip(true, ends, strict=True)]
-        columns = [[row[name] for row in rows] for name in ("disc Dice", "cup Dice", "error", "vertical ratio error")]
-        lengths = [high - low for low, high in ends]
-        return [*(float(np.nanmean(column)) for column in columns), float(np.mean(held)), float(np.nanmean(lengths))]
+    def read(self, thresholds: Mapping[Region, float]) -> dict[str, float]:
+        """As `read_eye`."""
+        key = tuple(thresholds.items())
+        if key not in self._kept:
+            self._kept[key] = read_eye(self, thresholds)
+        return self._kept[key]
 
 
-def draw(eyes: Sequence[SiteEye], numbers: Sequence[int], predictor: Predictor, drawn: bool) -> SiteCalibration:
-    """Calibrate on some eyes."""
-    chosen = [eyes[number] if drawn else replace(eyes[number], outlines=None) for number in numbers]
-    return calibrate_site(chosen, predictor.thresholds, predictor.bundle.calibration, predictor.views, 0.9)
+def remembered(eye: SiteEye, drawn: bool = True) -> RememberedEye:
+    """The same eye, with its outlines or with its ratio alone."""
+    values = {one.name: getattr(eye, one.name) for one in fields(eye)}
+    return RememberedEye(**values | ({} if drawn else {"outlines": None}))
+
+
+def score(eyes: Sequence[RememberedEye], thresholds: dict[Region, float], interval: Calibration | None) -> list[float]:
+    """`MEASURES` over some eyes."""
+    rows = [eye.read(thresholds) for eye in eyes]
+    ends = [interval.interval(row["ratio"], row["spread"]) if interval else (np.nan, np.nan) for row in rows]
+    held = [low <= eye.ratio <= high for eye, (low, high) in zip(eyes, ends, strict=True)]
+    columns = [[row[name] for row in rows] for name in ("disc Dice", "cup Dice", "error", "vertical ratio error")]
+    lengths = [high - low for low, high in ends]
+    return [*(float(np.nanmean(column)) for column in columns), float(np.mean(held)), float(np.mean(lengths))]
+
+
+def read_eyes(predictor: Predictor, settings: argparse.Namespace, generator: np.random.Generator) -> list[SiteEye]:
+    """The site's eyes, or as many of them by chance."""
+    data = scored_data(calibrate_parser(), ["--data.root", settings.data_root], settings.config, "").data
+    readings = OutlineReadings([dataset.under(data.root) for dataset in data.datasets])
+    count = min(settings.most or len(readings.records), len(readings.records))
+    places = sorted(generator.choice(len(readings.records), count, replace=False).tolist())
+    readings.records = [readings.records[place] for place in places]
+    eyes = [eye for eye in segment_eyes(predictor, readings) if isinstance(eye, SiteEye)]
+    print(f"{len(eyes)} of {count} eyes segmented; {settings.draws} draws of {settings.eyes}")
+    return eyes
 
 
 def main() -> None:
@@ -84,30 +104,27 @@ def main() -> None:
     if settings.localiser:
         bundle = replace(bundle, localiser=Segmenter.from_checkpoint(settings.localiser))
     predictor = Predictor(bundle, views=settings.views)
-    data = scored_data(calibrate_parser(), ["--data.root", settings.data_root], settings.config, "").data
-    readings = OutlineReadings([dataset.under(data.root) for dataset in data.datasets])
-    eyes = [eye for eye in segment_eyes(predictor, readings) if isinstance(eye, SiteEye)]
-    scores = Scores(eyes, tuple(predictor.thresholds))
-    rows: dict[str, list[list[float]]] = {"consensus": [], "outlines": [], "ratios alone": []}
-    moved = {"outlines": 0, "ratios alone": 0}
+    own, calibration = predictor.thresholds, bundle.calibration
     generator = np.random.default_rng(0)
+    segmented = read_eyes(predictor, settings, generator)
+    eyes = [remembered(eye) for eye in segmented]
+    ways = {"outlines": eyes, "ratios alone": [remembered(eye, drawn=False) for eye in segmented]}
+    rows: dict[str, list[list[float]]] = {"consensus": [], **{way: [] for way in ways}}
+    moved = dict.fromkeys(ways, 0)
     for _ in range(settings.draws):
-        numbers = generator.choice(len(eyes), settings.eyes, replace=False).tolist()
-        others = [number for number in range(len(eyes)) if number not in numbers]
-        rows["consensus"].append(scores.mean(others, predictor.thresholds, bundle.calibration))
-        for way in moved:
-            found = draw(eyes, numbers, predictor, way == "outlines")
+        drawn = set(generator.choice(len(eyes), settings.eyes, replace=False).tolist())
+        others = [eye for number, eye in enumerate(eyes) if number not in drawn]
+        rows["consensus"].append(score(others, own, calibration))
+        for way, known in ways.items():
+            found = calibrate_site([known[number] for number in drawn], own, calibration, predictor.views, 0.9)
             moved[way] += "cup" in found.fitted
-            rows[way].append(scores.mean(others, found.thresholds, found.interval))
-    print(f"{len(eyes)} of {len(readings.records)} eyes segmented; {settings.draws} draws of {settings.eyes}")
+            rows[way].append(score(others, found.thresholds, found.interval))
     print(f"cup threshold moved: {moved}")
     print(f"{'':14}" + "".join(f"{name:>18}" for name in MEASURES))
     for way, found in rows.items():
         values = np.array(found)
         cells = [f"{mean:+.3f} +- {sd:.3f}" for mean, sd in zip(values.mean(0), values.std(0, ddof=1), strict=True)]
         print(f"{way:14}" + "".join(f"{cell:>18}" for cell in cells))
-    if settings.json:
-        Path(settings.json).write_text(json.dumps({"rows": rows, "moved": moved, "eyes": len(eyes)}))
 
 
 if __name__ == "__main__":

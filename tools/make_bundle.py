@@ -1,0 +1,184 @@
+"""The bundle that ships with the package, from a folder of datasets: trained, calibrated, scored, and described.
+
+    python tools/make_bundle.py --data_root FOLDER
+    python tools/make_bundle.py --data_root FOLDER --segmenters best.ckpt --localiser localiser.ckpt
+    python tools/make_bundle.py ... --left_out refuge_crops=a.ckpt --left_out rim_one_dl=b.ckpt
+
+Without checkpoints it trains by `configs/bundle/`, as `fundusseg.fit` does: thresholds and epochs are chosen on
+validation patients. The interval comes from sources left out, where networks that were trained without them are given
+with --left_out, each source weighing the same: so it is meant to hold on a camera that nobody has seen. Otherwise it
+comes from validation patients, and holds on cameras like those of the training. Scores are `fundusseg.evaluate`'s on
+patients that no network was trained or chosen on.
+
+Writes fundusseg.bundle, its SHA-256 and its model card, README.md; more than 12 MiB are refused.
+"""
+
+import argparse
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fundusseg import bundle, evaluate, fit
+from fundusseg.atomic_file import file_digest
+from fundusseg.cli import scored_data
+from fundusseg.errors import ConfigurationError, FundusSegError
+from fundusseg.evaluation.site_calibration import read_eye
+from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eyes
+from fundusseg.inference import model_bundle
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.inference.uncertainty import FLOOR, Calibration, least_photographs
+from fundusseg.reports.files import write_text
+from fundusseg.reports.tables import markdown_table
+from fundusseg.xla.process import prepare_process
+
+ROOT = Path(__file__).parents[1]
+LARGEST = 12 * 2**20
+"""Bytes that a package may carry without being a burden to those who bring their own network."""
+
+VIEWS, COVERAGE = 4, 0.9
+TOLERANCE = 1e-9  # of sums of weights
+
+TERMS = """\
+Apache-2.0 covers the package's code. These weights were learnt from datasets whose publishers allow research, and some
+of them nothing else: the weights are for research alone. No photograph and no mask is in the file. Not a medical
+device: no number that it gives is a diagnosis.
+"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description="Make the bundle that ships with the package.")
+    parser.add_argument("--data_root", default=".", help="Folder of the datasets.")
+    parser.add_argument("--configs", nargs="+", default=[str(ROOT / "configs/bundle/segmenter.yaml")])
+    parser.add_argument("--localiser_config", default=str(ROOT / "configs/bundle/localiser.yaml"))
+    parser.add_argument("--segmenters", nargs="+", help="Checkpoints, in place of a training.")
+    parser.add_argument("--localiser", help="Checkpoint, in place of a training.")
+    parser.add_argument("--left_out", action="append", default=[], help="SOURCE=CHECKPOINT trained without SOURCE.")
+    parser.add_argument("--notes", help="Markdown that belongs on the card: known failures, what was tried.")
+    parser.add_argument("--work", default="bundle", help="Folder for trainings and scores.")
+    parser.add_argument("--output", default=str(ROOT / "fundusseg/bundles"), help="Folder for bundle and card.")
+    parser.add_argument("--fit", default="", help="Further arguments of fundusseg.fit, in one string.")
+    return parser.parse_args(arguments)
+
+
+def train(config: str, settings: argparse.Namespace) -> str:
+    """Train by one recipe; returns the best checkpoint."""
+    folder = Path(settings.work) / Path(config).stem
+    arguments = ["--config", config, "--data.root", settings.data_root, "--trainer.default_root_dir", str(folder)]
+    if code := fit.main([*arguments, *shlex.split(settings.fit)]):
+        sys.exit(code)
+    return str(max(folder.glob("runs/*/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime))
+
+
+def left_out_scores(source: str, segmenter: str, localiser: str, data_root: str) -> tuple[list[float], list[float]]:
+    """What the interval of each eye takes, of a source that a segmenter was trained without.
+
+    Returns:
+        ``|error| / (spread + FLOOR)`` of each eye, which is the factor that its interval needs, and ``spread + FLOOR``.
+    """
+    network = Segmenter.from_checkpoint(segmenter)
+    description = network.description
+    split = description.split
+    if split is None or source in {key.split("/", 1)[0] for key in (*split.train, *split.val)}:
+        raise ConfigurationError(f"{segmenter} for {source}", "a network trained without it", "correct --left_out")
+    arguments = ["--segmenters", segmenter, "--data.root", data_root]
+    data = scored_data(bundle.parser(), arguments, None, description.configuration).data
+    datasets = [dataset.under(data_root) for dataset in data.datasets if dataset.source == source]
+    predictor = Predictor(Bundle((network,), Segmenter.from_checkpoint(localiser)), views=VIEWS)
+    eyes = [eye for eye in segment_eyes(predictor, OutlineReadings(datasets)) if isinstance(eye, SiteEye)]
+    rows = [read_eye(eye, predictor.thresholds) for eye in eyes]
+    defined = [row for row in rows if math.isfinite(row["spread"] * row["error"])]
+    widths = [row["spread"] + FLOOR for row in defined]
+    return [abs(row["error"]) / width for row, width in zip(defined, widths, strict=True)], widths
+
+
+def pooled_factor(needed: Mapping[str, Sequence[float]]) -> float:
+    """The factor that holds `COVERAGE` of the eyes where each source weighs the same (weighted split conformal)."""
+    scores = np.concatenate([np.asarray(of) for of in needed.values()])
+    # One part of n + 1 stands for the new eye, as in split conformal prediction.
+    weights = np.concatenate([np.full(len(of), 1 / len(needed) / (len(of) + 1)) for of in needed.values()])
+    order = np.argsort(scores)
+    reached = np.cumsum(weights[order])
+    if reached[-1] < COVERAGE - TOLERANCE:
+        raise ConfigurationError(
+            f"{[len(of) for of in needed.values()]} eyes of sources left out",
+            f"at least {least_photographs(COVERAGE)} of each",
+            "give more",
+        )
+    return float(scores[order][np.searchsorted(reached, COVERAGE - TOLERANCE)])
+
+
+def left_out_interval(settings: argparse.Namespace, localiser: str) -> tuple[Calibration, str]:
+    """The interval from sources left out, and a table of what the others' interval holds on each."""
+    needed, widths = {}, {}
+    for given in settings.left_out:
+        source, _, segmenter = given.partition("=")
+        needed[source], widths[source] = left_out_scores(source, segmenter, localiser, settings.data_root)
+    rows = []
+    for source in needed if len(needed) > 1 else ():
+        factor = pooled_factor({other: of for other, of in needed.items() if other != source})
+        held = float(np.mean(np.asarray(needed[source]) <= factor))
+        length = 2 * factor * float(np.mean(widths[source]))
+        rows.append([source, str(len(needed[source])), f"{held:.0%}", f"{length:.2f}"])
+    headings = ["source left out", "eyes", f"held by the others' {COVERAGE:.0%} interval", "mean length"]
+    count = sum(map(len, needed.values()))
+    return Calibration(pooled_factor(needed), COVERAGE, count, VIEWS), markdown_table(headings, rows) if rows else ""
+
+
+def card(file: Path, settings: argparse.Namespace, intervals: str) -> str:
+    """The shipped bundle's model card: the file, its terms, and then the card of its evaluation."""
+    arguments = ["--checkpoint", str(file), "--data.root", settings.data_root, "--protocols", "automatic_roi"]
+    scores = Path(settings.work) / "evaluation"
+    evaluate.main([*arguments, "--output", str(scores)])
+    size = file.stat().st_size
+    parts = [
+        f"# The bundle that ships with the package\n\n`{file.name}`, {size} bytes, SHA-256 `{file_digest(file)}`.",
+        f"## Terms\n\n{TERMS.strip()}",
+        "## How to make it again\n\n```sh\npython tools/make_bundle.py --data_root FOLDER\n```\n\n"
+        "The same processor, number of threads and versions (below) give the same bytes; others give the same to "
+        "rounding.",
+    ]
+    if intervals:
+        parts.append(f"## The interval on sources left out\n\n{intervals}")
+    if settings.notes:
+        parts.append(Path(settings.notes).read_text(encoding="utf-8").strip())
+    scored = (scores / "model_card.md").read_text(encoding="utf-8").partition("\n\n")[2]  # without its title
+    return "\n\n".join([*parts, scored.strip()]) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the bundle; returns the exit code."""
+    prepare_process()
+    settings = parse(arguments)
+    segmenters = settings.segmenters or [train(config, settings) for config in settings.configs]
+    localiser = settings.localiser or train(settings.localiser_config, settings)
+    made = Path(settings.work) / "fundusseg.bundle"
+    intervals = ""
+    if settings.left_out:
+        calibration, intervals = left_out_interval(settings, localiser)
+        model_bundle.save(made, segmenters, localiser, calibration, half=True)
+    else:
+        parts = ["--segmenters", *segmenters, "--localiser", localiser, "--data.root", settings.data_root]
+        bundle.main([*parts, "--half", "true", "--calibrate", "true", "--output", str(made)])
+    if (size := made.stat().st_size) > LARGEST:
+        raise ConfigurationError(f"a bundle of {size} bytes", f"{LARGEST} at most", "train smaller networks")
+    text = card(made, settings, intervals)
+    output = Path(settings.output)
+    write_text(text, output / "README.md")
+    (output / made.name).write_bytes(made.read_bytes())
+    write_text(f"{file_digest(made)}  {made.name}\n", output / f"{made.name}.sha256")
+    print(f"{output / made.name}: {size / 2**20:.1f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except FundusSegError as error:
+        sys.exit(str(error))
