@@ -124,9 +124,7 @@ async function main() {
   describeKeys(element("keys"));
   announceIn(element("live"));
   onTokenNeeded(() => askToken(element("token")));
-  announce(say("starting"));
   const models = await get("v1/models");
-  announce("");
   const settings = new Settings();
   const shelf = models.store ? new StoreShelf(settings) : new TabShelf(settings);
   const editor = new Editor();

@@ -1,5 +1,6 @@
 /** The HTTP API: problems become errors, a busy service is asked again, a token is asked for once. */
 
+import {announce} from "./announce.js";
 import {say} from "./strings.js";
 
 const TOKEN = "fundusseg token";
@@ -56,6 +57,7 @@ export async function request(path, {query = {}, patient = true, ...options} = {
       if (token === null) throw await problem(response);
       sessionStorage.setItem(TOKEN, token);
     } else if (response.status === 503 && patient && tries < TRIES) {
+      announce(say("busy"));
       await pause(Number(response.headers.get("Retry-After")) || 1);
     } else {
       throw await problem(response);
