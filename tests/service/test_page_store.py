@@ -122,13 +122,15 @@ def test_two_graders_an_adjudicator_and_training_on_the_export(tab, keeping, eye
 
     tab.change_grader("ida")
     tab.page.get_by_role("button", name="Adjudicate").click()
-    tab.rest()
     # The photograph whose ratios differ most comes first; who drew what is not told.
-    assert tab.names()[0] == "p2_OD.png"
+    expect(tab.page.locator("#photographs li .name").first).to_have_text("p2_OD.png")
+    expect(tab.page.locator("#numbers h2")).to_have_text("p2_OD.png")
+    tab.rest()
     expect(tab.page.locator("#stage .references .line")).to_have_count(4)
     assert "eva" not in tab.page.locator("main").inner_text()
     tab.press("2")
     expect(tab.page.locator("#stage .lines .line")).to_have_count(2)
+    assert float(tab.number("vertical_cdr")) == pytest.approx(80 / 120, abs=0.01)
     tab.press("a")
     expect(tab.entry("p2")).to_have_attribute("data-state", "adjudicated")
     tab.page.get_by_role("button", name="Adjudicate").click()

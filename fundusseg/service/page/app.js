@@ -31,7 +31,7 @@ function follow({desk, editor, stage, numbers}) {
     stage.render();
     numbers.show({item, hidden, measured, eye: editor.eye});
     document.body.dataset.empty = String(item === null);
-    button("accept").textContent = say(desk.item && desk.drawnByHand ? "save" : "accept");
+    button("accept").textContent = say(desk.settled ? "next open" : item && desk.drawnByHand ? "save" : "accept");
     const {editing, region} = editor;
     const on = {correct: editing, disc: editing && region === "disc", cup: editing && region === "cup"};
     for (const [name, pressed] of Object.entries(on)) button(name).ariaPressed = String(pressed);

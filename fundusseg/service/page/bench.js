@@ -157,12 +157,13 @@ export class Bench {
 
   /** A button for each grader whose outlines may stand, as the keys 1 to 9. */
   #showRivals(rivals) {
-    element("rivals").replaceChildren(...rivals.map(({decision, reason, measures}, index) => {
+    element("rivals").replaceChildren(...rivals.map(({reason, measures}, index) => {
       const button = document.createElement("button");
-      const ratio = measures?.vertical_cdr?.toFixed(2) ?? reason;
+      // Not who drew it, and not whether it is the model's: only what it says.
+      const ratio = measures?.vertical_cdr?.toFixed(2) ?? say("state rejected");
       button.type = "button";
       button.dataset.command = `digit${index + 1}`;
-      button.textContent = say("take", {number: index + 1, state: say(`state ${STATES[decision]}`), ratio});
+      button.textContent = say("take", {number: index + 1, ratio: reason ? `${ratio}: ${reason}` : ratio});
       return button;
     }));
   }

@@ -122,7 +122,8 @@ export class Desk extends EventTarget {
   async decide(decision, {reason = "", comment = ""} = {}) {
     const {item, rivals} = this;
     const {eye, contours, state} = this.#editor;
-    const grading = {photograph: item.id, decision, reason, comment, eye};
+    // The number says which prediction was on the screen: another bundle may have made one in the meantime.
+    const grading = {photograph: item.id, prediction: item.prediction?.number, decision, reason, comment, eye};
     if (decision === "accept" && this.#chosen?.contours === state) grading.chosen = this.#chosen.id;
     else if (decision === "accept" && this.drawnByHand) Object.assign(grading, {decision: "correct", contours});
     // The same decision sent again after a broken connection keeps its id, so that the store takes it once.
