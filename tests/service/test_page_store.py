@@ -1,14 +1,21 @@
 """Graders at a service that keeps what they do: masked, a second one, adjudication, and training on the export."""
 
+import re
+import subprocess
+import sys
 import zipfile
 
+import cv2
+import numpy as np
 import pytest
 
+from fundusseg.datasets import Folder
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.imaging.image_files import write_png
 from tests.support.browser import SIZE, GraderPage, chromium
 from tests.support.located import CUP, DISC, photograph
-from tests.support.service import service
+from tests.support.service import ROOT, service
+from tests.support.tiny import TINY
 
 pytestmark = pytest.mark.slow
 
@@ -23,20 +30,24 @@ def browser():
         yield browser
 
 
-@pytest.fixture
-def keeping(bundle, tmp_path):
-    """A service with an empty store."""
-    with service(bundle, "--store", str(tmp_path / "store")) as running:
+@pytest.fixture(scope="module")
+def keeping(bundle, tmp_path_factory):
+    """A service with a store."""
+    with service(bundle, "--store", str(tmp_path_factory.mktemp("store"))) as running:
         yield running
 
 
 @pytest.fixture
 def eyes(tmp_path):
-    """A photograph of each patient, whose discs lie apart."""
+    """A photograph of each patient, none like another: training would refuse a picture that is there twice."""
     (tmp_path / "eyes").mkdir()
     for number in range(PATIENTS):
         disc, cup = (Ellipse(one.x - 30 * number, one.y, one.a, one.b, 0.0) for one in (DISC, CUP))
-        write_png(tmp_path / "eyes" / f"p{number}_OD.png", photograph(disc=disc, cup=cup))
+        image = photograph(disc=disc, cup=cup)
+        clouds = np.random.default_rng(number).integers(30, 255, (15, 17), dtype=np.uint8)
+        lit = image[..., 0] > 0
+        image[lit, 0] = cv2.resize(clouds, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[lit]
+        write_png(tmp_path / "eyes" / f"p{number}_OD.png", image)
     return tmp_path / "eyes"
 
 
@@ -47,6 +58,9 @@ def tab(browser, keeping):
     desk = GraderPage(context.new_page(), keeping.port)
     yield desk
     context.close()
+    # The next test finds the store empty.
+    for entry in keeping.get("/v1/store/worklist?grader=end&round=1&masked=true").json["photographs"]:
+        keeping.post("/v1/store/deletions", {"patient": entry["patient"], "grader": "end"})
     assert not desk.faults
 
 
@@ -57,6 +71,15 @@ def draw(desk, disc=(100, 120), cup=(50, 60)):
     for key, (half_width, half_height) in (("1", disc), ("2", cup)):
         desk.press(key, "e")
         desk.drag((x - half_width, y - half_height), (x + half_width, y + half_height))
+
+
+def fit(export, output):
+    """Train for one epoch on what was exported; returns the exit code."""
+    reader = f"{{class_path: fundusseg.datasets.Folder, init_args: {{root: {export}, csv: photographs.csv}}}}"
+    arguments = [*(one for one in TINY if "datasets" not in one and "batch_size" not in one), "--data.batch_size=2"]
+    where = [f"--data.cache_dir={output}", f"--trainer.default_root_dir={output}"]
+    command = [sys.executable, "-m", "fundusseg.fit", *arguments, f"--data.datasets=[{reader}]", *where]
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 def test_a_masked_grader_draws_before_she_sees(tab, eyes):
@@ -102,6 +125,25 @@ def test_a_reload_comes_back_to_where_one_stopped(tab, eyes):
     expect(tab.entry("p1")).to_have_attribute("data-state", "corrected")
 
 
+def test_a_deleted_patient_leaves_list_and_browser(tab, eyes):
+    tab.begin("anna")
+    tab.drop(eyes / "p0_OD.png", eyes / "p1_OD.png")
+    tab.press("c", "Shift+ArrowUp")
+    expect(tab.entry("p0").locator(".state")).to_contain_text("draft")
+    drafts = "Object.keys(localStorage).filter(name => name.includes('draft')).length"
+    assert tab.page.evaluate(drafts) == 1
+    tab.page.get_by_role("button", name="Delete patient").click()
+    dialog = tab.page.locator("#deletion")
+    dialog.locator("input").fill("p1")
+    dialog.get_by_role("button", name="Delete").click()
+    # What was typed is not the patient that is chosen.
+    expect(dialog).to_be_visible()
+    dialog.locator("input").fill("p0")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(tab.page.locator("#photographs li .name")).to_have_text(["p1_OD.png"])
+    assert tab.page.evaluate(drafts) == 0
+
+
 def test_two_graders_an_adjudicator_and_training_on_the_export(tab, keeping, eyes, tmp_path):
     tab.begin("anna")
     tab.drop(eyes)
@@ -130,16 +172,28 @@ def test_two_graders_an_adjudicator_and_training_on_the_export(tab, keeping, eye
     assert "eva" not in tab.page.locator("main").inner_text()
     tab.press("2")
     expect(tab.page.locator("#stage .lines .line")).to_have_count(2)
+    expect(tab.page.locator("tr[data-measure=vertical_cdr] .own")).to_have_text(re.compile("[0-9]"))
     assert float(tab.number("vertical_cdr")) == pytest.approx(80 / 120, abs=0.01)
     tab.press("a")
     expect(tab.entry("p2")).to_have_attribute("data-state", "adjudicated")
     tab.page.get_by_role("button", name="Adjudicate").click()
 
     tab.page.get_by_role("button", name="Agreement").click()
-    expect(tab.page.locator("#agreement table").first).to_contain_text("eva")
+    row = tab.page.locator("#agreement table").first.locator("tbody tr").first
+    expect(row.locator("td").nth(1)).to_have_text("eva")
+    # Anna saw the model's outlines before hers, so that no photograph was graded masked by both.
+    expect(row.locator("td").nth(3)).to_have_text("0")
     tab.press("Escape")
 
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Export", exact=True).click()
     with zipfile.ZipFile(download.value.path()) as archive:
         archive.extractall(tmp_path / "export")
+    dataset = Folder(str(tmp_path / "export"), csv="photographs.csv")
+    experts = {
+        record.patient: {annotation.expert for annotation in dataset[at].annotations}
+        for at, record in enumerate(dataset.records)
+    }
+    assert experts == {f"p{n}": {"anna", "eva"} | ({"adjudicated"} if n == 2 else set()) for n in range(PATIENTS)}
+    assert fit(tmp_path / "export", tmp_path / "training") == 0
+    assert list((tmp_path / "training").rglob("best.ckpt"))

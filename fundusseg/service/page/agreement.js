@@ -2,17 +2,19 @@
 
 import {say} from "./strings.js";
 
-const COLUMNS = ["first", "second", "photographs", "measure", "value", "bias", "limit_low", "limit_high", "icc"];
+const COLUMNS = ["first", "second", "photographs", "masked", "measure", "value", "bias", "limit_low", "limit_high"];
 
-const shown = (value) => {
-  if (value === null || value === undefined) return "–";
-  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(3) : String(value);
-};
+const COUNTS = ["photographs", "masked"];
 
-/** The value with its interval where it has one. */
+const shown = (value) => (typeof value === "number" ? value.toFixed(3) : (value ?? "–"));
+
+/** A number with its interval where it has one. */
 function cell(row, column) {
-  const interval = column === "value" && row.low !== null ? ` (${shown(row.low)} – ${shown(row.high)})` : "";
-  return column === "measure" ? say(`measure ${row.measure}`) : shown(row[column]) + interval;
+  if (column === "measure") return say(`measure ${row.measure}`);
+  if (COUNTS.includes(column)) return row[column];
+  const [low, high] = column === "value" ? [row.low, row.high] : [row[`${column}_low`], row[`${column}_high`]];
+  const known = typeof low === "number" && typeof high === "number";
+  return shown(row[column]) + (known ? ` (${shown(low)} – ${shown(high)})` : "");
 }
 
 function table(rows) {
