@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.browser import chromium
 from tests.support.service import service, write_bundle
 
 
@@ -14,3 +15,10 @@ def bundle(tmp_path_factory) -> str:
 def running(bundle):
     with service(bundle) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    # Closed with its module: while the driver runs, no other test of this process can run an event loop.
+    with chromium() as browser:
+        yield browser

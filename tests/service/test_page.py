@@ -6,8 +6,9 @@ import pytest
 
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.imaging.image_files import write_png
-from tests.support.browser import SIZE, TABLET, GraderPage, chromium
+from tests.support.browser import SIZE, TABLET, GraderPage
 from tests.support.located import CUP, DISC, photograph
+from tests.support.service import service
 
 pytestmark = pytest.mark.slow
 
@@ -15,12 +16,6 @@ expect = pytest.importorskip("playwright.sync_api", reason="playwright is not in
 
 RATIO = f"{2 * round(CUP.b) / (2 * round(DISC.b)):.2f}"
 """Of what the painted photograph shows, to the two digits of the page."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -216,3 +211,23 @@ def test_fingers_drag_a_point_and_zoom(browser, running, eyes):
     assert not small
     context.close()
     assert not desk.faults
+
+
+def test_a_token_is_asked_for_once(browser, bundle, eyes):
+    token = "a token of thirty-one characters"
+    with service(bundle, FUNDUSSEG_TOKEN=token) as guarded:
+        desk = GraderPage(browser.new_page(viewport=SIZE), guarded.port)
+        dialog = desk.page.locator("#token")
+        for given in ("not this one", token):
+            dialog.locator("input").fill(given)
+            desk.press("Enter")
+            if given != token:
+                expect(dialog.locator("input")).to_have_value("")
+        expect(desk.page.locator("body")).to_have_attribute("data-ready", "true")
+        desk.drop(eyes / "p1_OD.png")
+        assert desk.number("vertical_cdr") == RATIO
+        desk.page.reload()
+        expect(desk.page.locator("body")).to_have_attribute("data-ready", "true")
+        expect(dialog).to_be_hidden()
+        desk.page.close()
+    assert [fault for fault in desk.faults if "401" not in fault] == []

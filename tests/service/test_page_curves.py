@@ -4,26 +4,24 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from tests.support.browser import chromium
-
 pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(7)
 
 
 @pytest.fixture(scope="module")
-def curve(running):
+def curve(running, browser):
     """Calls a function of the page's curve.js."""
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{running.port}/")
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{running.port}/")
 
-        def call(name, *arguments):
-            call = "async ([name, given]) => (await import('/page/curve.js'))[name](...given)"
-            result = page.evaluate(call, [name, [_plain(argument) for argument in arguments]])
-            return np.array(result) if isinstance(result, list) else result
+    def call(name, *arguments):
+        call = "async ([name, given]) => (await import('/page/curve.js'))[name](...given)"
+        result = page.evaluate(call, [name, [_plain(argument) for argument in arguments]])
+        return np.array(result) if isinstance(result, list) else result
 
-        yield call
+    yield call
+    page.close()
 
 
 def _plain(argument):

@@ -12,7 +12,7 @@ import pytest
 from fundusseg.datasets import Folder
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.imaging.image_files import write_png
-from tests.support.browser import SIZE, GraderPage, chromium
+from tests.support.browser import SIZE, GraderPage
 from tests.support.located import CUP, DISC, photograph
 from tests.support.service import ROOT, service
 from tests.support.tiny import TINY
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.slow
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)").expect
 
 PATIENTS = 4
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
