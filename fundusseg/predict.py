@@ -14,7 +14,9 @@ the same, each photograph's results once whatever is lost meanwhile.
 
 DICOM photographs (extra `dicom`) are known by their content, whatever their ending; a DICOMDIR stands for the files
 that it names, and each frame of a file of several is a photograph. Their rows say patient, date, device, the camera's
-nominal pixel spacing, and remarks: text burned in, tags that contradict one another on the eye.
+nominal pixel spacing, and remarks: text burned in, tags that contradict one another on the eye. With --dicom true each
+leaves NAME_seg.dcm (a segmentation of disc and cup) and NAME_sr.dcm (a structured report: outlines, ratios, interval,
+verdict and reasons), whose UIDs follow from their content: the same photograph and bundle give the same objects.
 
 A list is a CSV file with a column `file`, and `eye` where it is known. A network that was trained on disc-centred
 crops takes crops in which the disc fills a quarter to four fifths of the side; it segments twice, the second time at
@@ -44,6 +46,7 @@ from jsonargparse import Namespace
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
 from fundusseg.cluster.resources import Resources, add_cluster, resources_of
 from fundusseg.errors import ConfigurationError
+from fundusseg.inference.dicom_results import algorithm_of, check_dicom
 from fundusseg.inference.photograph_list import Photograph, find_photographs
 from fundusseg.inference.photograph_stages import photograph_rows
 from fundusseg.inference.pretrained import pretrained_bundle
@@ -54,6 +57,7 @@ from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.progress import progress
 
 if TYPE_CHECKING:
+    from fundusseg.dicom.findings import Algorithm
     from fundusseg.inference import Predictor
 
 DEFAULT_OUTPUT = "predictions"
@@ -74,6 +78,7 @@ def parser() -> Parser:
     parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--charts", default=False, type=bool, help="A chart of every eye: outlines, rim, numbers.")
+    parser.add_argument("--dicom", default=False, type=bool, help="SEG and SR of every DICOM photograph.")
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
     parser.add_argument(
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
@@ -109,18 +114,22 @@ def main(arguments: list[str]) -> int:
         try:
             if resources is not None:
                 return _predict_elsewhere(settings, checkpoint, made_by, resources, how)
-            return _predict_here(settings, predictor, made_by)
+            return _predict_here(settings, predictor, checkpoint, made_by)
         except KeyboardInterrupt as stop:
             console.print("stopped; the same command goes on where this one was", style="yellow")
             return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
 
 
-def _predict_here(settings: Namespace, predictor: "Predictor", made_by: dict[str, Any]) -> int:
+def _predict_here(settings: Namespace, predictor: "Predictor", checkpoint: Path, made_by: dict[str, Any]) -> int:
     """Predict in this process; returns the exit code."""
     output = Path(settings.output or DEFAULT_OUTPUT)
     listed = find_photographs(settings.photographs, output)
+    algorithm = None
+    if settings.dicom:
+        check_dicom(listed.photographs)
+        algorithm, made_by = algorithm_of(predictor, checkpoint), made_by | {"dicom": True}
     with Journal(output, made_by, settings.overwrite) as journal:
-        predict(predictor, listed.photographs, journal, settings.workers, settings.charts)
+        predict(predictor, listed.photographs, journal, settings.workers, settings.charts, algorithm)
         entries = journal.order([photograph.name for photograph in listed.photographs])
         return summarise_run(entries, made_by, output, listed.passed_over)
 
@@ -131,6 +140,8 @@ def _predict_elsewhere(
     """Predict on a cluster; returns the exit code."""
     from fundusseg.cluster.prediction import Work, predict_on_cluster
 
+    if settings.dicom:
+        raise ConfigurationError("--dicom true with --cluster", "one of the two", "leave one out")
     options = {"views": settings.views, **how}
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
     work = Work(output, settings.device, options, settings.charts, settings.packed, trusted)
@@ -152,6 +163,7 @@ def predict(
     journal: Journal,
     workers: int = 1,
     charts: bool = False,
+    algorithm: "Algorithm | None" = None,
 ) -> None:
     """Do what the journal does not hold yet; each photograph is noted once its files are written.
 
@@ -161,6 +173,7 @@ def predict(
         journal: Of the output folder.
         workers: Threads that decode, and that write.
         charts: Draw a chart of every eye.
+        algorithm: How SEG and SR name what made them; None writes none.
     """
     fresh = [(photograph, JournalEntry.of_photograph(photograph, {})) for photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
@@ -168,7 +181,7 @@ def predict(
         # A table stands for a run that came to its end.
         (journal.output / MEASURES).unlink(missing_ok=True)
 
-    rows = photograph_rows(predictor, left, journal, workers, charts)
+    rows = photograph_rows(predictor, left, journal, workers, charts, algorithm=algorithm)
     with progress(len(photographs), len(photographs) - len(left), console) as advance:
         for photograph, row in rows:
             journal.add(JournalEntry.of_photograph(photograph, row))

@@ -39,7 +39,7 @@ OWNERS = {
     "torch_xla": "xla.backend",
     "PIL": "imaging.image_files",
     "h5py": "models.keras_weights",
-    "pydicom": "dicom",
+    **dict.fromkeys(("pydicom", "highdicom"), "dicom"),
     "ray": "cluster",
     "pyarrow": "cluster",
     "fsspec": "cluster",
@@ -53,7 +53,7 @@ FREE = {
     "torchmetrics": ["models", "reports", "inference", "predict"],
     "imagehash": ["models", "reports", "inference", "predict"],
     "matplotlib.pyplot": list(ROOMS),
-    "pydicom": [*list(ROOMS)[1:], "predict", "prepare"],
+    **{library: [*list(ROOMS)[1:], "predict", "prepare"] for library in ("pydicom", "highdicom")},
 }
 """Modules and rooms that do not load a library, by themselves or through what they import at their top."""
 

@@ -4,18 +4,18 @@ from pydicom.uid import UID
 
 _OPHTHALMIC = "1.2.840.10008.5.1.4.1.1.77.1.5"
 
+VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
+
 PHOTOGRAPHS: dict[str, str] = {
     f"{_OPHTHALMIC}.1": "Ophthalmic Photography 8 Bit",
     f"{_OPHTHALMIC}.2": "Ophthalmic Photography 16 Bit",
-    "1.2.840.10008.5.1.4.1.1.77.1.4": "VL Photographic",
+    VL_PHOTOGRAPHIC: "VL Photographic",
     "1.2.840.10008.5.1.4.1.1.7": "Secondary Capture",
     "1.2.840.10008.5.1.4.1.1.7.2": "Multi-frame Grayscale Byte Secondary Capture",
     "1.2.840.10008.5.1.4.1.1.7.3": "Multi-frame Grayscale Word Secondary Capture",
     "1.2.840.10008.5.1.4.1.1.7.4": "Multi-frame True Color Secondary Capture",
 }
 """Classes that cameras send fundus photographs in, by their UID."""
-
-OPHTHALMIC_PHOTOGRAPHY = (f"{_OPHTHALMIC}.1", f"{_OPHTHALMIC}.2")
 
 DIRECTORY = "1.2.840.10008.1.3.10"
 """Of a DICOMDIR: a list of the other files of a medium."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fundusseg.inference.capture import Capture, read_capture
+from fundusseg.inference.dicom_results import write_dicom
 from fundusseg.inference.output_files import (
     OutputFolder,
     PhotographResult,
@@ -15,6 +16,7 @@ from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.pipeline import pipeline
 
 if TYPE_CHECKING:
+    from fundusseg.dicom.findings import Algorithm
     from fundusseg.inference.predictor import Predictor
 
 Read = Callable[[Photograph], Capture]
@@ -28,6 +30,7 @@ def photograph_rows(
     workers: int = 1,
     charts: bool = False,
     read: Read | None = None,
+    algorithm: "Algorithm | None" = None,
 ) -> Iterator[tuple[Photograph, dict[str, Any]]]:
     """Segment photographs, in order; each row comes once its files are written.
 
@@ -38,6 +41,7 @@ def photograph_rows(
         workers: Threads that decode, and that write.
         charts: Draw a chart of every eye.
         read: Reads one; None for where its path says.
+        algorithm: How SEG and SR name what made them; None writes none.
     """
     regions = predictor.description.preparation.regions
 
@@ -47,6 +51,8 @@ def photograph_rows(
 
     def store(photograph: Photograph, result: PhotographResult) -> dict[str, Any]:
         write_result(folder, photograph, result, regions, charts)
+        if algorithm is not None:
+            write_dicom(folder, photograph, result, regions, algorithm)
         return result.row
 
     for photograph, future in pipeline(photographs, read or read_capture, work, store, workers):

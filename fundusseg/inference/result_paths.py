@@ -37,6 +37,11 @@ def chart_path(output: Path, name: str) -> Path:
     return output / f"{name}_chart.png"
 
 
+def dicom_path(output: Path, name: str, kind: str) -> Path:
+    """Segmentation (``seg``) or structured report (``sr``)."""
+    return output / f"{name}_{kind}.dcm"
+
+
 def thumbnail_path(output: Path, name: str) -> Path:
     """Small, for the report."""
     return output / JOURNAL / "thumbnails" / f"{name}.jpg"

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 
 from fundusseg import predict
-from fundusseg.errors import ImageError
+from fundusseg.dicom import codes
+from fundusseg.errors import ConfigurationError, ImageError
 from fundusseg.imaging.image_files import read_mask, write_png
 from fundusseg.inference.photograph_list import find_photographs
 from tests.support.dicom_objects import JPEG_2000, OP16, SC, VL, compressed, dicom_photograph, write
@@ -121,3 +123,34 @@ def test_without_the_extra_a_file_says_what_to_install(tmp_path, monkeypatch):
         read_photograph(path)
     with pytest.raises(ImageError, match=r"1 DICOM, which the extra dicom reads passed over"):
         find_photographs([str(tmp_path / "in")], tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_segmentation_and_report_are_written_beside_the_labels(checkpoint, tmp_path):
+    write(dicom_photograph([photograph(), shifted(20)]), tmp_path / "in" / "IM1")
+    write_png(tmp_path / "in" / "plain.png", photograph())
+    command = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--dicom", "true"]
+    assert predict.main([*command, "--output", str(tmp_path / "out")]) == 0
+    table = rows(tmp_path / "out")
+    for frame, name in enumerate(("IM1_frame1", "IM1_frame2")):
+        labels = read_mask(tmp_path / "out" / f"{name}_labels.png")
+        segments = pydicom.dcmread(tmp_path / "out" / f"{name}_seg.dcm").pixel_array
+        assert np.array_equal(segments[0] > 0, labels > 0) and np.array_equal(segments[1] > 0, labels == 2)
+        report = pydicom.dcmread(tmp_path / "out" / f"{name}_sr.dcm")
+        values = [
+            float(item.MeasuredValueSequence[0].NumericValue)
+            for element in report.iterall()
+            if element.keyword == "ContentSequence"
+            for item in element.value
+            if item.get("ValueType") == "NUM" and item.ConceptNameCodeSequence[0].get("CodeValue") == codes.VERTICAL_RATIO.value
+        ]
+        assert values == pytest.approx([float(table.vertical_cdr.iloc[frame])], abs=1e-4)
+    assert "no DICOM objects" in table.remarks["plain.png"]
+    again = find_photographs([str(tmp_path / "out")], tmp_path / "other")  # results are no photographs
+    assert again.photographs == [] or all(p.path.suffix != ".dcm" for p in again.photographs)
+
+
+def test_objects_of_photographs_that_are_no_dicom_are_refused(checkpoint, tmp_path):
+    write_png(tmp_path / "plain.png", photograph())
+    with pytest.raises(ConfigurationError, match="none is DICOM"):
+        predict.main(["--checkpoint", checkpoint, str(tmp_path / "plain.png"), "--dicom", "true"])
