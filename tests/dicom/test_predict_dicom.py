@@ -142,12 +142,13 @@ def test_segmentation_and_report_are_written_beside_the_labels(checkpoint, tmp_p
             for element in report.iterall()
             if element.keyword == "ContentSequence"
             for item in element.value
-            if item.get("ValueType") == "NUM" and item.ConceptNameCodeSequence[0].get("CodeValue") == codes.VERTICAL_RATIO.value
+            if item.get("ValueType") == "NUM"
+            and item.ConceptNameCodeSequence[0].get("CodeValue") == codes.VERTICAL_RATIO.value
         ]
         assert values == pytest.approx([float(table.vertical_cdr.iloc[frame])], abs=1e-4)
     assert "no DICOM objects" in table.remarks["plain.png"]
-    again = find_photographs([str(tmp_path / "out")], tmp_path / "other")  # results are no photographs
-    assert again.photographs == [] or all(p.path.suffix != ".dcm" for p in again.photographs)
+    with pytest.raises(ImageError, match=r"2 DICOM Comprehensive SR, 2 DICOM Segmentation.*passed over"):
+        find_photographs([str(tmp_path / "out")], tmp_path / "other")  # results are no photographs
 
 
 def test_objects_of_photographs_that_are_no_dicom_are_refused(checkpoint, tmp_path):
