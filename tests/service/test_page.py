@@ -76,6 +76,42 @@ def test_a_point_dragged_by_mouse_changes_the_services_numbers_and_is_undone(des
     expect(desk.page.locator("tr[data-measure=disc_height] .own")).to_have_text(str(grown))
 
 
+def test_a_press_on_a_line_edits_it_and_a_drag_from_there_pans(desk, eyes):
+    desk.drop(eyes / "p1_OD.png")
+    line = desk.page.locator("#stage .line.cup")
+    box = line.bounding_box()
+    left, middle = box["x"] + 1, box["y"] + box["height"] / 2
+    desk.drag((left, middle), (left + 30, middle))
+    assert desk.points() == []
+    assert line.bounding_box()["x"] == pytest.approx(box["x"] + 30, abs=1)
+    desk.page.mouse.click(left + 30, middle)
+    expect(desk.page.locator("circle.point.cup")).not_to_have_count(0)
+
+
+def test_quick_drags_of_one_point_do_not_remove_it(desk, eyes):
+    desk.drop(eyes / "p1_OD.png")
+    desk.press("c")
+    (x, y), *others = desk.points()
+    for step in range(3):
+        desk.drag((x, y - 10 * step), (x, y - 10 * (step + 1)))
+    moved = desk.points()
+    assert len(moved) == 1 + len(others) and moved[0] == pytest.approx((x, y - 30), abs=1.5)
+
+
+def test_masked_without_a_store(desk, eyes):
+    desk.page.locator("#who").click()
+    expect(desk.page.locator("#grader [name=grader]")).to_be_hidden()
+    desk.page.locator("#grader [name=masked]").check()
+    desk.page.get_by_role("button", name="Begin").click()
+    desk.drop(eyes / "p1_OD.png")
+    expect(desk.page.locator("#figures")).to_be_hidden()
+    expect(desk.page.locator("#stage .line")).to_have_count(0)
+    desk.press("e", "e", "2", "e", "e", "a")
+    expect(desk.page.locator("#figures")).to_be_visible()
+    assert desk.number("vertical_cdr") == "0.50"
+    assert desk.number("vertical_cdr", "model") == RATIO
+
+
 def test_points_are_added_and_removed_by_mouse(desk, eyes):
     desk.drop(eyes / "p1_OD.png")
     desk.press("2")
@@ -108,6 +144,8 @@ def test_an_outline_is_corrected_and_a_list_worked_through_by_keyboard(desk, eye
     desk.press("r", "5")
     expect(desk.entry("p2_OS")).to_have_attribute("data-state", "rejected")
     expect(desk.page.locator("#decided")).to_contain_text("disc cut off")
+    desk.press("r", "9", *"drusen", "Enter")
+    expect(desk.page.locator("#decided")).to_contain_text("drusen")
     desk.press("w")
     expect(desk.entry("p2_OS")).to_have_attribute("data-state", "open")
     desk.press("a", "ArrowUp")
@@ -118,8 +156,8 @@ def test_an_outline_is_corrected_and_a_list_worked_through_by_keyboard(desk, eye
     first, second = json.loads(download.value.path().read_text())["photographs"]
     assert first["gradings"][0]["after"]["cup"] == first["contours"]["cup"]
     assert first["gradings"][0]["after"]["disc"] != first["contours"]["disc"]
-    assert [grading["decision"] for grading in second["gradings"]] == ["reject", "withdraw", "accept"]
-    assert second["gradings"][2]["after"] == second["contours"]
+    assert [grading["decision"] for grading in second["gradings"]] == ["reject", "reject", "withdraw", "accept"]
+    assert second["gradings"][3]["after"] == second["contours"]
 
 
 def test_nothing_is_decided_before_the_photograph_is_seen(desk, eyes):

@@ -7,6 +7,8 @@
 
 const REACH = {mouse: 9, pen: 12, touch: 24};
 const TWICE = 350;
+/** Pixels of the screen up to which a press is no drag. */
+const STILL = 4;
 
 const apart = ([one, other]) => Math.hypot(one[0] - other[0], one[1] - other[1]);
 const between = ([one, other]) => [(one[0] + other[0]) / 2, (one[1] + other[1]) / 2];
@@ -17,6 +19,7 @@ export class Pointers {
   #editor;
   #down = new Map();
   #drag = null;
+  #start = null;
   #last = {at: 0, index: -1};
 
   constructor(element, stage, editor) {
@@ -43,13 +46,14 @@ export class Pointers {
       this.#editor.cancel();
       this.#drag = {kind: "pinch"};
     } else if (this.#down.size === 1) {
-      this.#drag = this.#grasp(this.#at(event), REACH[event.pointerType] ?? REACH.mouse);
+      this.#start = this.#at(event);
+      this.#drag = this.#grasp(this.#start, REACH[event.pointerType] ?? REACH.mouse);
     }
   }
 
   /** What a press takes hold of. */
   #grasp(at, reach) {
-    const {place, point, scale} = this.#stage.viewport;
+    const {point, scale} = this.#stage.viewport;
     const here = point(at);
     if (this.#stage.box) return {kind: "ellipse", from: here};
     if (!this.#stage.outlinesShown) return {kind: "pan"};
@@ -63,10 +67,7 @@ export class Pointers {
       }
     }
     const {region, distance} = this.#editor.lineAt(here);
-    if (distance * scale <= reach && !(this.#editor.editing && region === this.#editor.region)) {
-      this.#editor.edit(region);
-    }
-    return {kind: "pan", place};
+    return {kind: "pan", region: distance * scale <= reach ? region : null};
   }
 
   /** Take a point where it was touched, not at its middle: it does not jump under the finger. */
@@ -94,6 +95,11 @@ export class Pointers {
     if (!before || !this.#drag) return;
     const at = this.#at(event);
     const {viewport} = this.#stage;
+    if (apart([at, this.#start]) > STILL) {
+      // Not the first half of a press twice, and not a press on a line.
+      this.#last = {at: 0, index: -1};
+      this.#drag.region = null;
+    }
     if (this.#drag.kind === "pinch") {
       const old = [...this.#down.values()];
       this.#down.set(event.pointerId, at);
@@ -124,6 +130,7 @@ export class Pointers {
     this.#drag = this.#down.size ? {kind: "pan"} : null;
     if (event.type === "pointercancel") this.#editor.cancel();
     else if (drag?.kind === "point") this.#editor.drop();
+    else if (drag?.kind === "pan" && drag.region) this.#editor.edit(drag.region);
     else if (drag?.kind === "ellipse" && this.#stage.box.length) {
       const box = this.#stage.box;
       this.#stage.disarm();
