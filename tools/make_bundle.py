@@ -5,10 +5,10 @@
     python tools/make_bundle.py ... --left_out refuge_crops=a.ckpt --left_out rim_one_dl=b.ckpt
 
 Without checkpoints it trains by `configs/bundle/`, as `fundusseg.fit` does: thresholds and epochs are chosen on
-validation patients. The interval comes from sources left out, where networks that were trained without them are given
-with --left_out, each source weighing the same: so it is meant to hold on a camera that nobody has seen. Otherwise it
-comes from validation patients, and holds on cameras like those of the training. Scores are `fundusseg.evaluate`'s on
-patients that no network was trained or chosen on.
+validation patients. The interval and the cut-off for review come from sources left out, where networks that were
+trained without them are given with --left_out, each source weighing the same: so they are meant to hold on a camera
+that nobody has seen. Otherwise the interval comes from validation patients, and holds on cameras like those of the
+training. Scores are `fundusseg.evaluate`'s on patients that no network was trained or chosen on.
 
 Writes fundusseg.bundle, its SHA-256 and its model card, README.md; more than 12 MiB are refused.
 """
@@ -26,9 +26,9 @@ from fundusseg import bundle, evaluate, fit
 from fundusseg.atomic_file import file_digest
 from fundusseg.cli import scored_data
 from fundusseg.errors import ConfigurationError, FundusSegError
-from fundusseg.evaluation.site_calibration import read_eye
-from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eyes
+from fundusseg.evaluation.failure_rows import failure_row
 from fundusseg.inference import model_bundle
+from fundusseg.inference.failure_detection import FailureDetector, FailureRow, choose_detector
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.segmenter import Segmenter
@@ -59,6 +59,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--localiser_config", default=str(ROOT / "configs/bundle/localiser.yaml"))
     parser.add_argument("--segmenters", nargs="+", help="Checkpoints, in place of a training.")
     parser.add_argument("--localiser", help="Checkpoint, in place of a training.")
+    parser.add_argument("--eye", help="Checkpoint of tools/train_eye.py, which tells the eye's side.")
     parser.add_argument("--left_out", action="append", default=[], help="SOURCE=CHECKPOINT trained without SOURCE.")
     parser.add_argument("--notes", help="Markdown that belongs on the card: known failures, what was tried.")
     parser.add_argument("--work", default="bundle", help="Folder for trainings and scores.")
@@ -76,12 +77,8 @@ def train(config: str, settings: argparse.Namespace) -> str:
     return str(max(folder.glob("runs/*/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime))
 
 
-def left_out_scores(source: str, segmenter: str, localiser: str, data_root: str) -> tuple[list[float], list[float]]:
-    """What the interval of each eye takes, of a source that a segmenter was trained without.
-
-    Returns:
-        ``|error| / (spread + FLOOR)`` of each eye, which is the factor that its interval needs, and ``spread + FLOOR``.
-    """
+def left_out_rows(source: str, segmenter: str, localiser: str, data_root: str) -> list[FailureRow]:
+    """Every photograph of a source that a segmenter was trained without, beside its truth."""
     network = Segmenter.from_checkpoint(segmenter)
     description = network.description
     split = description.split
@@ -91,11 +88,14 @@ def left_out_scores(source: str, segmenter: str, localiser: str, data_root: str)
     data = scored_data(bundle.parser(), arguments, None, description.configuration).data
     datasets = [dataset.under(data_root) for dataset in data.datasets if dataset.source == source]
     predictor = Predictor(Bundle((network,), Segmenter.from_checkpoint(localiser)), views=VIEWS)
-    eyes = [eye for eye in segment_eyes(predictor, OutlineReadings(datasets)) if isinstance(eye, SiteEye)]
-    rows = [read_eye(eye, predictor.thresholds) for eye in eyes]
-    defined = [row for row in rows if math.isfinite(row["spread"] * row["error"])]
-    widths = [row["spread"] + FLOOR for row in defined]
-    return [abs(row["error"]) / width for row, width in zip(defined, widths, strict=True)], widths
+    found = [failure_row(predictor, sample) for dataset in datasets for sample in dataset]
+    return [row for row in found if row is not None]
+
+
+def needed_factors(rows: Sequence[FailureRow]) -> list[float]:
+    """``|error| / (spread + FLOOR)`` of each photograph with a cup: the factor that its interval needs."""
+    factors = [abs(row.ratio_error) / (row.signs.ratio_spread + FLOOR) for row in rows]
+    return [factor for factor in factors if math.isfinite(factor)]
 
 
 def pooled_factor(needed: Mapping[str, Sequence[float]]) -> float:
@@ -114,24 +114,31 @@ def pooled_factor(needed: Mapping[str, Sequence[float]]) -> float:
     return float(scores[order][np.searchsorted(reached, COVERAGE - TOLERANCE)])
 
 
-def left_out_interval(settings: argparse.Namespace, localiser: str) -> tuple[Calibration, str]:
+def left_out_interval(rows: Mapping[str, Sequence[FailureRow]]) -> tuple[Calibration, str]:
     """The interval from sources left out, and a table of what the others' interval holds on each."""
-    needed, widths = {}, {}
-    for given in settings.left_out:
-        source, _, segmenter = given.partition("=")
-        needed[source], widths[source] = left_out_scores(source, segmenter, localiser, settings.data_root)
-    rows = []
+    needed = {source: factors for source, of in rows.items() if (factors := needed_factors(of))}
+    table = []
     for source in needed if len(needed) > 1 else ():
         factor = pooled_factor({other: of for other, of in needed.items() if other != source})
         held = float(np.mean(np.asarray(needed[source]) <= factor))
-        length = 2 * factor * float(np.mean(widths[source]))
-        rows.append([source, str(len(needed[source])), f"{held:.0%}", f"{length:.2f}"])
+        length = 2 * factor * float(np.nanmean([row.signs.ratio_spread + FLOOR for row in rows[source]]))
+        table.append([source, str(len(needed[source])), f"{held:.0%}", f"{length:.2f}"])
     headings = ["source left out", "eyes", f"held by the others' {COVERAGE:.0%} interval", "mean length"]
-    count = sum(map(len, needed.values()))
-    return Calibration(pooled_factor(needed), COVERAGE, count, VIEWS), markdown_table(headings, rows) if rows else ""
+    calibration = Calibration(pooled_factor(needed), COVERAGE, sum(map(len, needed.values())), VIEWS)
+    return calibration, markdown_table(headings, table) if table else ""
 
 
-def card(file: Path, settings: argparse.Namespace, intervals: str) -> str:
+def cut_off(rows: Mapping[str, Sequence[FailureRow]]) -> tuple[FailureDetector, str]:
+    """What sends a photograph to review, chosen on sources left out, and a sentence of what it is worth there."""
+    found = choose_detector([row for of in rows.values() for row in of])
+    good, failures = found.counts
+    return found, (
+        f"The cut-off on the risk of failure, each source judged by what the others taught: {found.reviewed:.0%} of "
+        f"{good} good photographs are reviewed, {found.caught:.0%} of {failures} failures caught."
+    )
+
+
+def card(file: Path, settings: argparse.Namespace, unknown: str) -> str:
     """The shipped bundle's model card: the file, its terms, and then the card of its evaluation."""
     arguments = ["--checkpoint", str(file), "--data.root", settings.data_root, "--protocols", "automatic_roi"]
     scores = Path(settings.work) / "evaluation"
@@ -144,8 +151,8 @@ def card(file: Path, settings: argparse.Namespace, intervals: str) -> str:
         "The same processor, number of threads and versions (below) give the same bytes; others give the same to "
         "rounding.",
     ]
-    if intervals:
-        parts.append(f"## The interval on sources left out\n\n{intervals}")
+    if unknown:
+        parts.append(f"## On cameras that it has not seen\n\n{unknown}")
     if settings.notes:
         parts.append(Path(settings.notes).read_text(encoding="utf-8").strip())
     scored = (scores / "model_card.md").read_text(encoding="utf-8").partition("\n\n")[2]  # without its title
@@ -159,16 +166,20 @@ def main(arguments: Sequence[str]) -> int:
     segmenters = settings.segmenters or [train(config, settings) for config in settings.configs]
     localiser = settings.localiser or train(settings.localiser_config, settings)
     made = Path(settings.work) / "fundusseg.bundle"
-    intervals = ""
+    unknown = ""
     if settings.left_out:
-        calibration, intervals = left_out_interval(settings, localiser)
-        model_bundle.save(made, segmenters, localiser, calibration, half=True)
+        given = dict(pair.split("=", 1) for pair in settings.left_out)
+        rows = {one: left_out_rows(one, network, localiser, settings.data_root) for one, network in given.items()}
+        (calibration, table), (detector, sentence) = left_out_interval(rows), cut_off(rows)
+        unknown = f"{table}\n\n{sentence}"
+        model_bundle.save(made, segmenters, localiser, calibration, True, settings.eye, detector)
     else:
         parts = ["--segmenters", *segmenters, "--localiser", localiser, "--data.root", settings.data_root]
+        parts += ["--eye", settings.eye] if settings.eye else []
         bundle.main([*parts, "--half", "true", "--calibrate", "true", "--output", str(made)])
     if (size := made.stat().st_size) > LARGEST:
         raise ConfigurationError(f"a bundle of {size} bytes", f"{LARGEST} at most", "train smaller networks")
-    text = card(made, settings, intervals)
+    text = card(made, settings, unknown)
     output = Path(settings.output)
     write_text(text, output / "README.md")
     (output / made.name).write_bytes(made.read_bytes())

@@ -1,9 +1,10 @@
 """The tool that makes the shipped bundle, in miniature: from recipes to a file, its digest and its card."""
 
 import importlib.util
+import math
 import re
-import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +95,15 @@ def test_the_interval_comes_from_a_source_left_out(tool, made, tmp_path):
     split = content["fundusseg"]["split"]
     for subset in ("train", "val"):
         split[subset] = [key.replace("phantom/", "other/") for key in split[subset]]
-    shutil.copy(checkpoints[0], tmp_path / "a.ckpt")
     torch.save(content, tmp_path / "a.ckpt")
-    needed, widths = tool.left_out_scores("phantom", str(tmp_path / "a.ckpt"), checkpoints[1], ".")
-    assert len(needed) == len(widths) > 60 and min(widths) >= 0.02
-    factor = tool.pooled_factor({"phantom": needed})
-    assert 0.9 <= np.mean(np.asarray(needed) <= factor) < 0.95
+    rows = tool.left_out_rows("phantom", str(tmp_path / "a.ckpt"), checkpoints[1], ".")
+    needed = tool.needed_factors(rows)
+    assert 60 < len(needed) <= len(rows) <= 80
+    calibration, table = tool.left_out_interval({"phantom": rows, "discs": [replace(rows[0], ratio_error=math.nan)]})
+    assert 0.9 <= np.mean(np.asarray(needed) <= calibration.factor) < 0.95 and table == ""
+    halves = {"a": rows[::2], "b": rows[1::2]}
+    _, table = tool.left_out_interval(halves)
+    assert re.search(r"^\| a \| \d+ \| \d+% \| \d\.\d\d \|$", table, re.M)
 
 
 def test_each_source_weighs_the_same(tool):
