@@ -76,6 +76,12 @@ def parser() -> Parser:
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
+    parser.add_argument(
+        "--convention",
+        default="consensus",
+        type=float | str,
+        help="Whose cup: consensus, a reader of the bundle (drishti_gs, ...), or -1 (strictest) to 1 (most generous).",
+    )
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--charts", default=False, type=bool, help="A chart of every eye: outlines, rim, numbers.")
     parser.add_argument("--dicom", default=False, type=bool, help="SEG and SR of every DICOM photograph.")
@@ -107,7 +113,7 @@ def main(arguments: list[str]) -> int:
 
     prepare_process()
     device = compute_device(settings.device)
-    how = {"smoothing": settings.smoothing, "millimetres_per_pixel": settings.millimetres_per_pixel}
+    how = {name: getattr(settings, name) for name in ("smoothing", "millimetres_per_pixel", "convention")}
     predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
     made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
     with _stoppable():

@@ -6,7 +6,6 @@ nested in the next. Ten eyes are few, so that the number has a prior around 0, a
 it was not fitted to, the loss falls by more than chance.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from fundusseg.errors import ConfigurationError
 from fundusseg.evaluation.site_eyes import SiteEye
+from fundusseg.inference.conventions import lowered
 from fundusseg.inference.uncertainty import FLOOR, Calibration, calibrate, least_photographs
 from fundusseg.measures.bootstrap import FEWEST, mean_interval
 from fundusseg.measures.cup_disc import measure
@@ -86,16 +86,6 @@ class SiteCalibration:
     eyes: int
 
 
-def shifted(threshold: float, shift: float) -> float:
-    """A threshold moved by so many logits.
-
-    >>> round(shifted(0.5, 2.0), 3), round(shifted(0.25, 0.0), 3)
-    (0.881, 0.25)
-    """
-    held = min(max(threshold, 1e-4), 1 - 1e-4)
-    return 1 / (1 + math.exp(-(math.log(held / (1 - held)) + shift)))
-
-
 def fit_shift(losses: Floats) -> int:
     """Position in `SHIFTS` of the most probable shift.
 
@@ -146,15 +136,15 @@ def calibrate_site(
     fitted: list[Region] = []
     drawn = all(eye.outlines is not None for eye in eyes)
     for region in (DISC, CUP) if drawn else (CUP,):
-        tried = [shifted(own[region], shift) for shift in SHIFTS]
+        tried = [lowered(own[region], -shift) for shift in SHIFTS]
         losses = np.array([eye.losses(region, chosen, tried) for eye in eyes])
         left_out = fit_without_each(losses, patients)
         gain = measured_gain(f"{region} loss", losses[:, UNMOVED], losses[range(len(eyes)), left_out], patients)
         gains.append(gain)
         if gain.shown:
             fitted.append(region)
-            chosen[region] = shifted(own[region], SHIFTS[fit_shift(losses)])
-            each = [one | {region: shifted(own[region], SHIFTS[at])} for one, at in zip(each, left_out, strict=True)]
+            chosen[region] = lowered(own[region], -SHIFTS[fit_shift(losses)])
+            each = [one | {region: lowered(own[region], -SHIFTS[at])} for one, at in zip(each, left_out, strict=True)]
     found = [[read_eye(eye, at) for eye, at in zip(eyes, side, strict=True)] for side in ([own] * len(eyes), each)]
     names = [name for name in found[0][0] if name not in ("ratio", "error", "spread")]
     for name in names:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fundusseg import __version__
 from fundusseg.errors import CheckpointError, ConfigurationError
+from fundusseg.inference.conventions import Conventions
 from fundusseg.inference.eye_side import EyeReader
 from fundusseg.inference.failure_detection import FailureDetector
 from fundusseg.inference.segmenter import Segmenter
@@ -33,6 +34,7 @@ class Bundle:
         calibration: Of the vertical ratio's interval; None where it was not calibrated.
         eye: Tells which eye it is; None where the disc's place alone does.
         failure_detector: Tells the risk that an outline is wrong; None where fixed limits alone ask for a person.
+        conventions: Readers by how large they draw the cup; None where nothing is known of them.
 
     Raises:
         ConfigurationError: Segmenters do not fit each other, or the localiser does not look for the disc in whole
@@ -44,6 +46,7 @@ class Bundle:
     calibration: Calibration | None = None
     eye: EyeReader | None = None
     failure_detector: FailureDetector | None = None
+    conventions: Conventions | None = None
 
     def __post_init__(self) -> None:
         kinds = {_kind(segmenter) for segmenter in self.segmenters}
@@ -88,16 +91,21 @@ class Bundle:
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
-            eye, detector = inside.get("eye"), inside.get("failure_detector")  # bundles of before have none
+            # Bundles of before have none of these.
+            eye, detector, conventions = (inside.get(key) for key in ("eye", "failure_detector", "conventions"))
             if calibration is not None:
                 calibration = Calibration(**calibration)
                 require_types(calibration)
+            if conventions is not None:
+                conventions = Conventions(conventions)
+                require_types(conventions)
             return cls(
                 tuple(_segmenter(part, path, device) for part in inside["segmenters"]),
                 None if localiser is None else _segmenter(localiser, path, device),
                 calibration,
                 None if eye is None else EyeReader(_segmenter(eye, path, device)),
                 None if detector is None else FailureDetector.from_dict(detector),
+                conventions,
             )
         except (KeyError, TypeError) as error:
             raise CheckpointError(
@@ -120,6 +128,7 @@ def save(
     half: bool = False,
     eye: str | Path | None = None,
     failure_detector: FailureDetector | None = None,
+    conventions: Conventions | None = None,
 ) -> None:
     """Write checkpoints as one bundle, each with its description and weights and nothing else.
 
@@ -131,6 +140,7 @@ def save(
         half: Store kernels as float16; they are computed with in float32, as all others.
         eye: Checkpoint of `tools/train_eye.py`.
         failure_detector: Of these together.
+        conventions: Readers of the cup, for these networks.
     """
     content = {
         "version": __version__,
@@ -139,6 +149,7 @@ def save(
         "calibration": None if calibration is None else asdict(calibration),
         "eye": None if eye is None else _part(eye, half),
         "failure_detector": None if failure_detector is None else failure_detector.as_dict(),
+        "conventions": None if conventions is None else dict(conventions.readers),
     }
     checkpoint.write({KEY: content}, Path(path))
 
@@ -167,7 +178,9 @@ def save_calibrated(
         description = checkpoint.parse(part, source)[0]
         changed = replace(description, thresholds=dict(thresholds), earlier=(eyes, *description.earlier))
         segmenters.append({**part, checkpoint.KEY: changed.as_dict()})
-    made = {"version": __version__, "calibration": None if calibration is None else asdict(calibration)}
+    # Its readers' convention is the bundle's own now: the others lie elsewhere from it, nobody knows where.
+    interval = None if calibration is None else asdict(calibration)
+    made = {"version": __version__, "calibration": interval, "conventions": None}
     checkpoint.write({KEY: {**inside, **made, "segmenters": segmenters}}, Path(path))
 
 

@@ -26,6 +26,7 @@ from fundusseg.imaging.image_files import as_photograph
 from fundusseg.imaging.laterality import eye_from_name, infer_eye
 from fundusseg.imaging.quality import Quality
 from fundusseg.imaging.roi import Box
+from fundusseg.inference.conventions import CONSENSUS, logits_of, lowered, vertical_ratio
 from fundusseg.inference.failure_signs import FailureSigns, failure_signs
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
@@ -77,6 +78,9 @@ class Prediction:
         vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated for as many
             views, or the areas are smoothed.
         vertical_cdr_high: Upper end.
+        vertical_cdr_strict: The vertical ratio as the strictest reader of the bundle would have it; None where its
+            readers are not known.
+        vertical_cdr_generous: The same of the most generous one.
         verdict: ``accept``, ``review`` or ``reject``; None where no disc is looked for.
         failure_risk: Probability that the outlines are wrong; None where the bundle has no failure detector.
         reasons: Why not ``accept``.
@@ -94,6 +98,8 @@ class Prediction:
     spread: float = math.nan
     vertical_cdr_low: float = math.nan
     vertical_cdr_high: float = math.nan
+    vertical_cdr_strict: float | None = None
+    vertical_cdr_generous: float | None = None
     verdict: Verdict | None = None
     failure_risk: float | None = None
     reasons: tuple[str, ...] = ()
@@ -120,9 +126,12 @@ class Predictor:
             did, or one.
         smoothing: Of disc and cup, see `fundusseg.measures.label_map`.
         millimetres_per_pixel: Scale of the photographs; without it no area is given in square millimetres.
+        convention: Whose cup is drawn: ``consensus``, a reader of the bundle, or a position from -1 (the strictest
+            reader) to 1 (the most generous). The interval is of the consensus alone.
 
     Raises:
-        ConfigurationError: It is given no bundle, there are not so many views, or the scale is not above 0.
+        ConfigurationError: It is given no bundle, there are not so many views, the scale is not above 0, or the bundle
+            does not know the convention.
     """
 
     def __init__(
@@ -131,6 +140,7 @@ class Predictor:
         views: int | None = None,
         smoothing: Smoothing = "none",
         millimetres_per_pixel: float | None = None,
+        convention: str | float = CONSENSUS,
     ) -> None:
         if not isinstance(bundle, Bundle):
             raise ConfigurationError(
@@ -144,8 +154,10 @@ class Predictor:
         self.views = views if views is not None else calibration.views if calibration else 1
         if not 1 <= self.views <= len(VIEWS):
             raise ConfigurationError(f"{self.views} views", f"1 to {len(VIEWS)}", "correct --views")
+        self.convention, self._cup_logits = convention, logits_of(convention, bundle.conventions)
         # An interval holds for what was calibrated alone.
-        fits = calibration is not None and self.views == calibration.views and smoothing == "none"
+        as_calibrated = smoothing == "none" and not self._cup_logits
+        fits = calibration is not None and self.views == calibration.views and as_calibrated
         self.calibration = calibration if fits else None
 
     @classmethod
@@ -173,9 +185,13 @@ class Predictor:
 
     @property
     def thresholds(self) -> dict[Region, float]:
-        """Of each region, the mean of the segmenters' own."""
+        """Of each region, the mean of the segmenters' own, the cup's as the convention has it."""
+        return self._thresholds(self._cup_logits)
+
+    def _thresholds(self, cup_logits: float) -> dict[Region, float]:
         all_of_them = [segmenter.description.thresholds for segmenter in self.bundle.segmenters]
-        return {region: float(np.mean([t[region] for t in all_of_them])) for region in all_of_them[0]}
+        own = {region: float(np.mean([t[region] for t in all_of_them])) for region in all_of_them[0]}
+        return own if not cup_logits else own | {CUP: lowered(own[CUP], cup_logits)}
 
     def __call__(self, photograph: Any, eye: Eye | None = None, name: str = "", light: float = 1.0) -> Prediction:
         """Segment and measure one photograph.
@@ -263,6 +279,7 @@ class Predictor:
         low, high = math.nan, math.nan
         if self.calibration is not None:
             low, high = self.calibration.interval(measures.vertical_cdr, spread)
+        strict, generous = self._of_other_readers(segmented, measures.vertical_cdr)
         searched = "all of the picture" if self.bundle.localiser is None else NOT_LOCALISED
         return Prediction(
             segmented.label_map,
@@ -274,9 +291,25 @@ class Predictor:
             spread,
             low,
             high,
+            strict,
+            generous,
             views=segmented.views,
             outlines=segmented.outlines(),
         )
+
+    def _of_other_readers(self, segmented: SegmentedSquare, ratio: float) -> tuple[float | None, float | None]:
+        """The vertical ratio under the strictest and under the most generous convention."""
+        readers = self.bundle.conventions
+        if readers is None:
+            return None, None
+        # On the networks' own pixels, and only the difference: at native size each would cost another label map.
+        means = [views.mean(axis=0) for views in segmented.views]
+        here = np.mean([vertical_ratio(mean, self.thresholds) for mean in means])
+        found = []
+        for logits in (readers.strictest, readers.most_generous):
+            there = np.mean([vertical_ratio(mean, self._thresholds(logits)) for mean in means])
+            found.append(float(np.clip(ratio + there - here, 0, 1)))
+        return found[0], found[1]
 
     def _eye(self, assessed: Assessed, segmented: SegmentedSquare, name: str) -> tuple[Eye | None, str]:
         """The eye, and how it was told: by the name, or else the picture."""
@@ -298,8 +331,15 @@ class Predictor:
         verdict, reasons = triage(faults, (*(assessed.quality.flaws if assessed.quality else ()), *flaws))
         # Without a disc the measures are undefined already, and say why.
         if verdict == "reject" and segmented.disc.any():
-            nothing = Measures(reason="rejected")
-            prediction = replace(prediction, measures=nothing, vertical_cdr_low=math.nan, vertical_cdr_high=math.nan)
+            nothing, other = math.nan, None if self.bundle.conventions is None else math.nan
+            prediction = replace(
+                prediction,
+                measures=Measures(reason="rejected"),
+                vertical_cdr_low=nothing,
+                vertical_cdr_high=nothing,
+                vertical_cdr_strict=other,
+                vertical_cdr_generous=other,
+            )
         return replace(prediction, verdict=verdict, reasons=reasons)
 
     def _signs(

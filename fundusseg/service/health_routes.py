@@ -47,7 +47,7 @@ def health_routes(app: FastAPI, engine: Engine, limits: Limits, load: Load, metr
             raise busy("a service whose networks are not loaded")
         told = {"megabytes": limits.megabytes, "megapixels": limits.megapixels, "files": limits.files}
         bundle = {"digest": engine.facts["checkpoint"], "name": engine.facts["checkpoint file"], **engine.facts}
-        return {"bundle": bundle, "store": kept, "limits": told, "endings": sorted(SUFFIXES), "conventions": None}
+        return {"bundle": bundle, "store": kept, "limits": told, "endings": sorted(SUFFIXES)}
 
     @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def figures() -> Response:

@@ -16,6 +16,9 @@ class Options(BaseModel):
     views: Annotated[int | None, Field(ge=1, le=4, description="Mirrored views of each photograph.")] = None
     smoothing: Annotated[Smoothing, Field(description="Of disc and cup.")] = "none"
     millimetres_per_pixel: Annotated[float | None, Field(gt=0, le=1, description="Gives areas in mm2.")] = None
+    convention: Annotated[
+        float | str, Field(description="Whose cup: consensus, a reader of the bundle, or a position from -1 to 1.")
+    ] = "consensus"
     eye: Annotated[
         Eye | None, Field(description="Of all photographs; told by name or the disc's place if left out.")
     ] = None

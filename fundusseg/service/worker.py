@@ -178,7 +178,8 @@ class Photographer:
         """The same networks under a request's own options."""
         from fundusseg.inference.predictor import Predictor
 
-        return Predictor(self.predictor.bundle, options.views, options.smoothing, options.millimetres_per_pixel)
+        how = options.model_dump(exclude={"eye"})
+        return Predictor(self.predictor.bundle, **how)
 
     def _product(self, name: str, result: PhotographResult, content: bytes) -> bytes:
         labels, regions = result.prediction.label_map, self.predictor.description.preparation.regions

@@ -47,6 +47,7 @@ def old_checkpoint(tmp_path) -> Path:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_an_old_file_predicts_the_same_bytes(name, tmp_path, monkeypatch):
+    """Label maps, outlines and numbers; not overlays, whose lines have become thinner since."""
     monkeypatch.chdir(tmp_path)
     Path("photographs").mkdir()
     for number, sample in enumerate(Phantom(count=4, size=160, seed=77)):

@@ -12,10 +12,10 @@ from fundusseg.evaluation.site_calibration import (
     fit_shift,
     fit_without_each,
     measured_gain,
-    shifted,
     site_interval,
 )
 from fundusseg.evaluation.site_eyes import RatioReadings
+from fundusseg.inference.conventions import lowered
 from fundusseg.inference.uncertainty import FLOOR, Calibration
 from tests.support.simulated_site import eyes
 
@@ -114,7 +114,7 @@ def test_the_prior_holds_where_eyes_say_little():
 
 
 def test_thresholds_stay_inside_0_and_1():
-    assert 0 < shifted(0.0, -6.0) < shifted(0.5, -6.0) < shifted(1.0, 6.0) < 1
+    assert 0 < lowered(0.0, 6.0) < lowered(0.5, 6.0) < lowered(1.0, -6.0) < 1
 
 
 TABLE = "file;patient;vertical_cdr\na.png;p1;0,55\nb.png;p1;0.6\n"
