@@ -212,7 +212,7 @@ def test_lines_are_about_a_pixel_wide_at_every_zoom(desk, eyes):
         before = line.bounding_box()["height"]
         desk.press(key)
         if key != "0":
-            desk.page.wait_for_timeout(50)  # a frame
+            desk.frame()
             assert line.bounding_box()["height"] > before
         assert line.evaluate("line => getComputedStyle(line).strokeWidth") == "1.2px"
 

@@ -19,6 +19,8 @@ def chromium() -> Iterator[Any]:
     driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `test`)")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    # A busy machine takes its time; nothing is slower for it where all goes well.
+    driver.expect.set_options(timeout=30_000)
     with driver.sync_playwright() as playwright:
         # Root, as in a container, has no sandbox; only the page under test is opened.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -72,7 +74,11 @@ class GraderPage:
     def rest(self) -> None:
         """Wait until the photograph that was asked for is shown."""
         self.page.locator("#stage[aria-busy=false]").wait_for()
-        self.page.wait_for_timeout(50)  # a frame
+        self.frame()
+
+    def frame(self) -> None:
+        """Wait until what was done is drawn."""
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -91,7 +97,7 @@ class GraderPage:
 
     def points(self) -> list[tuple[float, float]]:
         """Where the points of the edited outline are on the screen."""
-        self.page.wait_for_timeout(50)  # a frame
+        self.frame()
         middles = """circles => circles.map(circle => {
             const box = circle.getBoundingClientRect();
             return [box.x + box.width / 2, box.y + box.height / 2];
@@ -116,7 +122,7 @@ class GraderPage:
 
     def scale(self) -> float:
         """Pixels of the screen for one of the photograph."""
-        self.page.wait_for_timeout(50)  # a frame
+        self.frame()
         box = self.page.locator("#picture").bounding_box()
         return float(box["width"] / self.page.locator("#picture").evaluate("image => image.naturalWidth"))
 
