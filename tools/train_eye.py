@@ -187,7 +187,7 @@ def train(eyes: Eyes, weights: Mapping[str, float], steps: int, seed: int, batch
         pictures[mirrored] = pictures[mirrored, :, ::-1]
         # 0.99 and 0.01: a few eyes may be told wrong, and nothing is gained by ever larger logits.
         target = torch.from_numpy(0.01 + 0.98 * np.where(mirrored, 1 - right[drawn], right[drawn])).float()
-        loss = nn.functional.binary_cross_entropy_with_logits(network(_batch(pictures))[:, 0], target)
+        loss = nn.functional.binary_cross_entropy_with_logits(network(_batch(pictures)).flatten(), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -206,7 +206,7 @@ def certainty(network: EyeNetwork, eyes: Eyes, keys: list[str], crop: float = SC
     """Probability of the true eye of each picture."""
     if not keys:
         return np.zeros(0, np.float32)
-    logits = network(_batch(np.stack([as_seen(eyes.pictures[key], crop) for key in keys])))[:, 0]
+    logits = network(_batch(np.stack([as_seen(eyes.pictures[key], crop) for key in keys]))).flatten()
     return np.asarray(torch.where(torch.from_numpy(eyes.right(keys)) > 0, logits, -logits).sigmoid().numpy())
 
 

@@ -8,7 +8,7 @@ from fundusseg.inference.segmenter import Segmenter
 from fundusseg.sample import Eye, Image
 
 RIGHT = "right eye"
-"""The one region of such a network: a probability for the whole picture, in place of a map of one."""
+"""The one region of such a network: its map has one place, a probability for the whole picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class EyeReader:
     """Tells the eye from what surrounds its disc, in whole photographs and crops.
 
     Attributes:
-        network: uint8 (B, 3, S, S) to (B, 1) logits of a right eye; its description's threshold is the probability
-            from which an eye is told, above 0.5.
+        network: uint8 (B, 3, S, S) to (B, 1, 1, 1) logits of a right eye; its description's threshold is the
+            probability from which an eye is told, above 0.5.
 
     Raises:
         ConfigurationError: The network was trained for something else.
@@ -54,4 +54,4 @@ class EyeReader:
         preparation = self.network.description.preparation
         side = max(1, round(preparation.roi_scale * diameter))
         square = Box(round(row - side / 2), round(column - side / 2), side, side)
-        return float(self.network(preparation.picture(photograph, square)[None])[0, 0, 0])
+        return float(self.network(preparation.picture(photograph, square)[None]).item())

@@ -57,14 +57,14 @@ class EyeNetwork(nn.Module):
         return {"class_path": "fundusseg.models.EyeNetwork", "init_args": arguments}
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8 (B, 3, S, S) to the logits (B, 1) of a right eye."""
+        """uint8 (B, 3, S, S) to the logits (B, 1, 1, 1) of a right eye: a map of one place, as it is of the whole."""
         pixels = image.float() / 255
         lit = (pixels.amax(dim=1, keepdim=True) > LIT).float()
         mean = (pixels * lit).sum((2, 3), keepdim=True) / lit.sum((2, 3), keepdim=True).clamp(min=1)
         pixels = 4 * (pixels - mean) * lit
         # One batch of both sides: batch norm then has the same statistics for a picture and its mirror image.
         this, mirrored = self._score(torch.cat([pixels, pixels.flip(-1)])).chunk(2)
-        return this - mirrored
+        return (this - mirrored)[..., None, None]
 
     def _score(self, pixels: Tensor) -> Tensor:
         score: Tensor = self.classification_head(self.encoder(pixels))  # (2 B, 3, S, S) to (2 B, 1)

@@ -22,7 +22,7 @@ class Blue(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         blue = (image[:, 2].float() - 30).relu()
         third = blue.shape[-1] // 3
-        return (blue[..., :third].mean((1, 2)) - blue[..., -third:].mean((1, 2)))[:, None]
+        return (blue[..., :third].mean((1, 2)) - blue[..., -third:].mean((1, 2)))[:, None, None, None]
 
 
 def reader(threshold=0.9, scale=4.0):

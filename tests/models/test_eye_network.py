@@ -22,7 +22,7 @@ def pictures(count=3, size=64):
 
 def test_a_mirror_image_is_the_other_eye(network):
     logits = network(pictures())
-    assert logits.shape == (3, 1) and (logits.abs() > 1e-4).all()
+    assert logits.shape == (3, 1, 1, 1) and (logits.abs() > 1e-4).all()
     assert torch.allclose(network(pictures().flip(-1)), -logits, atol=1e-6)
 
 
