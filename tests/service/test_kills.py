@@ -65,12 +65,7 @@ def test_killed_while_corrections_are_saved(bundle, tmp_path):
     for _ in range(KILLS):
         with service(bundle, "--store", str(tmp_path), wait=False) as running:
             before = len(answered)
-            while True:
-                try:
-                    if running.get("/livez").status == 200:
-                        break
-                except OSError:
-                    time.sleep(0.05)
+            running.wait_until_alive()
             workers, stop = running.workers, threading.Event()
             threads = [threading.Thread(target=save, args=(running, stop)) for _ in range(GRADERS)]
             for thread in threads:

@@ -108,17 +108,21 @@ class Service:
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
         return [pid for pid in map(int, found) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_alive(self) -> None:
+        """Until it answers, ready or not."""
+        self.wait_until_ready(path="/livez")
+
+    def wait_until_ready(self, seconds: float = 120, path: str = "/readyz") -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError(f"the service ended with {self.process.returncode}")
             try:
-                if self.get("/readyz").status == 200:
+                if self.get(path).status == 200:
                     return
             except OSError:
                 pass
-            time.sleep(0.1)
+            time.sleep(0.05)
         raise AssertionError("the service did not get ready")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
