@@ -40,6 +40,7 @@ def parser() -> Parser:
     parser.add_argument("--connections", default=256, type=int, help="Open connections, beyond which others get 503.")
     parser.add_argument("--megabytes", default=32.0, type=float, help="Of a request's body.")
     parser.add_argument("--megapixels", default=64.0, type=float, help="Of a photograph.")
+    parser.add_argument("--job_megabytes", default=512.0, type=float, help="Of all jobs, photographs and results.")
     parser.add_argument("--header_seconds", default=10.0, type=float, help="For a request's head, then 408.")
     parser.add_argument("--body_seconds", default=30.0, type=float, help="For a request's body, then 408.")
     parser.add_argument("--photograph_seconds", default=120.0, type=float, help="For one photograph, then 503.")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from fundusseg.sample import Image, Region
 
 if TYPE_CHECKING:
     from fundusseg.inference.predictor import Prediction
+
+FileKind: TypeAlias = Literal["labels", "contours", "overlay", "chart"]
 
 _FIRST = ("file", "error", "verdict", "reasons", "eye")
 
@@ -86,14 +88,22 @@ def write_result(
 
     The overlay is a JPEG, which takes a fiftieth of a PNG's time: it is looked at, not measured.
     """
-    labels = result.prediction.label_map
-    picture = overlay(result.image, labels, regions=regions)
-    folder.write(label_map_path(folder.output, photograph.name), encode_png(labels))
-    folder.write(contours_path(folder.output, photograph.name), _contours_file(photograph, result))
-    folder.write(overlay_path(folder.output, photograph.name), encode_jpeg(picture))
-    folder.write(thumbnail_path(folder.output, photograph.name), thumbnail(result.image, labels, regions))
+    labels, output, name = result.prediction.label_map, folder.output, photograph.name
+    folder.write(label_map_path(output, name), file_content("labels", photograph, result, regions))
+    folder.write(contours_path(output, name), file_content("contours", photograph, result, regions))
+    folder.write(overlay_path(output, name), file_content("overlay", photograph, result, regions))
+    folder.write(thumbnail_path(output, name), thumbnail(result.image, labels, regions))
     if charted:
-        folder.write(chart_path(folder.output, photograph.name), encode_png(_chart(photograph, result)))
+        folder.write(chart_path(output, name), file_content("chart", photograph, result, regions))
+
+
+def file_content(kind: FileKind, photograph: Photograph, result: PhotographResult, regions: Sequence[Region]) -> bytes:
+    """What one of a photograph's files holds, on a disk or in a service's answer."""
+    if kind == "labels":
+        return encode_png(result.prediction.label_map)
+    if kind == "overlay":
+        return encode_jpeg(overlay(result.image, result.prediction.label_map, regions=regions))
+    return _contours_file(photograph, result) if kind == "contours" else encode_png(_chart(photograph, result))
 
 
 def _chart(photograph: Photograph, result: PhotographResult) -> Image:

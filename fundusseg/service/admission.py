@@ -26,10 +26,12 @@ class Load:
 
     Attributes:
         admitted: Requests with photographs, from before their body is read to the end of their answer.
+        jobs: Jobs whose result nobody has fetched yet.
         draining: The service ends: what is in hand is answered, no more is taken.
     """
 
     admitted: int = 0
+    jobs: int = 0
     draining: bool = False
 
 

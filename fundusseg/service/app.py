@@ -21,6 +21,8 @@ from fundusseg.service.access import Access, AccessCheck
 from fundusseg.service.admission import Admission, Load
 from fundusseg.service.client import ClientLeft
 from fundusseg.service.health_routes import health_routes
+from fundusseg.service.job_routes import job_routes
+from fundusseg.service.jobs import Jobs
 from fundusseg.service.limits import Limits
 from fundusseg.service.measure_routes import measure_routes
 from fundusseg.service.metrics import Metrics
@@ -50,11 +52,14 @@ def create_app(
     """
     limits, access = limits or Limits(), access or Access()
     load, metrics = Load(), Metrics()
+    predictions = Predictions(engine, metrics)
+    jobs = Jobs(predictions, limits, load)
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         await engine.start()
         yield
+        jobs.close()
         await engine.close()
         if store is not None:
             store.close()
@@ -64,10 +69,10 @@ def create_app(
         redirect_slashes=False,
     )  # fmt: skip
     app.state.load, app.state.metrics = load, metrics
-    predictions = Predictions(engine, metrics)
     app.include_router(health_routes(app, engine, limits, load, metrics, kept=store is not None))
     app.include_router(prediction_routes(predictions, limits))
     app.include_router(measure_routes(limits))
+    app.include_router(job_routes(jobs, limits))
     if store is not None:
         app.include_router(store_routes(Desk(store, predictions)))
     _add_page(app)

@@ -14,10 +14,10 @@ from fundusseg.service.metrics import Metrics
 from fundusseg.service.options import Options
 from fundusseg.service.problem import Refusal, problem_of
 from fundusseg.service.uploads import BODY, Upload, one_photograph, photographs
-from fundusseg.service.worker import Done, Work
+from fundusseg.service.worker import Done, Product, Work
 from fundusseg.service.worker_pool import Engine
 
-PRODUCTS = {"application/json": "document", "image/png": "labels", "image/jpeg": "overlay"}
+PRODUCTS: dict[str, Product] = {"application/json": "document", "image/png": "labels", "image/jpeg": "overlay"}
 """What is made for whom, by Accept; the first is for who takes anything."""
 
 _REFUSED = problems(400, 406, 408, 413, 415, 422, 503)
@@ -29,7 +29,7 @@ class Predictions:
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self.engine, self.metrics = engine, metrics
 
-    async def do(self, upload: Upload, options: Options, *products: str) -> Done:
+    async def do(self, upload: Upload, options: Options, *products: Product) -> Done:
         """One photograph."""
         done = await self.engine.do(Work(upload.content, upload.name, options, products))
         if done.row:

@@ -27,6 +27,9 @@ _ABORTED = 2
 _LEAVING = 0.5
 """Seconds from SIGTERM until no connection is taken any more: those on their way are told 503 until then."""
 
+_FETCHING = 60.0
+"""Seconds from SIGTERM for jobs to be done and fetched."""
+
 _HEAD = 64 * 1024
 """Bytes of a request's head."""
 
@@ -128,7 +131,9 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn's, ten times a second; also ends where no worker has ever come up."""
         hopeless = self.pool.failure is not None and not self.pool.facts
-        left = self.load.draining and time.monotonic() > self.leaves
+        # Who waits for a job fetches its result over a connection of its own.
+        stays = _FETCHING if self.load.jobs else 0.0
+        left = self.load.draining and time.monotonic() > self.leaves + stays
         return await super().on_tick(counter) or hopeless or left
 
 

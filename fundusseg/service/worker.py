@@ -9,19 +9,18 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from fundusseg.class_paths import trust
 from fundusseg.errors import FundusSegError
 from fundusseg.imaging.dicom_files import photograph_header
-from fundusseg.imaging.image_files import encode_jpeg, encode_png, picture_size, read_with_light
+from fundusseg.imaging.image_files import encode_jpeg, picture_size, read_with_light
 from fundusseg.inference.capture import Capture
-from fundusseg.inference.output_files import PhotographResult, photograph_result
+from fundusseg.inference.output_files import FileKind, PhotographResult, file_content, photograph_result
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.provenance import provenance
-from fundusseg.reports.overlay import overlay
 from fundusseg.service.documents import as_bytes, photograph_document
 from fundusseg.service.options import Options
 from fundusseg.service.problem import Refusal
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 PICTURE_QUALITY = 95
 """Of the photograph itself as JPEG, on which a reader judges edges."""
+
+Product: TypeAlias = Literal["document", "picture"] | FileKind
 
 log = logging.getLogger("fundusseg.service")
 
@@ -62,14 +63,14 @@ class Work:
         content: Its file's bytes.
         name: The file's name, from which the eye may be told; empty where it has none.
         options: How.
-        products: Of ``document`` (JSON), ``labels`` (PNG), ``overlay`` (JPEG) and ``picture`` (the photograph upright,
-            JPEG; alone it asks no network).
+        products: Of ``document`` (JSON), ``picture`` (the photograph upright, JPEG; alone it asks no network) and the
+            files of `predict`.
     """
 
     content: bytes = field(repr=False)
     name: str = ""
     options: Options = field(default_factory=Options)
-    products: tuple[str, ...] = ("document",)
+    products: tuple[Product, ...] = ("document",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Done:
         seconds: Spent on it.
     """
 
-    products: dict[str, bytes] = field(repr=False)
+    products: dict[Product, bytes] = field(repr=False)
     row: dict[str, Any]
     seconds: float
 
@@ -161,7 +162,7 @@ class Photographer:
         photograph = Photograph(Path(work.name), eye=work.options.eye or "")
         result = photograph_result(photograph, image, capture.predict(self._predictor(work.options), photograph))
         result.row["file"] = work.name
-        products = {product: self._product(product, result, work.content) for product in work.products}
+        products = {product: self._product(product, photograph, result, work) for product in work.products}
         return Done(products, result.row, time.monotonic() - begun)
 
     def _check_size(self, content: bytes) -> None:
@@ -181,12 +182,9 @@ class Photographer:
         how = options.model_dump(exclude={"eye"})
         return Predictor(self.predictor.bundle, **how)
 
-    def _product(self, name: str, result: PhotographResult, content: bytes) -> bytes:
-        labels, regions = result.prediction.label_map, self.predictor.description.preparation.regions
-        if name == "labels":
-            return encode_png(labels)
-        if name == "overlay":
-            return encode_jpeg(overlay(result.image, labels, regions=regions))
+    def _product(self, name: Product, photograph: Photograph, result: PhotographResult, work: Work) -> bytes:
+        if name == "document":
+            return as_bytes(photograph_document(result, work.content))
         if name == "picture":
             return encode_jpeg(result.image, PICTURE_QUALITY)
-        return as_bytes(photograph_document(result, content))
+        return file_content(name, photograph, result, self.predictor.description.preparation.regions)
