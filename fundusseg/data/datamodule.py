@@ -13,6 +13,7 @@ A sample's way to a batch, and the file of each step::
     batch         data/torch_datasets.py    one fixed shape (device_resident.py: drawn on the device) -> Batch
 """
 
+import math
 import os
 import signal
 import threading
@@ -155,14 +156,16 @@ class FundusDataModule(LightningDataModule):
 
     def _check(self) -> None:
         refuse_same_eyes(self.datasets)
-        for name, value, least in (
-            ("batch_size", self.batch_size, 1),
-            ("samples_per_epoch", self.samples_per_epoch, 1),
-            ("num_workers", self.num_workers, 0),
-            ("seed", self.seed, 0),
+        for name, value, least, most in (
+            ("batch_size", self.batch_size, 1, math.inf),
+            # All draws of an epoch are made at once.
+            ("samples_per_epoch", self.samples_per_epoch, 1, 100_000_000),
+            ("num_workers", self.num_workers, 0, math.inf),
+            ("seed", self.seed, 0, math.inf),
         ):
-            if value is not None and value < least:
-                raise ConfigurationError(f"{name} {value}", f"at least {least}", f"change --data.{name}")
+            if value is not None and not least <= value <= most:
+                limits = f"at least {least}" if most == math.inf else f"{least} to {most:,}"
+                raise ConfigurationError(f"{name} {value}", limits, f"change --data.{name}")
         if unknown := sorted(set(self.drop_duplicates_from) - set(self.sources)):
             raise ConfigurationError(
                 f"drop_duplicates_from {unknown}", f"some of {list(self.sources)}", "change --data.drop_duplicates_from"

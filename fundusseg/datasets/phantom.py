@@ -93,9 +93,13 @@ class Phantom(FundusDataset):
         name: str = "phantom",
     ) -> None:
         super().__init__(Path())
-        for what, value, least in (("count", count, 1), ("size", size, SMALLEST), ("experts", experts, 1)):
-            if value < least:
-                raise ConfigurationError(f"{what}={value} for Phantom", f"{least} or more", f"raise {what}")
+        for what, value, least, most in (
+            ("count", count, 1, 1_000_000),
+            ("size", size, SMALLEST, 16_384),
+            ("experts", experts, 1, 100),
+        ):
+            if not least <= value <= most:  # more would keep a machine busy until its memory is full
+                raise ConfigurationError(f"{what}={value} for Phantom", f"{least} to {most:,}", f"change {what}")
         if seed < 0:
             raise ConfigurationError(f"seed={seed} for Phantom", "0 or more", "choose another seed")
         if not regions or not set(regions) <= {DISC, CUP} or len(set(regions)) < len(regions):

@@ -9,6 +9,9 @@ from fundusseg.models.base import Network, require_at_least_one, require_choice
 from fundusseg.models.layers import initialise_by_he, initialise_like_keras
 from fundusseg.models.unet_blocks import BlockMaker, Padding, UNetDecoder, UNetEncoder, Up, UpFirstDecoder
 
+DEEPEST = 12
+"""Poolings of a picture of 4,096 pixels a side down to one; a loop over very many would not come to its end."""
+
 
 class UNet(Network):
     """Generalized U-Net, as used for optic disc and cup on TPUs.
@@ -66,6 +69,8 @@ class UNet(Network):
     ) -> None:
         super().__init__(in_channels, out_channels, mean=mean, std=std)
         require_at_least_one(start_channels=start_channels, depth=depth)
+        if depth > DEEPEST:
+            raise ConfigurationError(f"depth {depth}", f"1 to {DEEPEST}", "lower depth")
         require_probability(dropout)
         require_choice("padding", padding, Padding)
         if padding == "valid" and not (max_pool and up_conv):

@@ -210,6 +210,7 @@ def test_former_split_is_taken_from_its_file(tmp_path):
         ({"datasets": [Phantom(count=3), Phantom(count=4)]}, "two datasets of source 'phantom'"),
         ({"source_weights": {"nobody": 1.0}}, "source_weights"),
         ({"batch_size": 0}, "batch_size 0"),
+        ({"samples_per_epoch": 10**12}, "samples_per_epoch 10{12}; expected 1 to"),
         ({"image_size": 3}, "image_size 3"),
         ({"roi": "nose"}, "roi 'nose'"),
         ({"regions": []}, "regions"),

@@ -132,6 +132,9 @@ def test_it_has_no_files_and_crosses_processes():
     "settings",
     [
         {"count": 0},
+        {"count": 10**12},
+        {"size": 10**12},
+        {"experts": 10**12},
         {"size": 31},
         {"experts": 0},
         {"seed": -1},

@@ -160,6 +160,7 @@ def test_it_learns_a_bright_square() -> None:
     "wrong, sentence",
     [
         ({"depth": 0}, "depth 0"),
+        ({"depth": 10**12}, "depth 10{12}; expected 1 to 12"),
         ({"start_channels": 0}, "start_channels 0"),
         ({"out_channels": 0}, "out_channels 0"),
         ({"dropout": 1.0}, "dropout 1.0"),
