@@ -10,6 +10,7 @@ VERBS = {
     "study": "train on each source, test on each: one table",
     "predict": "segment photographs and measure their cup/disc ratios",
     "serve": "segment photographs over HTTP, and show readers a page to correct them on",
+    "listen": "take photographs over the DICOM network, and send segmentation and report back",
     "bundle": "put localiser, segmenters and calibration into one file",
     "calibrate": "fit a bundle to a site's readers from a few of its eyes",
     "convert": "bring the weights of a Keras network along",

@@ -33,7 +33,7 @@ _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE = "PALETTE COLOR"
 
-_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
 def read_frame(source: Source, frame: int = 0) -> tuple[npt.NDArray[np.generic], int]:
@@ -92,7 +92,7 @@ def _check_form(dataset: Dataset, path: str) -> int:
 def _known_syntax(dataset: Dataset, path: str) -> UID:
     """The transfer syntax; refused by name where nothing here decodes it: films, JPEG XL."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    if syntax not in PLUGINS and syntax not in _NATIVE:
+    if syntax not in PLUGINS and syntax not in NATIVE:
         known = "plain, RLE, JPEG, JPEG-LS, JPEG 2000 or HTJ2K pixels"
         raise ImageError(f"pixels in {syntax.name}: {path}", known, "export it in one of these")
     return syntax

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from fundusseg import __version__
 from fundusseg.atomic_file import file_digest
 from fundusseg.errors import ConfigurationError
+from fundusseg.imaging.archive_files import frame_names
 from fundusseg.imaging.dicom_files import is_dicom, is_installed
+from fundusseg.inference.capture import read_capture
 from fundusseg.inference.output_files import OutputFolder, PhotographResult
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.result_paths import dicom_path
@@ -87,3 +89,21 @@ def check_dicom(photographs: Iterable[Photograph]) -> None:
             "DICOM photographs, which the objects refer to",
             "leave --dicom out",
         )
+
+
+def answer_photograph(predictor: "Predictor", algorithm: "Algorithm", path: Path) -> dict[str, bytes]:
+    """Segment every frame of a DICOM photograph, and make the objects that are sent back, by name.
+
+    Raises:
+        ImageError: It cannot be read, or is no photograph.
+    """
+    from fundusseg.dicom.result_objects import result_objects
+
+    regions = predictor.description.preparation.regions
+    made: dict[str, bytes] = {}
+    for page, name in enumerate(frame_names(path)):
+        photograph = Photograph(path, page=page)
+        prediction = read_capture(photograph).predict(predictor, photograph)
+        objects = result_objects(path, findings_of(prediction, regions, page), algorithm)
+        made |= {f"{kind}{name}": content for kind, content in objects.items()}
+    return made
