@@ -29,7 +29,7 @@ from tests.support.dicom_objects import OP8, VL, dicom_photograph, write
 from tests.support.painter import photograph, write_checkpoint
 
 ROOT = Path(__file__).parents[2]
-OBJECTS, KILLS = map(int, os.environ.get("FUNDUSSEG_DICOM_KILLS", "12,2").split(","))
+OBJECTS, KILLS = map(int, os.environ.get("FUNDUSSEG_DICOM_KILLS", "8,1").split(","))
 
 
 class Archive:
