@@ -367,12 +367,13 @@ class Predictor:
             and not quality.framed(photograph),
         }
         flaws = {
+            f"not sharp (contrast {sharp:.3f})": quality.FORMLESS <= sharp < quality.BLURRED,
             NOT_LOCALISED: self.bundle.localiser is not None and location is None,
             "the disc is cut by the picture's edge": cut,
             "the disc is cut by the field of view's edge": dark_around,
             "no cup found": CUP in segmented.regions and prediction.measures.cup_area == 0,
         }
-        flaws = self._failure_flaws(prediction, prediction.signs) | flaws
+        flaws |= self._failure_flaws(prediction, prediction.signs)
         return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]
 
     def _failure_flaws(self, prediction: Prediction, signs: FailureSigns) -> dict[str, bool]:
@@ -382,9 +383,8 @@ class Predictor:
             return {f"the outline may be wrong (risk {risk:.2f}, by {sign})": risk >= detector.cut_off}
         # NaN without a calibration, and then never wider than `WIDE`: no interval is no flaw.
         low, high = prediction.vertical_cdr_low, prediction.vertical_cdr_high
-        sharp, apart = signs.sharpness, signs.disc_distance
+        apart = signs.disc_distance
         return {
-            f"not sharp (contrast {sharp:.3f})": quality.FORMLESS <= sharp < quality.BLURRED,
             f"localiser and segmenter find different discs ({apart:.2f} diameters apart)": apart > APART,
             f"the vertical ratio is uncertain ({low:.2f} to {high:.2f})": high - low > WIDE,
         }
