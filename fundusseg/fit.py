@@ -11,9 +11,10 @@ the command line; the whole resolved configuration is saved beside the checkpoin
 
 SIGTERM or Ctrl-C stops a training after the next whole step (in a validation, after the epoch) and saves it; the same
 command continues it in the same run folder, within the epoch: to the same weights bit for bit on a CPU with as many
-threads, to 1e-5 on XLA devices. A run is recognised by its resolved configuration, and refused where its data have
-changed; a finished run starts afresh. --resume goes on from a checkpoint under that checkpoint's own split;
---start_from takes its weights alone, for other data, and carries along what it was trained and chosen on.
+threads, to 1e-5 on XLA devices. One that is killed continues from its last whole epoch. A run is recognised by its
+resolved configuration, and refused where its data have changed; a finished run starts afresh. --resume goes on from a
+checkpoint under that checkpoint's own split; --start_from takes its weights alone, for other data, and carries along
+what it was trained and chosen on.
 """
 
 import shutil

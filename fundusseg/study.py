@@ -2,11 +2,13 @@
 
     python -m fundusseg.study --config configs/studies/public.yaml --data.root FOLDER --output FOLDER --workers 2
 
-A job is one command (`fit`, `evaluate`) with a log of its own; the workers share the cores. Stopped or killed, the
-same command continues at once (a training that was told to stop within its epoch, one that was killed from its
-beginning); failed jobs are tried again. The same command on other machines that see the folder, and its locks, shares
-the work: no job is done by two at a time. Patients are divided into folds once, the same for all networks. Anything of
-the recipe can be overridden: --overrides.trainer.max_epochs 5, --localiser.overrides...
+A job is one command (`fit`, `evaluate`) with a log of its own; the workers share the cores. Stopped or killed, the same
+command continues at once (a training that was told to stop within its epoch, one that was killed from its last whole
+one); failed jobs are tried again. The same command on other machines that see the folder, and its locks, shares the
+work: no job is done by two at a time. On a Ray cluster (--cluster, the extra `cluster`) jobs go where there are cores
+and GPUs for them (--cluster_gpus 1), and elsewhere when a machine is lost. Patients are divided into folds once, the
+same for all networks. Anything of the recipe can be overridden: --overrides.trainer.max_epochs 5,
+--localiser.overrides...
 
 `results/` holds the table of means with bootstrap intervals over patients as CSV, JSON, Markdown and LaTeX, every pair
 of trainings on every source (Wilcoxon over patients, Holm over all pairs of a source), and report.html with heat maps
@@ -16,7 +18,8 @@ and Bland-Altman plots, which opens offline.
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +31,7 @@ from rich.table import Table
 
 from fundusseg import __version__
 from fundusseg.cli import Parser, console, run
+from fundusseg.cluster.resources import Resources, add_cluster, resources_of
 from fundusseg.data.cache_folder import default_folder
 from fundusseg.data.splits import SUBSETS, Split
 from fundusseg.errors import ConfigurationError
@@ -35,7 +39,7 @@ from fundusseg.reports.metric_names import AUTOMATIC_ROI, GROUND_TRUTH_ROI
 from fundusseg.reports.tables import terminal_table, value_text
 from fundusseg.studies.collect import collect_rows, missing_scores
 from fundusseg.studies.job_list import JobList
-from fundusseg.studies.job_runner import LocalPool, available, run_jobs
+from fundusseg.studies.job_runner import LocalPool, Pool, available, run_jobs
 from fundusseg.studies.plan import LocaliserSettings, Plan, Settings
 from fundusseg.studies.publication import CrossTable, cell_notes, publish_study
 from fundusseg.studies.recipes import override, take_overrides
@@ -62,6 +66,7 @@ def parser() -> Parser:
     parser.add_argument("--data.cache_dir", type=str | None, default=None, help="Where prepared samples are kept.")
     parser.add_argument("--workers", type=int, default=1, help="Jobs at a time; they share the cores.")
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="Where to train.")
+    add_cluster(parser, "each training or evaluation")
     parser.add_class_arguments(Settings)
     return parser
 
@@ -86,6 +91,7 @@ def main(arguments: list[str]) -> int:
     """Run the study; returns the exit code: 0, 1 when a job failed, 143 when it was stopped."""
     prepare_process()
     given = parse(arguments)
+    resources = resources_of(given)
     if not 1 <= given.workers <= len(available()):
         expected = f"1 to {len(available())}, as many as there are cores"
         raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")
@@ -95,12 +101,29 @@ def main(arguments: list[str]) -> int:
     plan = plan_of(given)
     jobs = plan.lay_out(output, root, cache)
     _say_what_is_planned(plan, jobs, output)
-    values = {"output": str(output), "root": root, "cache": str(cache), "accelerator": given.accelerator}
-    values["device"] = _device(given.accelerator)
-    if run_jobs(jobs, LocalPool(output, given.workers, values), _Progress(jobs)):
+    # On a cluster, what a job takes says where it runs: this machine need not have it.
+    accelerator = "gpu" if resources and resources.gpus and given.accelerator == "auto" else given.accelerator
+    values = {"output": str(output), "root": root, "cache": str(cache), "accelerator": accelerator}
+    values["device"] = _device(accelerator)
+    with _pool(output, values, given.workers, resources) as pool:
+        stopped = run_jobs(jobs, pool, _Progress(jobs))
+    if stopped:
         console.print("Stopped: the same command continues.")
         return EXIT_CODE
     return _publish(plan, jobs, output)
+
+
+@contextmanager
+def _pool(output: Path, values: dict[str, str], workers: int, resources: Resources | None) -> Iterator[Pool]:
+    """Where the jobs run: here, or on a cluster."""
+    if resources is None:
+        yield LocalPool(output, workers, values)
+        return
+    from fundusseg.cluster.connection import connected
+    from fundusseg.cluster.study_pool import RayPool
+
+    with connected(resources) as fit:
+        yield RayPool(output, values, resources, fit)
 
 
 def plan_of(given: Namespace) -> Plan:

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -41,7 +42,7 @@ class Preemption(Callback):
     It stops after the next step that leaves no gradient half accumulated and that no validation follows, or after the
     epoch; all processes at the same place. The checkpoint lies in the run's folder and carries the digest of the
     run's resolved configuration in its name: only the same command finds it. A finished training leaves one too, until
-    its test is done.
+    its test is done; and so does every epoch, for a process that is killed, as where its machine is lost.
 
     Beside what Lightning restores (weights, optimiser, schedule, callbacks, counters) and the data module's position,
     every checkpoint holds the random state, the metrics that were being filled, and the figures that callbacks watch.
@@ -50,11 +51,13 @@ class Preemption(Callback):
 
     Attributes:
         saved: The last checkpoint that was written or found.
+        kept: That of the last whole epoch.
         signal: What the process was told to stop by.
     """
 
     def __init__(self) -> None:
         self.saved: Path | None = None
+        self.kept: Path | None = None
         self.signal = signal.SIGTERM
         self._asked = False
         self._saving = False
@@ -86,8 +89,9 @@ class Preemption(Callback):
 
     def forget(self, trainer: Trainer) -> None:
         """Remove the checkpoint: the run is done, and the same command starts afresh."""
-        if self.saved is not None and trainer.is_global_zero:
-            self.saved.unlink(missing_ok=True)
+        for path in (self.saved, self.kept):
+            if path is not None and trainer.is_global_zero:
+                path.unlink(missing_ok=True)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A training that was to stop early is not taken up again."""
@@ -123,8 +127,24 @@ class Preemption(Callback):
             _tell(trainer, False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop here?"""
+        """Stop here? If not, let the same command go on from here, where the process is killed meanwhile."""
         self._decide(trainer)
+        self._keep(trainer, pl_module)
+
+    def _keep(self, trainer: Trainer, task: Any) -> None:
+        """Take the last epoch's checkpoint by another name: no second copy, where the disk has links."""
+        # Asked by every process, as the first tells it to the others.
+        self.kept = Path(trainer.log_dir or trainer.default_root_dir) / _name(task)
+        last = Path(getattr(trainer.checkpoint_callback, "dirpath", None) or "") / "last.ckpt"
+        if not (trainer.is_global_zero and last.is_file()):
+            return
+        partial = self.kept.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        try:
+            partial.hardlink_to(last)
+        except OSError:
+            shutil.copyfile(last, partial)
+        partial.replace(self.kept)
 
     def _decide(self, trainer: Trainer) -> None:
         """Let Lightning stop at the end of this step or epoch, once its own work for it is done."""
