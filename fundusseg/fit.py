@@ -5,6 +5,7 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
     python -m fundusseg.fit --config mine.yaml --data.root FOLDER --start_from best.ckpt
+    torchrun --nproc_per_node 4 -m fundusseg.fit --config mine.yaml --accelerator gpu --devices 4 --trainer.strategy ddp
 
 Without arguments it needs no data: it trains on synthetic photographs. Any argument can be set in the YAML file or on
 the command line; the whole resolved configuration is saved beside the checkpoint and runs again as it is.
@@ -15,6 +16,10 @@ threads, to 1e-5 on XLA devices. One that is killed continues from its last whol
 resolved configuration, and refused where its data have changed; a finished run starts afresh. --resume goes on from a
 checkpoint under that checkpoint's own split; --start_from takes its weights alone, for other data, and carries along
 what it was trained and chosen on.
+
+Several processes, on one machine or on many (torchrun, Slurm; --trainer.num_nodes), draw what one would, and share each
+batch of --data.batch_size; --trainer.sync_batchnorm true, on GPUs, normalises over all of it. Losses are those of one
+process to 1e-5 where every picture labels every region.
 """
 
 import shutil

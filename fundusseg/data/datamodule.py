@@ -53,7 +53,7 @@ class FundusDataModule(LightningDataModule):
         datasets: The readers to merge; each by ``class_path``. Two of one source are refused.
         root: Folder below which the readers' relative roots are taken.
         border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
-        batch_size: Samples in every batch.
+        batch_size: Samples in every batch, of all processes together: each takes an equal share.
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
             has weight 1.
         samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
@@ -328,7 +328,14 @@ class FundusDataModule(LightningDataModule):
         if share := getattr(self.trainer.strategy, "share", None):
             # One program over several hosts: each reads its share of the one global batch.
             return share[0], share[1], self.batch_size // share[1]
-        return self.trainer.global_rank, self.trainer.world_size, self.batch_size
+        processes = self.trainer.world_size
+        if self.batch_size % processes:
+            raise ConfigurationError(
+                f"a batch of {self.batch_size} for {processes} processes",
+                "one that they can share equally: batch_size is that of all of them",
+                f"set --data.batch_size to a multiple of {processes}",
+            )
+        return self.trainer.global_rank, processes, self.batch_size // processes
 
     def _loader(self, dataset: Dataset[Any], workers: int | None = None, **options: Any) -> DataLoader[Any]:
         workers = self.num_workers if workers is None else workers
