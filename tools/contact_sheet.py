@@ -51,8 +51,11 @@ def cell(folder: Path, row: Mapping[str, str], size: int) -> Image:
     photograph = read_photograph(row["file"])
     labels = np.zeros(photograph.shape[:2], np.uint8)
     stem = Path(row["file"]).stem
-    if (drawn := label_map_path(folder, stem)).is_file():
-        labels = read_photograph(drawn)[..., 0]
+    # predict names its files after as much of the photograph's path as tells it from the others.
+    parts = Path(row["file"]).with_suffix("").parts
+    names = ["/".join(parts[start:]) for start in range(1, len(parts))]
+    if drawn := [path for name in names if (path := label_map_path(folder, name)).is_file()]:
+        labels = read_photograph(drawn[0])[..., 0]
     whole = square(Box(0, 0, *labels.shape))
     box = disc_box(labels > 0, _AROUND) if labels.any() else whole
     box = box if box.height < whole.height else whole
