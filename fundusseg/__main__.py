@@ -11,6 +11,7 @@ VERBS = {
     "predict": "segment photographs and measure their cup/disc ratios",
     "serve": "segment photographs over HTTP, and show readers a page to correct them on",
     "listen": "take photographs over the DICOM network, and send segmentation and report back",
+    "deidentify": "take photographs out of DICOM for research, under pseudonyms",
     "bundle": "put localiser, segmenters and calibration into one file",
     "calibrate": "fit a bundle to a site's readers from a few of its eyes",
     "convert": "bring the weights of a Keras network along",

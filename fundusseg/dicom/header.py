@@ -39,6 +39,7 @@ class PhotographHeader:
         device: Manufacturer and model.
         nominal_spacing: Millimetres on the retina from one pixel's centre to the next, row and column, as the camera
             claims: nominal, as it knows nothing of this eye's length. None where it does not say it.
+        burned_in: What BurnedInAnnotation says of text in the picture: ``YES``, ``NO`` or nothing.
         remarks: What a person should know: contradicting laterality, text burned into the picture, lossy compression
             after the camera, a mirrored or non-square picture.
     """
@@ -54,6 +55,7 @@ class PhotographHeader:
     date: str
     device: str
     nominal_spacing: tuple[float, float] | None
+    burned_in: str
     remarks: tuple[str, ...]
 
     def frame_name(self, frame: int) -> str:
@@ -93,6 +95,7 @@ def header_of(dataset: Dataset, source: Source) -> PhotographHeader:
         date=_date(dataset),
         device=" ".join(filter(None, (text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")))),
         nominal_spacing=_spacing(dataset),
+        burned_in=text(dataset, "BurnedInAnnotation").upper(),
         remarks=tuple(filter(None, (contradiction, *_remarks(dataset)))),
     )
 
