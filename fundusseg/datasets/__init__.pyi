@@ -1,5 +1,6 @@
 from .base import FundusDataset as FundusDataset
 from .chaksu import Chaksu as Chaksu
+from .dicom_folder import DicomFolder as DicomFolder
 from .dofe_fundus import DofeFundus as DofeFundus
 from .drions_db import DrionsDB as DrionsDB
 from .drishti_gs import DrishtiGS as DrishtiGS
