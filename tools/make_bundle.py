@@ -25,9 +25,13 @@ import numpy as np
 from fundusseg import bundle, evaluate, fit
 from fundusseg.atomic_file import file_digest
 from fundusseg.cli import scored_data
+from fundusseg.datasets.base import FundusDataset
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.evaluation.failure_rows import failure_row
+from fundusseg.evaluation.site_calibration import SHIFTS, fit_shift
+from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eyes
 from fundusseg.inference import model_bundle
+from fundusseg.inference.conventions import Conventions, lowered
 from fundusseg.inference.failure_detection import FailureDetector, FailureRow, choose_detector
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
@@ -35,6 +39,7 @@ from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import FLOOR, Calibration, least_photographs
 from fundusseg.reports.files import write_text
 from fundusseg.reports.tables import markdown_table
+from fundusseg.sample import CUP
 from fundusseg.xla.process import prepare_process
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +47,9 @@ LARGEST = 12 * 2**20
 """Bytes that a package may carry without being a burden to those who bring their own network."""
 
 VIEWS, COVERAGE = 4, 0.9
+READER_EYES = 50
+"""Eyes that place a reader between strict and generous."""
+
 TOLERANCE = 1e-9  # of sums of weights
 
 TERMS = """\
@@ -77,8 +85,8 @@ def train(config: str, settings: argparse.Namespace) -> str:
     return str(max(folder.glob("runs/*/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime))
 
 
-def left_out_rows(source: str, segmenter: str, localiser: str, data_root: str) -> list[FailureRow]:
-    """Every photograph of a source that a segmenter was trained without, beside its truth."""
+def left_out(source: str, segmenter: str, localiser: str, data_root: str) -> tuple[Predictor, list[FundusDataset]]:
+    """The predictor of a segmenter that was trained without a source, and that source."""
     network = Segmenter.from_checkpoint(segmenter)
     description = network.description
     split = description.split
@@ -87,9 +95,24 @@ def left_out_rows(source: str, segmenter: str, localiser: str, data_root: str) -
     arguments = ["--segmenters", segmenter, "--data.root", data_root]
     data = scored_data(bundle.parser(), arguments, None, description.configuration).data
     datasets = [dataset.under(data_root) for dataset in data.datasets if dataset.source == source]
-    predictor = Predictor(Bundle((network,), Segmenter.from_checkpoint(localiser)), views=VIEWS)
-    found = [failure_row(predictor, sample) for dataset in datasets for sample in dataset]
+    return Predictor(Bundle((network,), Segmenter.from_checkpoint(localiser)), views=VIEWS), datasets
+
+
+def left_out_rows(predictor: Predictor, datasets: Sequence[FundusDataset]) -> list[FailureRow]:
+    """Every photograph of a source that a segmenter was trained without, beside its truth."""
+    samples = (dataset.load(record) for dataset in datasets for record in dataset.records)
+    found = [failure_row(predictor, sample) for sample in samples]
     return [row for row in found if row is not None]
+
+
+def reader_logits(predictor: Predictor, datasets: Sequence[FundusDataset]) -> float:
+    """What brings the cups of a segmenter that never saw a source nearest to those of its reader."""
+    readings = OutlineReadings(datasets)
+    readings.records = readings.records[:: math.ceil(len(readings.records) / READER_EYES)]
+    eyes = [eye for eye in segment_eyes(predictor, readings) if isinstance(eye, SiteEye)]
+    own = predictor.thresholds
+    losses = np.array([eye.losses(CUP, own, [lowered(own[CUP], -shift) for shift in SHIFTS]) for eye in eyes])
+    return -float(SHIFTS[fit_shift(losses)])
 
 
 def needed_factors(rows: Sequence[FailureRow]) -> list[float]:
@@ -138,6 +161,12 @@ def cut_off(rows: Mapping[str, Sequence[FailureRow]]) -> tuple[FailureDetector, 
     )
 
 
+def reader_table(readers: Conventions) -> str:
+    """Where each reader draws the cup, as networks see it that never saw the reader's pictures."""
+    table = [[reader, f"{logits:+.1f}"] for reader, logits in sorted(readers.readers.items(), key=lambda one: one[1])]
+    return markdown_table(["reader of the cup, strictest first", "logits beside the consensus"], table)
+
+
 def card(file: Path, settings: argparse.Namespace, unknown: str) -> str:
     """The shipped bundle's model card: the file, its terms, and then the card of its evaluation."""
     arguments = ["--checkpoint", str(file), "--data.root", settings.data_root, "--protocols", "automatic_roi"]
@@ -169,10 +198,12 @@ def main(arguments: Sequence[str]) -> int:
     unknown = ""
     if settings.left_out:
         given = dict(pair.split("=", 1) for pair in settings.left_out)
-        rows = {one: left_out_rows(one, network, localiser, settings.data_root) for one, network in given.items()}
+        each = {one: left_out(one, network, localiser, settings.data_root) for one, network in given.items()}
+        rows = {one: left_out_rows(*of) for one, of in each.items()}
+        readers = Conventions({one: reader_logits(*of) for one, of in each.items()})
         (calibration, table), (detector, sentence) = left_out_interval(rows), cut_off(rows)
-        unknown = f"{table}\n\n{sentence}"
-        model_bundle.save(made, segmenters, localiser, calibration, True, settings.eye, detector)
+        unknown = f"{table}\n\n{sentence}\n\n{reader_table(readers)}"
+        model_bundle.save(made, segmenters, localiser, calibration, True, settings.eye, detector, readers)
     else:
         parts = ["--segmenters", *segmenters, "--localiser", localiser, "--data.root", settings.data_root]
         parts += ["--eye", settings.eye] if settings.eye else []

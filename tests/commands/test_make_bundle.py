@@ -96,7 +96,9 @@ def test_the_interval_comes_from_a_source_left_out(tool, made, tmp_path):
     for subset in ("train", "val"):
         split[subset] = [key.replace("phantom/", "other/") for key in split[subset]]
     torch.save(content, tmp_path / "a.ckpt")
-    rows = tool.left_out_rows("phantom", str(tmp_path / "a.ckpt"), checkpoints[1], ".")
+    strangers = tool.left_out("phantom", str(tmp_path / "a.ckpt"), checkpoints[1], ".")
+    assert -6 <= tool.reader_logits(*strangers) <= 6
+    rows = tool.left_out_rows(*strangers)
     needed = tool.needed_factors(rows)
     assert 60 < len(needed) <= len(rows) <= 80
     calibration, table = tool.left_out_interval({"phantom": rows, "discs": [replace(rows[0], ratio_error=math.nan)]})
