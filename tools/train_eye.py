@@ -12,7 +12,7 @@ every one is drawn as both, as often. Where a photograph shows the whole field, 
 crops are, or given another field of view, so that the network learns vessels, fovea and rim, and not where in its field
 a disc lies.
 
-Hardware  1 CPU core. Time: 3 minutes.
+Hardware  1 CPU core. Time: 20 minutes on a busy machine; not measured on a quiet one.
 """
 
 import argparse
