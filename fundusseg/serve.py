@@ -70,7 +70,9 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # who sends what is no HTTP would fill the log
     limits = Limits(**{field.name: settings[field.name] for field in fields(Limits) if field.name in settings})
     access = Access(settings.host, read_token(settings.token_file), tuple(settings.cors))
-    threads = max(1, len(os.sched_getaffinity(0)) // settings.workers) if hasattr(os, "sched_getaffinity") else 0
+    # One worker computes with as many threads as `predict` does: their number decides the last digits.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = 0 if settings.workers == 1 else max(1, cores // settings.workers)
     worker = WorkerSettings(checkpoint, settings.device, threads, settings.megapixels, tuple(settings.trust))
     pool = WorkerPool(worker, settings.workers, limits.photograph_seconds)
     store = None if settings.store is None else Store(Path(settings.store))

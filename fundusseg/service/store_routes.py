@@ -257,7 +257,9 @@ def store_routes(desk: Desk) -> APIRouter:
         pieces = iterate_in_threadpool(dataset(desk.store))
         return StreamingResponse(pieces, media_type="application/zip", headers=_attached("gradings.zip"))
 
-    @router.get("/agreement", summary="How graders agree", **answers)
+    both: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/csv": {}}}}
+
+    @router.get("/agreement", summary="How graders agree", response_model=None, responses=both | _REFUSED)
     async def agree(format: Literal["json", "csv"] = "json") -> Any:
         """With each other, with themselves on repeats, and with the network; intervals are over patients."""
         tables = await answer(agreement, desk.store)
