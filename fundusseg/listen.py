@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     spool = Spool(Path(settings.spool))
     prepare_process()
     predictor = Predictor.from_checkpoint(checkpoint, compute_device(settings.device))
-    algorithm = algorithm_of(predictor, checkpoint)
+    algorithm = algorithm_of(checkpoint)
 
     def answer(path: Path) -> Mapping[str, bytes]:
         return answer_photograph(predictor, algorithm, path)

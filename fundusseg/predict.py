@@ -133,7 +133,7 @@ def _predict_here(settings: Namespace, predictor: "Predictor", checkpoint: Path,
     algorithm = None
     if settings.dicom:
         check_dicom(listed.photographs)
-        algorithm, made_by = algorithm_of(predictor, checkpoint), made_by | {"dicom": True}
+        algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
     with Journal(output, made_by, settings.overwrite) as journal:
         predict(predictor, listed.photographs, journal, settings.workers, settings.charts, algorithm)
         entries = journal.order([photograph.name for photograph in listed.photographs])

@@ -28,7 +28,7 @@ ROOMS = {
     "inference": {"dicom", "imaging", "measures", "models", "reports"},
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},
-    "service": {"imaging", "measures", "xla", "reports", "inference"},
+    "service": {"dicom", "imaging", "measures", "xla", "reports", "inference"},
     "cluster": {"imaging", "xla", "reports", "inference", "studies"},
 }
 """Which room may import which, ground first: a room names only rooms above it."""

@@ -1,12 +1,11 @@
 """The objects that go back to an archive: segmentation and report of one photograph, as files' content."""
 
 import io
-from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 
-from fundusseg.dicom.dataset_files import opened
+from fundusseg.dicom.dataset_files import Source, called, opened
 from fundusseg.dicom.findings import Algorithm, Findings
 from fundusseg.dicom.header import check_class
 from fundusseg.dicom.report import structured_report
@@ -21,11 +20,11 @@ _MAY_BE_EMPTY = (
 """Asked for in every object, with a value or without."""
 
 
-def result_objects(path: str | Path, findings: Findings, algorithm: Algorithm) -> dict[str, bytes]:
+def result_objects(photograph: Source, findings: Findings, algorithm: Algorithm) -> dict[str, bytes]:
     """Make what is said of one photograph.
 
     Args:
-        path: The photograph's DICOM file.
+        photograph: Its DICOM file, or the content of it.
         findings: What was found in it.
         algorithm: What found it.
 
@@ -35,9 +34,9 @@ def result_objects(path: str | Path, findings: Findings, algorithm: Algorithm) -
     Raises:
         ImageError: It is no DICOM photograph, or has no UIDs to refer to.
     """
-    path = Path(path)
-    with opened(path) as (_, source):
-        check_class(source, path)
+    path = called(photograph)
+    with opened(photograph) as (_, source):
+        check_class(source, photograph)
         if missing := [keyword for keyword in _NEEDED if not source.get(keyword)]:
             raise ImageError(
                 f"a photograph without {missing[0]}: {path}", "one that can be referred to", "send it anew"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RATIOS = ("vertical_cdr", "horizontal_cdr", "area_cdr")
 
 
-def algorithm_of(predictor: "Predictor", checkpoint: Path) -> "Algorithm":
+def algorithm_of(checkpoint: Path) -> "Algorithm":
     """How objects name what made them: bundle, version and digest."""
     from fundusseg.dicom.findings import Algorithm
 

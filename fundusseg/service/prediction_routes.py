@@ -14,10 +14,15 @@ from fundusseg.service.metrics import Metrics
 from fundusseg.service.options import Options
 from fundusseg.service.problem import Refusal, problem_of
 from fundusseg.service.uploads import BODY, Upload, one_photograph, photographs
-from fundusseg.service.worker import Done, Product, Work
+from fundusseg.service.worker import BOUNDARY, Done, Product, Work
 from fundusseg.service.worker_pool import Engine
 
-PRODUCTS: dict[str, Product] = {"application/json": "document", "image/png": "labels", "image/jpeg": "overlay"}
+PRODUCTS: dict[str, Product] = {
+    "application/json": "document",
+    "image/png": "labels",
+    "image/jpeg": "overlay",
+    "multipart/related": "dicom",
+}
 """What is made for whom, by Accept; the first is for who takes anything."""
 
 _REFUSED = problems(400, 406, 408, 413, 415, 422, 503)
@@ -86,7 +91,7 @@ def wanted(accept: str | None) -> str:
 def prediction_routes(predictions: Predictions, limits: Limits) -> APIRouter:
     """The routes over one engine."""
     router = APIRouter(tags=["photographs"])
-    pictures: dict[str, Any] = {"image/png": {}, "image/jpeg": {}}
+    pictures: dict[str, Any] = {"image/png": {}, "image/jpeg": {}, "multipart/related": {}}
 
     @router.post(
         "/v1/predictions",
@@ -98,7 +103,7 @@ def prediction_routes(predictions: Predictions, limits: Limits) -> APIRouter:
         """As `fundusseg predict` does.
 
         JSON for one or several photographs; of one also its label map (Accept: image/png; 0 background, 1 rim, 2 cup)
-        or its overlay (Accept: image/jpeg).
+        or its overlay (Accept: image/jpeg), and of a DICOM file segmentation and report (Accept: multipart/related).
         """
         kind = wanted(request.headers.get("accept"))
         uploads = await photographs(request, limits.files)
@@ -109,7 +114,8 @@ def prediction_routes(predictions: Predictions, limits: Limits) -> APIRouter:
         else:
             done = await unless_gone(request, predictions.do(uploads[0], options, PRODUCTS[kind]))
             content = done.products[PRODUCTS[kind]]
-        return Response(content, media_type=kind, headers={"Vary": "Accept"})
+        media_type = f'{kind}; type="application/dicom"; boundary={BOUNDARY}' if PRODUCTS[kind] == "dicom" else kind
+        return Response(content, media_type=media_type, headers={"Vary": "Accept"})
 
     @router.post(
         "/v1/pictures",

@@ -15,9 +15,10 @@ import numpy as np
 
 from fundusseg.class_paths import trust
 from fundusseg.errors import FundusSegError
-from fundusseg.imaging.dicom_files import photograph_header
+from fundusseg.imaging.dicom_files import is_dicom, photograph_header
 from fundusseg.imaging.image_files import encode_jpeg, picture_size, read_with_light
 from fundusseg.inference.capture import Capture
+from fundusseg.inference.dicom_results import algorithm_of, findings_of
 from fundusseg.inference.output_files import FileKind, PhotographResult, file_content, photograph_result
 from fundusseg.inference.photograph_list import Photograph
 from fundusseg.inference.provenance import provenance
@@ -28,10 +29,13 @@ from fundusseg.service.problem import Refusal
 if TYPE_CHECKING:
     from fundusseg.inference.predictor import Predictor
 
+BOUNDARY = "fundusseg-3c0f9d7e61a84b52"
+"""Between the objects of an answer in DICOM: no object holds it but by intent."""
+
 PICTURE_QUALITY = 95
 """Of the photograph itself as JPEG, on which a reader judges edges."""
 
-Product: TypeAlias = Literal["document", "picture"] | FileKind
+Product: TypeAlias = Literal["document", "picture", "dicom"] | FileKind
 
 log = logging.getLogger("fundusseg.service")
 
@@ -120,7 +124,7 @@ class Photographer:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         trust(settings.trusted)
-        self.megapixels = settings.megapixels
+        self.megapixels, self.checkpoint = settings.megapixels, Path(settings.checkpoint)
         self.predictor = Predictor.from_checkpoint(settings.checkpoint, compute_device(settings.device))
         for network in self.predictor.bundle.networks.values():
             side = network.description.preparation.image_size
@@ -187,4 +191,19 @@ class Photographer:
             return as_bytes(photograph_document(result, work.content))
         if name == "picture":
             return encode_jpeg(result.image, PICTURE_QUALITY)
+        if name == "dicom":
+            return self._dicom(result, work.content)
         return file_content(name, photograph, result, self.predictor.description.preparation.regions)
+
+    def _dicom(self, result: PhotographResult, content: bytes) -> bytes:
+        """SEG and SR of a DICOM photograph, as DICOMweb has several objects in one body."""
+        if not is_dicom(content):
+            raise Refusal(
+                406, "DICOM objects of a picture that is no DICOM", "a DICOM file", "ask for JSON or a picture"
+            )
+        from fundusseg.dicom.result_objects import result_objects
+
+        regions = self.predictor.description.preparation.regions
+        made = result_objects(content, findings_of(result.prediction, regions), algorithm_of(self.checkpoint))
+        head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        return b"".join(head + one + b"\r\n" for one in made.values()) + f"--{BOUNDARY}--\r\n".encode()

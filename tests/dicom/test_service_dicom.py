@@ -1,13 +1,18 @@
 """The service takes a DICOM photograph as it takes any other: its content, in memory."""
 
+import email
+import io
 import json
 
+import numpy as np
+import pydicom
 import pytest
 
 from fundusseg.errors import ImageError
-from fundusseg.imaging.image_files import encode_png
+from fundusseg.imaging.image_files import encode_png, read_mask
+from fundusseg.service.prediction_routes import wanted
 from fundusseg.service.problem import Refusal
-from fundusseg.service.worker import Photographer, Work, WorkerSettings
+from fundusseg.service.worker import BOUNDARY, Photographer, Work, WorkerSettings
 from tests.support.dicom_objects import JPEG_2000, OP8, compressed, dicom_photograph, write
 from tests.support.painter import photograph, write_checkpoint
 
@@ -41,3 +46,20 @@ def test_what_is_too_large_too_many_or_no_photograph_is_refused(photographer, tm
         photographer.do(Work(content(tmp_path, dicom_photograph([photograph(), photograph()]))))
     with pytest.raises(ImageError, match="OCT"):
         photographer.do(Work(content(tmp_path, dicom_photograph(photograph(), "1.2.840.10008.5.1.4.1.1.77.1.5.4"))))
+
+
+@pytest.mark.slow
+def test_segmentation_and_report_come_by_accept(photographer, tmp_path):
+    work = Work(content(tmp_path, dicom_photograph(photograph())), products=("labels", "dicom"))
+    done = photographer.do(work)
+    message = email.message_from_bytes(
+        f'Content-Type: multipart/related; boundary="{BOUNDARY}"\r\n\r\n'.encode() + done.products["dicom"]
+    )
+    parts = [pydicom.dcmread(io.BytesIO(part.get_payload(decode=True))) for part in message.get_payload()]
+    assert {part.Modality for part in parts} == {"SEG", "SR"} and {part.PatientID for part in parts} == {"P-0001"}
+    (segments,) = (part.pixel_array for part in parts if part.Modality == "SEG")
+    (tmp_path / "labels.png").write_bytes(done.products["labels"])
+    assert np.array_equal(segments[0] > 0, read_mask(tmp_path / "labels.png") > 0)
+    with pytest.raises(Refusal, match="no DICOM"):
+        photographer.do(Work(encode_png(photograph()), products=("dicom",)))
+    assert wanted('multipart/related; type="application/dicom"') == "multipart/related"
