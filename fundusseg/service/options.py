@@ -17,7 +17,9 @@ class Options(BaseModel):
     smoothing: Annotated[Smoothing, Field(description="Of disc and cup.")] = "none"
     millimetres_per_pixel: Annotated[float | None, Field(gt=0, le=1, description="Gives areas in mm2.")] = None
     convention: Annotated[
-        float | str, Field(description="Whose cup: consensus, a reader of the bundle, or a position from -1 to 1.")
+        float | str,
+        # From left to right: a query's "0.5" is a text, which would be taken for a reader's name.
+        Field(union_mode="left_to_right", description="Whose cup: consensus, a reader, or a position from -1 to 1."),
     ] = "consensus"
     eye: Annotated[
         Eye | None, Field(description="Of all photographs; told by name or the disc's place if left out.")

@@ -6,9 +6,10 @@ import pytest
 
 from fundusseg.datasets._phantom_ellipse import Ellipse
 from fundusseg.imaging.image_files import write_png
+from fundusseg.inference.conventions import Conventions
 from tests.support.browser import SIZE, TABLET, GraderPage
 from tests.support.located import CUP, DISC, photograph
-from tests.support.service import service
+from tests.support.service import service, write_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -269,3 +270,19 @@ def test_a_token_is_asked_for_once(browser, bundle, eyes):
         expect(dialog).to_be_hidden()
         desk.page.close()
     assert [fault for fault in desk.faults if "401" not in fault] == []
+
+
+def test_readers_of_the_bundle_are_a_slider_and_the_service_draws_as_it_stands(desk, browser, eyes, tmp_path):
+    expect(desk.page.locator("#convention")).to_be_hidden()  # a bundle that knows no reader
+    made = write_bundle(tmp_path, readers=Conventions({"tight": -2.0, "wide": 3.0}))
+    with service(made) as running:
+        tab = browser.new_page(viewport=SIZE)
+        own = GraderPage(tab, running.port)
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.get_by_label("Cup: strict to generous").fill("0.5")
+        own.drop(eyes / "p1_OD.png")
+        assert any("v1/predictions?convention=0.5" in url for url in asked)
+        assert own.names() == ["p1_OD.png"]
+        tab.close()
+        assert not own.faults

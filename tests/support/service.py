@@ -20,6 +20,7 @@ import torch
 from fundusseg.data.preparation import Preparation
 from fundusseg.imaging.image_files import encode_png
 from fundusseg.inference import model_bundle
+from fundusseg.inference.conventions import Conventions
 from fundusseg.models.checkpoint import KEY, Description
 from tests.support.located import photograph
 
@@ -28,12 +29,13 @@ ROOT = Path(__file__).parents[2]
 PHOTOGRAPH = encode_png(photograph())
 
 
-def write_bundle(folder: Path, seconds: float = 0.0) -> str:
+def write_bundle(folder: Path, seconds: float = 0.0, readers: Conventions | None = None) -> str:
     """Localiser and segmenter of `tests.support.located` as one file; it is loaded with ``--trust tests``.
 
     Args:
         folder: Where to write it.
         seconds: That the segmenter takes for each pass.
+        readers: By how large they draw the cup.
     """
     paths = []
     for channels, preparation in (
@@ -49,7 +51,7 @@ def write_bundle(folder: Path, seconds: float = 0.0) -> str:
         description = Description("0.1", network, preparation, thresholds, {"made": "free"}, "", None)
         paths.append(folder / f"{len(channels)}.ckpt")
         torch.save({KEY: description.as_dict(), "state_dict": {}}, paths[-1])
-    model_bundle.save(folder / "known.bundle", [paths[1]], paths[0], None)
+    model_bundle.save(folder / "known.bundle", [paths[1]], paths[0], None, conventions=readers)
     return str(folder / "known.bundle")
 
 

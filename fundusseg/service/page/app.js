@@ -119,6 +119,18 @@ function wire(commands, {editor, stage}) {
   });
 }
 
+/** Where the bundle knows readers: from strict to generous, for photographs that are added from now on. */
+function offerConventions(readers, settings) {
+  if (!readers) settings.convention = null;
+  const slider = element("convention");
+  element("of-readers").hidden = !readers;
+  slider.value = settings.convention ?? 0;
+  slider.addEventListener("change", () => {
+    settings.convention = Number(slider.value);
+    announce(say("convention now", {position: slider.value}));
+  });
+}
+
 async function main() {
   fill(document);
   describeKeys(element("keys"));
@@ -148,6 +160,7 @@ async function main() {
   const upload = new Upload(shelf, models.endings);
   receive(upload, parts.bench);
   window.addEventListener("beforeunload", (event) => (shelf.unsaved || upload.running) && event.preventDefault());
+  offerConventions(models.bundle.conventions, settings);
   parts.bench.nameGrader();
   if (models.store && !settings.grader) while (!(await parts.bench.who()));
   else await parts.bench.attempt(() => parts.bench.start());

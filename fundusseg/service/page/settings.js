@@ -1,7 +1,7 @@
 /** Who grades, in which round, masked or not, and where she stopped: kept in this browser. */
 
 const KEY = "fundusseg settings";
-const FRESH = {grader: "", round: 1, masked: false, positions: {}};
+const FRESH = {grader: "", round: 1, masked: false, convention: null, positions: {}};
 
 export class Settings {
   #values;
@@ -20,6 +20,15 @@ export class Settings {
 
   get masked() {
     return this.#values.masked;
+  }
+
+  /** Position of the cup's reader, -1 strict to 1 generous, for photographs that are added; null is the consensus. */
+  get convention() {
+    return this.#values.convention;
+  }
+
+  set convention(position) {
+    this.#keep({convention: position || null});
   }
 
   /** What distinguishes one worklist of decisions from another. */

@@ -26,8 +26,8 @@ export class StoreShelf {
   }
 
   async add(file) {
-    const {grader, masked} = this.#settings;
-    return (await sendFile("v1/store/photographs", file, {grader, masked})).json();
+    const {grader, masked, convention} = this.#settings;
+    return (await sendFile("v1/store/photographs", file, {grader, masked, convention})).json();
   }
 
   item(id) {

@@ -27,8 +27,10 @@ export class TabShelf {
   }
 
   async add(file) {
-    const [prediction] = (await (await sendFile("v1/predictions", file)).json()).photographs;
-    if (!this.#cases.has(prediction.sha256)) {
+    const {convention} = this.#settings;
+    const [prediction] = (await (await sendFile("v1/predictions", file, {convention})).json()).photographs;
+    // Added once more, under another convention perhaps: taken as long as nothing was decided about it.
+    if (!this.#cases.get(prediction.sha256)?.gradings.length) {
       this.#cases.set(prediction.sha256, {prediction, source: file, eye: prediction.measures.eye, gradings: []});
     }
     return this.item(prediction.sha256);
