@@ -14,6 +14,7 @@ VERBS = {
     "deidentify": "take photographs out of DICOM for research, under pseudonyms",
     "bundle": "put localiser, segmenters and calibration into one file",
     "calibrate": "fit a bundle to a site's readers from a few of its eyes",
+    "improve": "learn from what readers corrected: challenger against champion",
     "convert": "bring the weights of a Keras network along",
 }
 

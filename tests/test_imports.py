@@ -30,6 +30,10 @@ ROOMS = {
     "studies": {"measures", "data", "reports"},
     "service": {"dicom", "imaging", "measures", "xla", "reports", "inference"},
     "cluster": {"imaging", "xla", "reports", "inference", "studies"},
+    "learning": {
+        *("imaging", "measures", "datasets", "data", "models", "reports", "training", "inference", "evaluation"),
+        "service",
+    },
 }
 """Which room may import which, ground first: a room names only rooms above it."""
 

@@ -184,6 +184,35 @@ def save_calibrated(
     checkpoint.write({KEY: {**inside, **made, "segmenters": segmenters}}, Path(path))
 
 
+def write_segmenters(source: str | Path, folder: Path) -> list[Path]:
+    """Write each segmenter of a bundle as a checkpoint that a training can start from.
+
+    Args:
+        source: A bundle, or a checkpoint.
+        folder: Where to.
+    """
+    content = checkpoint.read(source)
+    parts = content[KEY]["segmenters"] if KEY in content else [content]
+    paths = [folder / f"segmenter-{number}.ckpt" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        checkpoint.write(part, path)
+    return paths
+
+
+def save_with_segmenters(source: str | Path, path: str | Path, segmenters: Sequence[str | Path]) -> None:
+    """Write a bundle anew with other segmenters; localiser, eye, interval and failure detector stay.
+
+    Args:
+        source: A bundle, or a checkpoint.
+        path: The new bundle.
+        segmenters: Checkpoints of `fit`, in place of all of its own.
+    """
+    content = checkpoint.read(source)
+    inside = content.get(KEY) or {"localiser": None, "calibration": None}
+    parts = {"version": __version__, "segmenters": [_part(segmenter, half=False) for segmenter in segmenters]}
+    checkpoint.write({KEY: {**inside, **parts}}, Path(path))
+
+
 def _part(path: str | Path, half: bool) -> dict[str, Any]:
     """A checkpoint without what only training needs."""
     content = checkpoint.read(path)

@@ -1,0 +1,134 @@
+"""Learn from what graders corrected: challenger against champion, promoted only if better and nowhere worse.
+
+    python -m fundusseg.improve --store FOLDER
+    python -m fundusseg.improve --store FOLDER --bundle fundus.bundle --config public.yaml --data.root FOLDER
+    python -m fundusseg.improve --store FOLDER --roll_back
+    python -m fundusseg.serve --store FOLDER --checkpoint FOLDER/champions/current.bundle
+
+Each run is one round. What was corrected or accepted in the store of `serve` is divided by patient, for ever and by
+name alone: 30 % are the frozen comparison set, which nothing is learnt from; of all 15 % choose, the rest teach.
+Outlines that no eye can have, that fit no picture, or that disagree with everything known are set aside and named with
+their grader. The first challenger has other thresholds (as `calibrate`); where that is not better, the second one is
+trained on from the champion's weights, rehearsing what the champion was trained on of the configuration's public
+sources, or without such its own soft outlines of photographs that nobody corrected.
+
+Both are compared on the frozen set, and on what no network has seen of the public sources, by the paired tests of
+`evaluate --against`. One that is better on the frozen set and worse nowhere, beyond chance, becomes the champion:
+FOLDER/champions/current.bundle. Every champion stays there with its card; rounds/NNNN/report.md tells what was learnt.
+A round that promotes nothing is a normal end. One that was stopped or killed is taken up by the same command.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fundusseg.cli import FIXED, TRAINING, Parser, add_trust, console, parse_trusting, run, scored_data
+from fundusseg.data.datamodule import FundusDataModule
+from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import ConfigurationError
+from fundusseg.inference.pretrained import pretrained_bundle
+from fundusseg.learning.challengers import Budget
+from fundusseg.learning.champions import Champions
+from fundusseg.learning.improvement_round import ImprovementRound, Settings, close_open, forget_deleted, round_folder
+from fundusseg.service.store import Store
+from fundusseg.service.store_schema import FILE
+from fundusseg.xla.process import compute_device, prepare_process
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="fundusseg improve", description=__doc__)
+    parser.add_argument("--store", required=True, type=str, help="Folder of serve's --store.")
+    parser.add_argument("--bundle", type=str | None, help="The first champion [the package's own].")
+    parser.add_argument("--champions", type=str | None, help="Folder of the champions [STORE/champions].")
+    parser.add_argument("--config", type=str | None, help="YAML whose datasets are the public sources.")
+    parser.add_argument("--patients", default=10, type=int, help="Patients to learn from, 5 or more.")
+    parser.add_argument("--minutes", default=30.0, type=float, help="Of a fine-tuning.")
+    parser.add_argument("--epochs", default=15, type=int, help="Of a fine-tuning at most.")
+    parser.add_argument("--rate", default=2e-4, type=float, help="Of a fine-tuning's optimiser.")
+    parser.add_argument("--batch_size", default=8, type=int, help="Photographs in a step of a fine-tuning.")
+    parser.add_argument("--seed", default=0, type=int, help="Of a fine-tuning.")
+    parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
+    parser.add_argument("--roll_back", action="store_true", help="Make the champion before the current one again.")
+    parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
+    add_trust(parser)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run one round, or go back; returns the exit code."""
+    prepare_process()
+    command = parser()
+    first = parse_trusting(command, arguments)
+    if not (Path(first.store) / FILE).is_file():
+        raise ConfigurationError(
+            f"no store in {first.store}", f"a folder with {FILE}, as serve makes it", "check --store"
+        )
+    champions = Champions(Path(first.champions or Path(first.store) / "champions"))
+    champions.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(champions.folder / ".lock", timeout=0):
+            return (
+                _roll_back(champions)
+                if first.roll_back
+                else _round(first, champions, _public(command, arguments, first))
+            )
+    except Timeout as error:
+        raise ConfigurationError(
+            f"{champions.folder}, in which another improve is at work", "one at a time", "wait for it"
+        ) from error
+
+
+def _public(command: Parser, arguments: list[str], first: Any) -> list[FundusDataset]:
+    """The public sources at hand."""
+    if not (first.config or first.data.datasets):
+        return []
+    settings = scored_data(command, arguments, first.config, "data: {}")
+    return [dataset.under(settings.data.root) for dataset in settings.data.datasets]
+
+
+def _settings(first: Any) -> Settings:
+    for name, least in (("patients", 5), ("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        if first[name] < least:
+            raise ConfigurationError(f"--{name} {first[name]}", f"{least} or more", f"correct --{name}")
+    for name in ("minutes", "rate"):
+        if not first[name] > 0:
+            raise ConfigurationError(f"--{name} {first[name]}", "more than 0", f"correct --{name}")
+    budget = Budget(first.minutes, first.epochs, first.rate, first.batch_size, first.seed)
+    return Settings(first.patients, compute_device(first.device), budget)
+
+
+def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int:
+    settings = _settings(first)
+    if champions.current is None or first.bundle:
+        champions.crown_first(Path(first.bundle or pretrained_bundle()))
+    store = Store(Path(first.store))
+    try:
+        forget_deleted(store, champions)
+        round = ImprovementRound(store, champions, public, settings, _say)
+        outcome = round.run()
+    finally:
+        store.close()
+    for sentence in outcome.set_aside:
+        console.print(sentence, style="yellow", soft_wrap=True, markup=False)
+    ended = f"Promoted, {outcome.promoted}" if outcome.promoted else "Nothing promoted"
+    _say(f"{ended}: {outcome.reason}.")
+    _say(f"Current champion: {champions.current}")
+    _say(f"Report: {round_folder(champions, round.number) / 'report.md'}")
+    return 0
+
+
+def _roll_back(champions: Champions) -> int:
+    left, current = champions.roll_back()
+    close_open(champions, "rolled back")
+    _say(f"{current} is the champion again, in place of {left.name}.")
+    return 0
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    run(main)

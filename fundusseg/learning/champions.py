@@ -1,0 +1,104 @@
+"""The champions' folder: every bundle that was promoted, with its card, and which of them is the current one.
+
+``current.bundle`` is a link that is replaced atomically: whoever opens it has one whole bundle, and `predict` and
+`serve` take it as any other. Nothing is ever deleted, so that there is always a way back.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fundusseg.atomic_file import file_digest, write_whole
+from fundusseg.errors import ConfigurationError
+from fundusseg.reports.files import write_json
+from fundusseg.reports.model_card import card_path
+
+CURRENT = "current.bundle"
+"""Name of the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Champions:
+    """A folder of champions.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    folder: Path
+
+    @property
+    def current(self) -> Path | None:
+        """The bundle that is in use; None before the first."""
+        link = self.folder / CURRENT
+        return link.resolve() if link.exists() else None
+
+    def crown_first(self, bundle: Path) -> None:
+        """Make a bundle the first champion; one that is kept already changes nothing.
+
+        Raises:
+            ConfigurationError: There are champions, and it is none of them.
+        """
+        if self.current is None:
+            self.point_to(self.keep(bundle, 0, None, {"reason": "the bundle that was given first"}))
+            return
+        kept = [json.loads(path.read_text())["sha256"] for path in self.folder.glob("champion-*.json")]
+        if file_digest(bundle) not in kept:
+            raise ConfigurationError(
+                f"{bundle}, which is no champion of {self.folder}",
+                "one that is kept there",
+                "leave --bundle out to challenge the current champion, or begin anew in another --champions",
+            )
+
+    def keep(self, bundle: Path, number: int, before: Path | None, facts: Mapping[str, Any]) -> Path:
+        """Keep a bundle and its card under a number; kept again it is the same.
+
+        Args:
+            bundle: The file; its card lies beside it, if it has one.
+            number: Of the round that made it; 0 for the first.
+            before: The champion that it follows.
+            facts: Why it was promoted.
+        """
+        kept = self.folder / f"champion-{number:04}.bundle"
+        if card_path(bundle).is_file():
+            write_whole(card_path(kept), card_path(bundle).read_bytes())
+        described = {"sha256": file_digest(bundle), "before": before.name if before else None, **facts}
+        write_json(described, kept.with_suffix(".json"))
+        write_whole(kept, bundle.read_bytes())
+        return kept
+
+    def point_to(self, champion: Path) -> None:
+        """Make a kept champion the current one."""
+        partial = self.folder / f".{CURRENT}.{os.getpid()}"
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(champion.name)
+        partial.replace(self.folder / CURRENT)
+
+    def roll_back(self) -> tuple[Path, Path]:
+        """Make the champion before the current one the current one again; both, the one that is left first.
+
+        Raises:
+            ConfigurationError: There is none before it.
+        """
+        current = self.current
+        described = {} if current is None else json.loads(current.with_suffix(".json").read_text())
+        if current is None or not described.get("before"):
+            raise ConfigurationError(
+                f"no champion before {current.name if current else 'the first'} in {self.folder}",
+                "a champion that followed another",
+                "leave --roll_back out, or name another --champions",
+            )
+        before = self.folder / described["before"]
+        self.point_to(before)
+        return current, before
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a working folder, with the photographs that it holds."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)

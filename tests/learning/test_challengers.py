@@ -1,0 +1,93 @@
+"""A fine-tuned challenger: other weights, its past carried along, and nothing learnt from that is set apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fundusseg.data.seen_patients import KnownPictures
+from fundusseg.data.splits import Split
+from fundusseg.datasets import Phantom
+from fundusseg.evaluation.cohort import identify_all
+from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.predictor import Predictor
+from fundusseg.learning.challengers import Budget, Lessons, fine_tune, training_split
+from fundusseg.learning.correction_files import write_corrections, write_rehearsal
+from fundusseg.learning.corrections import of_part, standing
+from fundusseg.service.store import Store
+from tests.support import store_site
+
+pytestmark = pytest.mark.slow
+
+PUBLIC = Phantom(count=24, size=96)
+"""What the champion was trained, chosen and tested on."""
+
+
+@pytest.fixture(scope="module")
+def lessons(trained_site, tmp_path_factory) -> Lessons:
+    folder, store = tmp_path_factory.mktemp("lessons"), Store(trained_site / "store")
+    learn = of_part(standing(store), "train", "val")
+    site = write_corrections(folder / "learn", store, learn, {}, soft=True)
+    store.close()
+    champion = store_site.write_champion(folder / "painter.bundle")
+    store = Store(folder)
+    corrected = store_site.fill(store, champion, range(3))
+    others = [store_site.add(store, champion, number) for number in range(3, 12)]
+    rehearsal = write_rehearsal(folder / "rehearsal", store, Predictor(Bundle.load(champion)), corrected, 5)
+    assert {record.name for record in rehearsal.records} <= {one[:16] for one in others}
+    store.close()
+    return Lessons(site, {one.photograph[:16]: one.part for one in learn}, rehearsal, ())
+
+
+def test_public_sources_teach_only_what_the_champion_was_trained_on(trained_site, lessons):
+    past = Bundle.load(trained_site / "first.bundle").segmenters[0].description.past
+    split = training_split(past, Lessons(lessons.site, lessons.parts, None, (PUBLIC,)))
+    before: Split = past[0].split
+    known = {name: KnownPictures([(before, before.keys(name))]) for name in ("train", "val", "test")}
+    identities = identify_all([PUBLIC], ())
+    for subset, keys in (("train", split.train), ("val", split.val), ("test", split.test)):
+        public = [key for key in keys if key.startswith("phantom/")]
+        assert public and all(known[subset].hold(key, identities[key]) for key in public)
+    assert {key for key in split.train if key.startswith("site/")} == {
+        f"site/{name}" for name, part in lessons.parts.items() if part == "train"
+    }
+
+
+@pytest.mark.parametrize("public", [(), (PUBLIC,)], ids=["own outlines", "public source"])
+def test_a_challenger_has_other_weights_and_its_past(trained_site, lessons, tmp_path, public):
+    champion = trained_site / "first.bundle"
+    what = Lessons(lessons.site, lessons.parts, None if public else lessons.rehearsal, public)
+    fine_tune(champion, tmp_path / "new.bundle", what, Budget(minutes=2, epochs=1), "cpu", tmp_path / "work")
+    before, after = (Bundle.load(path).segmenters[0] for path in (champion, tmp_path / "new.bundle"))
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(before.network.parameters(), after.network.parameters(), strict=True)
+    )
+    assert after.description.earlier == before.description.past
+    assert set(after.description.sources) == {"site", "phantom" if public else "rehearsal"}
+
+
+def test_a_second_round_goes_on_from_the_first(trained_site, lessons, tmp_path):
+    first, second = tmp_path / "1.bundle", tmp_path / "2.bundle"
+    for start, made, seed in ((trained_site / "first.bundle", first, 0), (first, second, 1)):
+        budget = Budget(minutes=2, epochs=1, seed=seed)
+        fine_tune(
+            start, made, Lessons(lessons.site, lessons.parts, None, (PUBLIC,)), budget, "cpu", tmp_path / made.stem
+        )
+    assert len(Bundle.load(second).segmenters[0].description.splits) == 3
+
+
+def test_the_champions_own_outlines_are_soft(lessons):
+    found = lessons.rehearsal
+    assert len(found) > 0 and found.source == "rehearsal"
+    masks = [annotation.mask.sum() for annotation in found[0].of("disc")]
+    assert len(masks) == 3
+    cups = [annotation.mask.sum() for annotation in found[0].of("cup")]
+    assert cups == sorted(cups, reverse=True) and cups[0] > cups[-1]
+
+
+def test_the_budget_ends_a_training(trained_site, lessons, tmp_path: Path):
+    what = Lessons(lessons.site, lessons.parts, None, ())
+    budget = Budget(minutes=0.05, epochs=2000)
+    fine_tune(trained_site / "first.bundle", tmp_path / "new.bundle", what, budget, "cpu", tmp_path / "work")
+    assert (tmp_path / "new.bundle").is_file()
