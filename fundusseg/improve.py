@@ -3,6 +3,7 @@
     python -m fundusseg.improve --store FOLDER
     python -m fundusseg.improve --store FOLDER --bundle fundus.bundle --config public.yaml --data.root FOLDER
     python -m fundusseg.improve --store FOLDER --roll_back
+    python -m fundusseg.improve --store FOLDER --drift
     python -m fundusseg.serve --store FOLDER --checkpoint FOLDER/champions/current.bundle
 
 Each run is one round. What was corrected or accepted in the store of `serve` is divided by patient, for ever and by
@@ -16,6 +17,9 @@ Both are compared on the frozen set, and on what no network has seen of the publ
 `evaluate --against`. One that is better on the frozen set and worse nowhere, beyond chance, becomes the champion:
 FOLDER/champions/current.bundle. Every champion stays there with its card; rounds/NNNN/report.md tells what was learnt.
 A round that promotes nothing is a normal end. One that was stopped or killed is taken up by the same command.
+
+With --drift nothing is learnt: light, colour, size, vertical ratio, risk and verdicts of each week are tested against
+those of the first photographs, one of a patient and week, all looks together at 0.05 (Holm).
 """
 
 from pathlib import Path
@@ -30,6 +34,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.learning.challengers import Budget
 from fundusseg.learning.champions import Champions
+from fundusseg.learning.drift import find_drift, observations, sentence, write_drift
 from fundusseg.learning.improvement_round import ImprovementRound, Settings, close_open, forget_deleted, round_folder
 from fundusseg.service.store import Store
 from fundusseg.service.store_schema import FILE
@@ -52,6 +57,8 @@ def parser() -> Parser:
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--roll_back", action="store_true", help="Make the champion before the current one again.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
+    parser.add_argument("--drift", action="store_true", help="Say whether the store's photographs have changed.")
+    parser.add_argument("--reference", default=100, type=int, help="Photographs that drift is told from, 20 or more.")
     add_trust(parser)
     return parser
 
@@ -69,11 +76,9 @@ def main(arguments: list[str]) -> int:
     champions.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(champions.folder / ".lock", timeout=0):
-            return (
-                _roll_back(champions)
-                if first.roll_back
-                else _round(first, champions, _public(command, arguments, first))
-            )
+            if first.drift or first.roll_back:
+                return _drift(first, champions) if first.drift else _roll_back(champions)
+            return _round(first, champions, _public(command, arguments, first))
     except Timeout as error:
         raise ConfigurationError(
             f"{champions.folder}, in which another improve is at work", "one at a time", "wait for it"
@@ -110,8 +115,8 @@ def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int
         outcome = round.run()
     finally:
         store.close()
-    for sentence in outcome.set_aside:
-        console.print(sentence, style="yellow", soft_wrap=True, markup=False)
+    for told in outcome.set_aside:
+        console.print(told, style="yellow", soft_wrap=True, markup=False)
     ended = f"Promoted, {outcome.promoted}" if outcome.promoted else "Nothing promoted"
     _say(f"{ended}: {outcome.reason}.")
     _say(f"Current champion: {champions.current}")
@@ -126,8 +131,22 @@ def _roll_back(champions: Champions) -> int:
     return 0
 
 
-def _say(sentence: str) -> None:
-    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+def _drift(first: Any, champions: Champions) -> int:
+    if first.reference < 20:
+        raise ConfigurationError(f"--reference {first.reference}", "20 photographs or more", "correct --reference")
+    store = Store(Path(first.store))
+    try:
+        looks = find_drift(observations(store, champions.folder / "light.json"), first.reference)
+    finally:
+        store.close()
+    write_drift(looks, champions.folder)
+    _say(sentence(looks))
+    _say(f"Table, plot and metric: {champions.folder / 'drift.csv'}, drift.png, drift.prom")
+    return 0
+
+
+def _say(told: str) -> None:
+    console.print(told, soft_wrap=True, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ bootstrap interval, all numbers of the table one family after Holm.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fundusseg.atomic_file import file_digest
 from fundusseg.data.seen_patients import SeenPatients
 from fundusseg.data.splits import Split
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.errors import DatasetError
 from fundusseg.evaluation.cohort import select_cohort
 from fundusseg.evaluation.estimates import ALL
 from fundusseg.evaluation.model_comparison import ModelComparison
@@ -63,7 +64,7 @@ def compare_bundles(
         challenger: Bundle.
         champion: Bundle.
         frozen: The frozen set; none of its pictures may have been seen.
-        public: Other sets; their pictures that either has seen are left out.
+        public: Other sets; their pictures that either was trained on are left out.
         device: Where to compute.
         output: Folder for the files of `evaluate`.
 
@@ -73,9 +74,10 @@ def compare_bundles(
     bundles = {MODEL: Bundle.load(challenger, device), OTHER: Bundle.load(champion, device)}
     methods = {method: Predictor(bundle) for method, bundle in bundles.items()}
     networks = [network for bundle in bundles.values() for network in bundle.networks.values()]
-    seen = SeenPatients([split for network in networks for split in network.description.splits])
+    splits = [split for network in networks for split in network.description.splits]
     # An empty split of their own: known pictures are left out silently, as they are no mistake here.
-    cases = select_cohort([frozen, *public], seen, Split((), (), ()))
+    cases = select_cohort([frozen], SeenPatients(splits), Split((), (), ()))
+    cases += untrained_cases(public, splits)
     protocols = select_protocols([AUTOMATIC_ROI])
     scored = list(Evaluation(methods, protocols)(cases))
     made_by = {
@@ -85,6 +87,27 @@ def compare_bundles(
     write_result(result, output, WorstCases())
     _draw_changes(cases, result.rows, methods, output / "changes")
     return decide(result.model_comparisons)
+
+
+def untrained_cases(public: Sequence[FundusDataset], splits: Sequence[Split | None]) -> list[Case]:
+    """Pictures of public sources that no weight was trained on.
+
+    Pictures that chose a training's epoch are among them: a champion that was trained on all of a source has no others,
+    and each of the two has chosen by such pictures.
+
+    Args:
+        public: The sources.
+        splits: Of all networks.
+    """
+    if not public:
+        return []
+    trained = [split and replace(split, val=(), dropped=()) for split in splits]
+    try:
+        return select_cohort(public, SeenPatients(trained), Split((), (), ()))
+    except DatasetError as error:
+        if "was trained or chosen on" not in error.got:
+            raise
+        return []  # all of them taught
 
 
 def decide(comparisons: Sequence[ModelComparison]) -> Decision:
