@@ -101,43 +101,14 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
         ConfigurationError: A CSV file cannot be read.
     """
     groups: list[list[Photograph]] = []
-    single: list[Photograph] = []
     passed_over: dict[Path, str] = {}
-    results = output.resolve()
     for argument in arguments:
-        path = Path(argument)
-        if argument == STDIN:
-            groups.append(_flat(_lines(stdin or sys.stdin)))
-        elif os.path.isdir(path):  # noqa: PTH112 - no error of a name that no file can have
-            content = with_dicom(walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results))
-            files, others = _without_results(content.files, content.passed_over)
-            passed_over |= others
-            _refuse_nothing(files, f"below {path}", others)
-            groups.append([Photograph(file, file.relative_to(path).as_posix()) for file in files])
-        elif os.path.isfile(path):  # noqa: PTH113
-            if path.suffix.lower() == ".csv":
-                groups.append(_flat(_csv(path)))
-            elif is_directory(path):
-                files, others = directory_files(path)
-                passed_over |= others
-                _refuse_nothing(files, f"named by {path}", others)
-                groups.append(_flat(map(Photograph, files)))
-            else:
-                single.append(Photograph(path))
-                groups.append(single[-1:])
-        elif re.search(r"[*?\[]", argument):
-            # A pattern may begin at the root, which Path.glob does not take.
-            matches = sorted(map(Path, glob.iglob(argument, recursive=True)))  # noqa: PTH207
-            taken = {match: _why_not(match, results, "**" in argument) for match in matches}
-            others = {match: reason for match, reason in taken.items() if reason}
-            files, others = _without_results([match for match, reason in taken.items() if reason == ""], others)
-            passed_over |= others
-            _refuse_nothing(files, f"of the pattern {argument}", others)
-            groups.append(_flat(Photograph(file) for file in files))
-        else:
-            raise ImageError(f"no file or folder at {path}", "a photograph, a folder or a list of them", "check it")
+        group, others = _named_by(argument, output.resolve(), stdin)
+        groups.append(group)
+        passed_over |= others
     # Single files are named together, whatever stands between them on the command line.
-    names = {photograph.path: photograph.name for photograph in _flat(single)}
+    single = _flat(photograph for group in groups for photograph in group if not photograph.name)
+    names = {photograph.path: photograph.name for photograph in single}
     listed = _once(photograph for group in groups for photograph in group)
     named = _named(
         frame
@@ -147,6 +118,35 @@ def find_photographs(arguments: Sequence[str], output: Path, stdin: TextIO | Non
     # What a folder passed over may have been named by itself as well.
     given = {_absolute(photograph.path) for photograph in named}
     return PhotographList(named, {path: why for path, why in passed_over.items() if _absolute(path) not in given})
+
+
+def _named_by(argument: str, results: Path, stdin: TextIO | None) -> tuple[list[Photograph], dict[Path, str]]:
+    """What one argument names, a single file without a name yet; and what it passes over, each with the reason."""
+    path = Path(argument)
+    if argument == STDIN:
+        return _flat(_lines(stdin or sys.stdin)), {}
+    if os.path.isdir(path):  # noqa: PTH112 - no error of a name that no file can have
+        content = with_dicom(walk(path, SUFFIXES, skip=lambda folder: folder.resolve() == results))
+        files, others = _without_results(content.files, content.passed_over)
+        _refuse_nothing(files, f"below {path}", others)
+        return [Photograph(file, file.relative_to(path).as_posix()) for file in files], others
+    if os.path.isfile(path):  # noqa: PTH113
+        if path.suffix.lower() == ".csv":
+            return _flat(_csv(path)), {}
+        if not is_directory(path):
+            return [Photograph(path)], {}
+        files, others = directory_files(path)
+        _refuse_nothing(files, f"named by {path}", others)
+        return _flat(map(Photograph, files)), dict(others)
+    if re.search(r"[*?\[]", argument):
+        # A pattern may begin at the root, which Path.glob does not take.
+        matches = sorted(map(Path, glob.iglob(argument, recursive=True)))  # noqa: PTH207
+        taken = {match: _why_not(match, results, "**" in argument) for match in matches}
+        others = {match: reason for match, reason in taken.items() if reason}
+        files, others = _without_results([match for match, reason in taken.items() if reason == ""], others)
+        _refuse_nothing(files, f"of the pattern {argument}", others)
+        return _flat(Photograph(file) for file in files), others
+    raise ImageError(f"no file or folder at {path}", "a photograph, a folder or a list of them", "check it")
 
 
 def _without_results(files: Sequence[Path], passed_over: Mapping[Path, str]) -> tuple[list[Path], dict[Path, str]]:
