@@ -167,6 +167,23 @@ def reader_table(readers: Conventions) -> str:
     return markdown_table(["reader of the cup, strictest first", "logits beside the consensus"], table)
 
 
+def again(settings: argparse.Namespace) -> str:
+    """How to repeat it, and how far the bytes will be the same."""
+    if not settings.segmenters:
+        return (
+            "```sh\npython tools/make_bundle.py --data_root FOLDER\n```\n\n"
+            "The same processor, number of threads and versions (below) give the same bytes; others nearly the same."
+        )
+    left_out = "".join(f" --left_out {pair.split('=', 1)[0]}=OTHER.ckpt" for pair in settings.left_out)
+    networks = "--segmenters best.ckpt --localiser localiser.ckpt" + " --eye eye.ckpt" * bool(settings.eye)
+    return (
+        "Train by the recipes (`configs/bundle/segmenter.yaml`, `configs/bundle/localiser.yaml`, `tools/train_eye.py`; "
+        "their headers say on what), the segmenter once more without each source that is left out, and then\n\n"
+        f"```sh\npython tools/make_bundle.py --data_root FOLDER {networks}{left_out}\n```\n\n"
+        "A training on a GPU is the same to rounding, not to the byte; this step from the same checkpoints is."
+    )
+
+
 def card(file: Path, settings: argparse.Namespace, unknown: str) -> str:
     """The shipped bundle's model card: the file, its terms, and then the card of its evaluation."""
     arguments = ["--checkpoint", str(file), "--data.root", settings.data_root, "--protocols", "automatic_roi"]
@@ -176,9 +193,7 @@ def card(file: Path, settings: argparse.Namespace, unknown: str) -> str:
     parts = [
         f"# The bundle that ships with the package\n\n`{file.name}`, {size} bytes, SHA-256 `{file_digest(file)}`.",
         f"## Terms\n\n{TERMS.strip()}",
-        "## How to make it again\n\n```sh\npython tools/make_bundle.py --data_root FOLDER\n```\n\n"
-        "The same processor, number of threads and versions (below) give the same bytes; others give the same to "
-        "rounding.",
+        f"## How to make it again\n\n{again(settings)}",
     ]
     if unknown:
         parts.append(f"## On cameras that it has not seen\n\n{unknown}")

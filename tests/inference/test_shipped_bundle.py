@@ -15,8 +15,6 @@ from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.pretrained import BUNDLE, pretrained_bundle
 
-pytestmark = pytest.mark.skipif(not BUNDLE.is_file(), reason="tools/make_bundle.py has not made the package's bundle")
-
 LARGEST = 12 * 2**20
 
 
