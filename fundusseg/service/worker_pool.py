@@ -7,9 +7,10 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 from fundusseg.errors import FundusSegError
@@ -20,6 +21,9 @@ log = logging.getLogger("fundusseg.service")
 
 _LOADING = 300.0
 """Seconds that a worker may take until its networks have run once."""
+
+_LOOK, _TURN = 0.5, 0.02
+"""Seconds between two looks at where the checkpoint's link leads, and at whether all old workers are gone."""
 
 _PAUSE = 1.0
 """Seconds before a worker that did not start is started again."""
@@ -101,6 +105,10 @@ class _Worker:
 class WorkerPool:
     """The engine of one machine.
 
+    Where the checkpoint is a link that is moved to another file, all workers are replaced: each does what it has in
+    hand, and when the last old one is gone the new ones start; what comes meanwhile waits. So every answer is from one
+    whole bundle, and none from an older one than an answer before it. A file that cannot be loaded is passed over.
+
     Args:
         settings: Of each worker.
         count: Workers.
@@ -117,12 +125,15 @@ class WorkerPool:
         self._up: set[_Worker] = set()
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._keepers: list[asyncio.Task[None]] = []
+        self._moved = asyncio.Event()
+        self._target = self._good = ""
+        self._unusable: set[str] = set()
         self._threads = ThreadPoolExecutor(count, "worker")
 
     @property
     def ready(self) -> bool:
-        """Whether a worker has run its networks and lives."""
-        return bool(self._up)
+        """Whether a worker has run its networks and lives, or is being replaced: what is asked will be answered."""
+        return bool(self._up) or bool(self._good and self._target != self._good) or self._moved.is_set()
 
     @property
     def queued(self) -> int:
@@ -136,7 +147,9 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Start the workers; `ready` tells when the first one is."""
+        self._target = self._linked()
         self._keepers = [asyncio.create_task(self._keep()) for _ in range(self.count)]
+        self._keepers.append(asyncio.create_task(self._watch()))
 
     async def close(self) -> None:
         """End the workers; a request that still waits is refused."""
@@ -159,6 +172,21 @@ class WorkerPool:
         self._queue.put_nowait(waiting)
         return await waiting.answer
 
+    def _linked(self) -> str:
+        """The file that the checkpoint's link leads to; the last one that could be loaded where that cannot."""
+        path = Path(self.settings.checkpoint)
+        target = str(path.resolve()) if path.is_symlink() else self.settings.checkpoint
+        return self._good if target in self._unusable and self._good else target
+
+    async def _watch(self) -> None:
+        """Notice that the link was moved."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if (target := self._linked()) != self._target and self._good and not self._moved.is_set():
+                log.warning("another bundle: %s", Path(target).name)
+                self._target = target
+                self._moved.set()
+
     async def _keep(self) -> None:
         """Keep one worker alive, for as long as the service runs."""
         while True:
@@ -172,14 +200,21 @@ class WorkerPool:
             finally:
                 self._up.discard(worker)
                 worker.end()
-            log.warning("a worker died and is replaced")
-            self.restarted()
+            if not self._moved.is_set():
+                log.warning("a worker died and is replaced")
+                self.restarted()
+            while self._moved.is_set() and self._up:
+                await asyncio.sleep(_TURN)
+            self._moved.clear()  # the last old one is gone
 
     async def _started(self) -> _Worker | None:
         """A worker whose networks have run once."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=run_worker, args=(theirs, self.settings), daemon=True)
+        target = self._target
+        process = context.Process(
+            target=run_worker, args=(theirs, replace(self.settings, checkpoint=target)), daemon=True
+        )
         process.start()
         theirs.close()
         worker = _Worker(process, ours)
@@ -194,21 +229,27 @@ class WorkerPool:
             worker.end()
             self.failure = hello
             log.error("%s", hello)
+            self._unusable.add(target)
+            self._target = self._linked()
             return None
-        self.facts = hello
+        if target != self._target:  # the link was moved while it loaded
+            worker.end()
+            return None
+        self.facts, self._good = hello, target
         return worker
 
     async def _serve(self, worker: _Worker) -> None:
-        """Hand it photographs until it dies."""
+        """Hand it photographs until it dies, or another bundle takes its place."""
         loop = asyncio.get_running_loop()
+        moved = asyncio.ensure_future(self._moved.wait())
         died: asyncio.Future[None] = loop.create_future()
         loop.add_reader(worker.process.sentinel, _settle, died)
         try:
-            while not died.done():
+            while not died.done() and not moved.done():
                 turn = asyncio.ensure_future(self._queue.get())
                 try:
-                    either: set[asyncio.Future[Any]] = {turn, died}
-                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                    first: set[asyncio.Future[Any]] = {turn, died, moved}
+                    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     if not turn.done():
                         turn.cancel()
@@ -217,6 +258,7 @@ class WorkerPool:
                 if not await self._one(worker, turn.result()):
                     return
         finally:
+            moved.cancel()
             loop.remove_reader(worker.process.sentinel)
 
     async def _one(self, worker: _Worker, waiting: _Waiting) -> bool:
