@@ -10,8 +10,8 @@ environment variable FUNDUSSEG_TOKEN. Encryption is a proxy's: put nginx or Cadd
 
 More requests in hand than --queue are told to come again (503 with Retry-After). SIGTERM and Ctrl-C end the service
 once everything accepted is answered. Where --checkpoint is a link that is moved to another bundle, as improve's
-current.bundle, the workers take that one up, and no request is lost. Nothing is written to a disk unless --store names a folder, which then keeps
-photographs, predictions and gradings in one file; no file's name is logged.
+current.bundle, the workers take that one up, and no request is lost. Nothing is written to a disk unless --store names
+a folder, which then keeps photographs, predictions and gradings in one file; no file's name is logged.
 """
 
 import logging
