@@ -9,6 +9,9 @@ import pytest
 from fundusseg.class_paths import trust
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes of torch with two threads each slow each other down many times over; set before torch is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 trust(["tests"])  # networks that paint what a test wants to see
 
