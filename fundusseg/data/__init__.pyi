@@ -1,7 +1,6 @@
 from .augmentation import Affine as Affine
 from .augmentation import Augmentation as Augmentation
 from .augmentation import CoarseElastic as CoarseElastic
-from .augmentation import ColourTransfer as ColourTransfer
 from .border_weights import BorderWeights as BorderWeights
 from .datamodule import FundusDataModule as FundusDataModule
 from .expert_fusion import fuse as fuse

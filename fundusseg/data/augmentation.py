@@ -80,54 +80,29 @@ class CoarseElastic(BaseDistortion):  # type: ignore[misc]
         return {"map_x": columns + shift[..., 0], "map_y": rows + shift[..., 1]}
 
 
-REFERENCE = "reference"
-"""Albumentations' name for the photograph whose colours a transform carries over."""
-
-
-class ColourTransfer(albumentations.PixelDistributionAdaptation):  # type: ignore[misc]
-    """Mean and deviation of each colour of another source's photograph (Reinhard et al. 2001, doi 10.1109/38.946629).
-
-    Args:
-        blend_ratio: Range of the share that the changed picture has in the result, 0..1.
-        p: Probability.
-    """
-
-    class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
-        """What Albumentations checks."""
-
-        blend_ratio: tuple[float, float]
-
-    def __init__(self, blend_ratio: tuple[float, float] = (0.3, 1.0), p: float = 0.5) -> None:
-        super().__init__(blend_ratio=blend_ratio, transform_type="standard", metadata_key=REFERENCE, p=p)
-
-
 class Augmentation:
     """A pipeline of Albumentations transforms over image and target together.
 
     Args:
-        transforms: In order; an empty list passes pictures on untouched. Those that carry another photograph's
-            colours over, `ColourTransfer`, get one of another source.
+        transforms: In order; an empty list passes pictures on untouched.
     """
 
     def __init__(self, transforms: Sequence[albumentations.BasicTransform] = ()) -> None:
         self.transforms = tuple(transforms)
         self.pipeline = albumentations.Compose(list(transforms)) if transforms else None
-        self.wants_reference = any(isinstance(transform, ColourTransfer) for transform in self.transforms)
-        """Whether a transform carries the colours of another photograph over."""
 
     @classmethod
     def standard(cls) -> "Augmentation":
         """The pipeline of `standard_transforms`."""
         return cls(standard_transforms())
 
-    def __call__(self, image: Image, target: Image, seed: int, reference: Image | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Image, target: Image, seed: int) -> tuple[Tensor, Tensor]:
         """Augment one sample.
 
         Args:
             image: S x S x 3 uint8.
             target: S x S x R uint8.
             seed: Decides every random choice: the same seed gives the same picture, in any process.
-            reference: S x S x 3 uint8, whose colours are carried over; None is the picture itself.
 
         Returns:
             3 x S x S and R x S x S uint8.
@@ -138,8 +113,7 @@ class Augmentation:
         shape = image.shape[:2]
         if self.pipeline is not None:
             self.pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-            style = {REFERENCE: [image if reference is None else reference]} if self.wants_reference else {}
-            changed = self.pipeline(image=image, mask=target, **style)
+            changed = self.pipeline(image=image, mask=target)
             # OpenCV drops the last axis of a target with one region.
             image, target = changed["image"], changed["mask"].reshape(*changed["mask"].shape[:2], -1)
         if image.shape[:2] != shape or image.dtype != np.uint8:

@@ -17,9 +17,6 @@ from fundusseg.sample import Image
 AS_IT_IS = np.zeros(1, dtype=np.int64)
 """One repeat, of the picture as it is."""
 
-_REFERENCE = 1
-"""Beside a draw's seed: the stream of random numbers that chooses the photograph whose colours are carried over."""
-
 
 class Batch(TypedDict):
     """What the network is fed; shapes never change within a run."""
@@ -109,7 +106,7 @@ class PreparedDataset(Dataset[Batch]):
         target, borders = self.store.target(index, self.scored), self.store.borders(index)
         # Weights go as further channels of the target: augmented as it is, and 0 beyond the picture's edge.
         maps = target if borders is None else np.concatenate([target, borders], 2)
-        image, planes = self.augmentation(picture, maps, seed, self._reference(position, seed))
+        image, planes = self.augmentation(picture, maps, seed)
         batch = Batch(
             image=image,
             target=planes[: target.shape[2]],
@@ -121,18 +118,6 @@ class PreparedDataset(Dataset[Batch]):
         if borders is not None:
             batch["pixel_weight"] = planes[target.shape[2] :]
         return batch
-
-    def _reference(self, position: int, seed: int) -> Image | None:
-        """A picture of another source, every other source alike often; None where none is wanted or there is none."""
-        if not self.augmentation.wants_reference:
-            return None
-        # A stream of its own: the seed's first numbers decide the transforms.
-        generator = np.random.default_rng((seed, _REFERENCE))
-        others = np.setdiff1d(self.sample_sources, self.sample_sources[position])
-        if not len(others):
-            return None
-        chosen = np.flatnonzero(self.sample_sources == generator.choice(others))
-        return self.store.image(int(self.indices[generator.choice(chosen)]))
 
 
 class PaddedDataset(Dataset[Batch]):

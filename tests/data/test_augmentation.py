@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fundusseg.data.augmentation import Augmentation, CoarseElastic, ColourTransfer
+from fundusseg.data.augmentation import Augmentation, CoarseElastic
 from fundusseg.errors import ConfigurationError
 
 
@@ -108,22 +108,3 @@ def test_a_changed_shape_or_type_is_refused(transform):
     image, target = sample()
     with pytest.raises(ConfigurationError, match="stay 64 x 64"):
         Augmentation([transform])(image, target, 0)
-
-
-def test_colours_are_those_of_the_reference():
-    generator = np.random.default_rng(0)
-    image = generator.integers(90, 130, (32, 32, 3), dtype=np.uint8)
-    reference = generator.integers(20, 60, (32, 32, 3), dtype=np.uint8) + np.array([0, 40, 120], np.uint8)
-    transfer = Augmentation([ColourTransfer(blend_ratio=(1.0, 1.0), p=1.0)])
-    target = np.full((32, 32, 2), 200, np.uint8)
-    changed, same = transfer(image, target, 5, reference)
-    assert transfer.wants_reference
-    assert np.allclose(changed.float().mean((1, 2)), reference.mean((0, 1)), atol=1)
-    assert np.allclose(changed.float().std((1, 2)), reference.std((0, 1)), atol=1)
-    assert (same == 200).all()  # only colours change
-
-
-def test_without_a_reference_a_picture_keeps_its_colours():
-    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
-    changed, _ = Augmentation([ColourTransfer(p=1.0)])(image, image[..., :1], 5)
-    assert np.abs(changed.permute(1, 2, 0).numpy().astype(int) - image).max() <= 1

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fundusseg.data.augmentation import Augmentation, ColourTransfer
+from fundusseg.data.augmentation import Augmentation
 from fundusseg.data.border_weights import BorderWeights
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.seen_patients import SeenPatients
@@ -241,26 +241,3 @@ def test_an_empty_subset_is_said(tmp_path):
 def test_crop_around_a_disc_that_is_not_labelled(tmp_path):
     with pytest.raises(DatasetError, match="no labelled disc"):
         module(tmp_path, datasets=[Phantom(count=5, size=96, regions=("cup",))], regions=("cup",))
-
-
-class _Recorder(Augmentation):
-    """Notes whose colours it is given."""
-
-    def __init__(self) -> None:
-        super().__init__([ColourTransfer()])
-        self.references: list[np.ndarray] = []
-
-    def __call__(self, image, target, seed, reference=None):
-        self.references.append(reference)
-        return super().__call__(image, target, seed, reference)
-
-
-@pytest.mark.slow
-def test_colours_come_from_a_picture_of_another_source(tmp_path):
-    recorder = _Recorder()
-    train = module(tmp_path, train_augmentation=recorder).subsets["train"]
-    drawn = [train[position, seed] for seed in range(4) for position in range(len(train))]
-    pictures = {train.store.image(index).tobytes(): int(train.store.sources[index]) for index in train.indices}
-    given = [pictures[reference.tobytes()] for reference in recorder.references]
-    assert all(source != int(item["source"]) for source, item in zip(given, drawn, strict=True))
-    assert len({reference.tobytes() for reference in recorder.references}) > 2  # not always the same picture
