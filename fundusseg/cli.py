@@ -126,7 +126,8 @@ class ErrorMixin:
         names = {action.dest for action in self._actions}  # type: ignore[attr-defined]
         for name, value in values.items() if isinstance(values, dict) else ():
             of_it = [setting for setting in names if setting.startswith(f"{name}.") and not setting.endswith(".help")]
-            if of_it and not isinstance(value, dict | str):  # a string may name a file of settings
+            file_of_settings = isinstance(value, str) and name in names  # which a section of a class takes
+            if of_it and not isinstance(value, dict) and not file_of_settings:
                 raise ConfigurationError(
                     f"{value!r} for {name}", f"settings such as {min(of_it)} in lines below it", "correct the section"
                 )
