@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -136,7 +137,7 @@ class Split:
         """Undo `as_dict`.
 
         Raises:
-            ConfigurationError: The content is not three lists of keys.
+            ConfigurationError: The content is not three lists of keys, or a hash is none.
         """
         try:
             by = content.get("by", "patient")  # all older ones are
@@ -157,6 +158,7 @@ class Split:
                 "what a run writes as split.json",
                 "give the split.json of a run, or leave --data.split out to draw one",
             ) from error
+        _check_hashes(split.perceptual_hashes)
         return split
 
     def save(self, path: str | Path) -> None:
@@ -285,6 +287,17 @@ def _published(group: Sequence[Record], seed: int, test: float) -> tuple[dict[st
 def _check_by(by: str) -> None:
     if by not in get_args(SplitBy):
         raise ConfigurationError(f"a split by {by!r}", f"one by {' or '.join(get_args(SplitBy))}", "correct it")
+
+
+def _check_hashes(hashes: Mapping[str, str]) -> None:
+    # They are compared as one array: one of another length would shift all that follow.
+    broken = [key for key, value in hashes.items() if value and not re.fullmatch("[0-9a-f]{64}", value)]
+    if broken:
+        raise ConfigurationError(
+            f"a split whose perceptual hash of {broken[0]} is {hashes[broken[0]]!r}",
+            "64 hexadecimal digits, or nothing",
+            "give the split.json or the checkpoint as the run wrote it",
+        )
 
 
 def _check_shares(

@@ -163,6 +163,15 @@ def test_split_of_other_data_is_refused(tmp_path):
         Split.load(tmp_path / "other.json")
 
 
+def test_a_damaged_perceptual_hash_is_refused():
+    content = draw_split([record("a", n, n) for n in range(3)]).as_dict()
+    for known in ("0123456789abcdef" * 4, ""):
+        assert Split.from_dict({**content, "perceptual_hashes": {"a/001": known}}).perceptual_hashes["a/001"] == known
+    for broken in ("5", "x" * 64, "0" * 48, "0" * 128, "0 " * 32):
+        with pytest.raises(ConfigurationError, match=rf"perceptual hash of a/001 is '{broken}'; expected 64 hex"):
+            Split.from_dict({**content, "perceptual_hashes": {"a/001": broken}})
+
+
 def test_publishers_validation_set_stays_even_without_a_test_set():
     records = [record("a", n, n, "val" if n < 10 else "train") for n in range(40)]
     split = draw_split(records, test=0.2)
