@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fundusseg.atomic_file import make_folder, write_whole
+from fundusseg.atomic_file import file_digest, make_folder, write_whole
 from fundusseg.cli import Parser, console, run
 from fundusseg.errors import ConfigurationError, FundusSegError, ImageError
 from fundusseg.imaging.burned_in_text import Area, blacked_out, writing_beside_field
@@ -105,8 +105,10 @@ def deidentified(
     if why := _writing(header, pixels, bool(known)):
         do = f"black it out by a line for the device {header.device!r} in --areas, or leave it out"
         raise ImageError(f"{why}: {photograph.path}", "a photograph without writing", do)
+    # A file without a UID is known by its bytes: two of them must not share a name, and one overwrite the other.
+    uid = header.uid or file_digest(photograph.path)
     # Without a patient's ID each picture is a patient of its own.
-    patient = header.patient or header.uid
+    patient = header.patient or uid
     name = pseudonyms.patient(patient)
     frame = header.frame_name(photograph.page)
     spacing = header.nominal_spacing
@@ -117,7 +119,7 @@ def deidentified(
         "device": header.device,
         "nominal_mm_per_pixel": f"{spacing[0]:g}" if spacing else "",
     }
-    return f"{name}_{pseudonyms.picture(header.uid)}{frame}", row, pixels
+    return f"{name}_{pseudonyms.picture(uid)}{frame}", row, pixels
 
 
 def _writing(header: "PhotographHeader", pixels: Image, masked: bool) -> str:

@@ -128,3 +128,6 @@ class Answering:
             except OSError as error:
                 log.error("the spool cannot be used: %s", error)
                 self._stop.wait(self._first_wait)
+            except Exception:  # a thread that ended would let photographs in and send nothing, unseen
+                log.exception("a step of the listener failed; it is tried again")
+                self._stop.wait(self._first_wait)

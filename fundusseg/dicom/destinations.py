@@ -17,6 +17,10 @@ from fundusseg.errors import ConfigurationError
 _AE = re.compile(r"(?P<title>[^@\s\\]{1,16})@(?P<host>[^\s@]+):(?P<port>\d{1,5})")
 
 
+DUPLICATE = 0x0111
+"""Status and failure reason of an object that is there already (PS3.7 C.5.5)."""
+
+
 class Unreachable(Exception):
     """Nobody answers, or not now: the same will do later."""
 
@@ -77,7 +81,8 @@ class AeDestination:
                 link.release()
         if status is None or 0xA700 <= status < 0xA800:
             raise Unreachable(f"{self.title} has no room" if status else f"{self.title} hung up")
-        if status != 0 and status & 0xF000 != 0xB000:  # Bxxx are warnings: it was stored
+        # Bxxx are warnings: it was stored. A duplicate was stored before we were stopped.
+        if status not in (0, DUPLICATE) and status & 0xF000 != 0xB000:
             raise Refused(f"{self.title} refuses it with status {status:04X}")
 
 
@@ -106,8 +111,19 @@ class WebDestination:
             raise Unreachable(f"{self.url} answers {code}") from error
         except (requests.RequestException, OSError) as error:
             raise Unreachable(f"{self.url}: {type(error).__name__}") from error
+        except Exception as error:  # a success whose body is no DICOM JSON or XML: whatever parsing it meets first
+            raise Unreachable(f"{self.url} answers what is no DICOM ({type(error).__name__})") from error
         if failed := answer.get("FailedSOPSequence"):
-            raise Refused(f"{self.url} refuses it with {failed[0].get('FailureReason')}")
+            if (reason := failed[0].get("FailureReason")) != DUPLICATE:
+                raise Refused(f"{self.url} refuses it with {reason}")
+        # A proxy's login page is a success too: only an archive names what it has taken.
+        elif dataset.SOPInstanceUID not in {item.get("ReferencedSOPInstanceUID") for item in _taken(answer)}:
+            raise Unreachable(f"{self.url} does not say that it has taken the object")
+
+
+def _taken(answer: pydicom.Dataset) -> list[pydicom.Dataset]:
+    """Objects that an archive says it has stored."""
+    return list(answer.get("ReferencedSOPSequence") or [])
 
 
 def _client(url: str) -> DICOMwebClient:

@@ -155,11 +155,32 @@ class Receiver:
         return _SUCCESS
 
 
+HANDSHAKE = 15.0
+"""Seconds that a caller may take to begin TLS."""
+
+
 def _only(addresses: Collection[str]) -> type[ThreadedAssociationServer]:
     """A server that hangs up on all others."""
 
     class Server(ThreadedAssociationServer):
         daemon_threads = True
+
+        def get_request(self) -> Any:
+            """Accept alone: a handshake here would let one silent caller keep all others out."""
+            return self.socket.accept()  # type: ignore[union-attr]
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            """Shake hands in the caller's own thread, with a limit of time, and talk."""
+            if self.ssl_context:
+                request.settimeout(HANDSHAKE)
+                try:
+                    request = self.ssl_context.wrap_socket(request, server_side=True)
+                except OSError as error:
+                    log.warning("no TLS handshake with %s: %s", client_address[0], error)
+                    self.shutdown_request(request)
+                    return
+                request.settimeout(None)
+            super().finish_request(request, client_address)
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
             return not addresses or client_address[0] in addresses

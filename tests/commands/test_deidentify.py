@@ -149,3 +149,14 @@ def test_settings_that_do_not_fit_are_refused(archive, monkeypatch, more, said):
     Path("short").write_bytes(b"short")
     with pytest.raises(ConfigurationError, match=said):
         deidentify.main([str(archive), "--key_file", "key", *more])
+
+
+def test_photographs_without_a_uid_do_not_overwrite_each_other(tmp_path):
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    for number in (1, 2):
+        path = write(dicom_photograph(phantom(number), number=number), tmp_path / "archive" / str(number))
+        dataset = pydicom.dcmread(path)
+        del dataset.SOPInstanceUID
+        dataset.save_as(path)
+    code, folder, rows = run(tmp_path / "archive")
+    assert code == 0 and len(rows) == len(list((folder / "images").iterdir())) == 2

@@ -3,6 +3,7 @@
 Full size, once by hand: ``FUNDUSSEG_DICOM_KILLS=500,20 python -m pytest tests/dicom/test_listen.py -k killed``.
 """
 
+import io
 import json
 import os
 import shutil
@@ -276,7 +277,8 @@ def test_tls_in_both_directions(receiver, certificates, tmp_path):
     own, key = str(certificates / "cert.pem"), str(certificates / "key.pem")
     one = receiver(Access(tls=server_tls(own, key, own)))
     known = client_tls(own, key, own)
-    assert send(one.port, [small(1)], tls=known) == [0]
+    with socket.create_connection(("127.0.0.1", one.port)):  # says nothing, and keeps nobody out
+        assert send(one.port, [small(1)], tls=known) == [0]
     assert send(one.port, [small(2)]) == [None]  # without encryption
     assert send(one.port, [small(2)], tls=client_tls(None, None, own)) == [None]  # without a certificate
     there = Archive(tls=server_tls(own, key, own))
@@ -336,10 +338,14 @@ class Web(BaseHTTPRequestHandler):
     """A small DICOMweb archive: STOW-RS, and WADO-RS of one study."""
 
     def do_POST(self):
-        self.server.came.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-        body = json.dumps({}).encode()
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.came.append((self.path, sent))
+        taken = pydicom.dcmread(io.BytesIO(sent.partition(b"\r\n\r\n")[2]), stop_before_pixels=True)
+        named = {"00081155": {"vr": "UI", "Value": [taken.SOPInstanceUID]}}
+        whole = json.dumps({"00081199": {"vr": "SQ", "Value": [named]}}).encode()
+        kind, body = self.server.answer or ("application/dicom+json", whole)
         self.send_response(self.server.status)
-        self.send_header("Content-Type", "application/dicom+json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -356,10 +362,20 @@ class Web(BaseHTTPRequestHandler):
         pass
 
 
+PROXIES = (
+    ("text/html", b"<html>please log in</html>"),
+    ("application/dicom+json", b""),
+    ("application/dicom+json", b"{}"),
+    ("application/dicom+json", b"[]"),
+    ("application/dicom+xml", b"<html>"),
+)
+"""Answers of 200 that no archive gives."""
+
+
 @pytest.fixture
 def web():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    server.came, server.study, server.status = [], [], 200
+    server.came, server.study, server.status, server.answer = [], [], 200, None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     yield server
@@ -380,6 +396,14 @@ def test_a_dicomweb_archive_takes_answers_and_gives_studies(web, tmp_path):
         web.status = status
         with pytest.raises(error, match=str(status)):
             target.send(path)
+    web.status = 200
+    for answer in PROXIES:
+        web.answer = answer
+        with pytest.raises(Unreachable, match=r"answers what is no DICOM|does not say that it has taken"):
+            target.send(path)
+    duplicate = {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0x0111]}}]}}
+    web.answer = ("application/dicom+json", json.dumps(duplicate).encode())
+    target.send(path)  # stored before a kill: no reason to put it aside
     web.study = [path.read_bytes(), write(small(2), tmp_path / "b.dcm").read_bytes()]
     found = dict(fetch(web.url, "1.2"))
     assert set(found) == {small(1).SOPInstanceUID, small(2).SOPInstanceUID}
