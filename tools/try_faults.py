@@ -88,16 +88,24 @@ def _areas(place: Path, settings: dict[str, object]) -> str:
     return f"{len(dataset)} read; the first: {areas}"
 
 
-def photographs(expected: str, count: int, passed_over: str) -> Callable[[Path], Iterator[Outcome]]:
+def photographs(
+    expected: str, count: int, passed_over: str, unreadable: tuple[str, ...] = ()
+) -> Callable[[Path], Iterator[Outcome]]:
     """Find and decode a folder's photographs as `predict` does."""
 
     def attempt(place: Path) -> Iterator[Outcome]:
         found = find_photographs([str(place)], place.parents[1] / "predictions")
+        read, refused = 0, []
         for photograph in found.photographs:
-            read_photograph(photograph.path)
+            try:
+                read_photograph(photograph.path)
+                read += 1
+            except FundusSegError:
+                refused.append(photograph.path.name)
         others = count_passed_over(found.passed_over)
-        outcome = f"{len(found.photographs)} photographs; passed over: {others or 'none'}"
-        yield Outcome(place.name, expected, outcome, (len(found.photographs), others) == (count, passed_over))
+        outcome = f"{read} photographs; refused: {', '.join(refused) or 'none'}; passed over: {others or 'none'}"
+        good = (read, tuple(refused), others) == (count, unreadable, passed_over)
+        yield Outcome(place.name, expected, outcome, good)
 
     return attempt
 
@@ -150,7 +158,7 @@ TRIALS: dict[str, list[Callable[[Path], Iterator[Outcome]]]] = {
         masks("the disc is kept", "6 read", "disc 3188 px, cup 0 px", empty_cup="true"),
     ],
     "mask_16bit_scaled": [masks("read", "8 read", "disc 3188 px", regions="[disc]")],
-    "suffixes": [photographs("every readable one done, the rest counted by ending", 10, "1 .dcm, 1 no ending")],
+    "suffixes": [photographs("every readable one done, the rest told", 10, "1 no ending", ("study.dcm",))],
     "symlinks": [photographs("both found", 4, "")],
     "junk": [photographs("two photographs", 2, "1 .db, 4 hidden")],
     "colour": [colours],

@@ -90,12 +90,9 @@ class ImprovementRound:
         say: Callable[[str], None],
     ) -> None:
         self.store, self.champions, self.public, self.settings, self.say = store, champions, public, settings, say
-        champion = champions.current
-        assert champion is not None
-        self.number, self.last = _begin(champions, champion, last_grading(store))
+        self.number, self.champion, self.last = _begin(champions, last_grading(store))
         self.folder = round_folder(champions, self.number)
         self.work = self.folder / "work"
-        self.champion = champion
 
     def run(self) -> Outcome:
         """Learn, decide, and do what was decided."""
@@ -218,16 +215,21 @@ def _rounds(champions: Champions) -> list[Path]:
     return sorted(path.parent for path in (champions.folder / "rounds").glob("*/begun.json"))
 
 
-def _begin(champions: Champions, champion: Path, last: int) -> tuple[int, int]:
-    """Number and last grading of the round that is open, or of a new one."""
+def _begin(champions: Champions, last: int) -> tuple[int, Path, int]:
+    """Number, champion and last grading of the round that is open, or of a new one."""
     rounds = _rounds(champions)
-    if rounds and not (rounds[-1] / "finished.json").is_file():
-        begun = json.loads((rounds[-1] / "begun.json").read_text())
-        return int(rounds[-1].name), begun["last grading"]
-    number = int(rounds[-1].name) + 1 if rounds else 1
-    begun = {"champion": champion.name, "sha256": file_digest(champion), "last grading": last}
-    write_json(begun, round_folder(champions, number) / "begun.json")
-    return number, last
+    begun = rounds[-1] / "begun.json" if rounds else None
+    if begun and begun.is_file() and not (rounds[-1] / "finished.json").is_file():
+        known = json.loads(begun.read_text())
+        # Not the current one: a round that was killed after it promoted would follow itself.
+        return int(rounds[-1].name), champions.folder / known["champion"], known["last grading"]
+    champion = champions.current
+    assert champion is not None
+    # A folder without that file was made by a process that was killed in that moment.
+    number = int(rounds[-1].name) + bool(begun and begun.is_file()) if rounds else 1
+    known = {"champion": champion.name, "sha256": file_digest(champion), "last grading": last}
+    write_json(known, round_folder(champions, number) / "begun.json")
+    return number, champion, last
 
 
 def _learnt_until(champions: Champions, number: int) -> int:

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from fundusseg.cluster.connection import require_ray
@@ -62,6 +64,13 @@ def alone() -> Iterator[None]:
     yield
     libc.setns(before, _NEW_NETWORK)
     os.close(before)
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time() -> Iterator[None]:
+    """Another process of the same run must not find this one's cluster by `auto`."""
+    with filelock.FileLock(Path(tempfile.gettempdir()) / "fundusseg-test-cluster.lock"):
+        yield
 
 
 @pytest.fixture

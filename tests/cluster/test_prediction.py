@@ -74,10 +74,11 @@ def test_an_actor_a_node_and_the_driver_are_killed(place, nodes, tmp_path):
     os.kill(seen()[-1], signal.SIGKILL)
     wait(lambda: len(seen()) > COUNT // 3)
     cluster.kill(cluster.nodes[1])
-    wait(lambda: len(seen()) > COUNT // 2)
+    blocks = output / "journal" / "blocks"
+    wait(lambda: len(seen()) > COUNT // 2 and [*blocks.glob("*.parquet")])
     process.kill()
     process.wait()
-    done = sum(len(pq.read_table(path)) for path in (output / "journal" / "blocks").glob("*.parquet"))
+    done = sum(len(pq.read_table(path)) for path in blocks.glob("*.parquet"))
     assert 0 < done < COUNT and not (output / "measures.csv").exists()
     again = start(place, output, cluster.address)
     said = again.communicate()[0]
