@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import fundusseg.measures.bootstrap as drawing
 from fundusseg.measures.bootstrap import _bca_shares, clusters, mean_interval
 from tests.support.any_bootstrap import bootstrap
 
@@ -199,3 +201,31 @@ def test_bounds_are_in_order_and_within_the_values(rows):
     for low, high in (mean_interval(values, patients, source), mean_interval(values, patients)):
         assert math.isnan(low) == math.isnan(high)
         assert math.isnan(low) or min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
+
+
+@pytest.mark.parametrize("macro", [False, True])
+def test_draws_that_are_held_a_few_at_a_time_give_the_same_interval(monkeypatch, macro):
+    random = np.random.default_rng(4)
+    values, groups = random.normal(size=301), [f"{number // 2}" for number in range(301)]
+    strata = [f"{number % 3}" for number in range(301)]
+    monkeypatch.setattr(drawing, "_ROOM", 2**30)
+    drawing._draws.cache_clear()
+    at_once = mean_interval(values, groups, strata, macro=macro)
+    monkeypatch.setattr(drawing, "_ROOM", 512)
+    drawing._draws.cache_clear()
+    assert mean_interval(values, groups, strata, macro=macro) == at_once
+
+
+@pytest.mark.slow
+def test_the_draws_of_many_patients_fit_into_memory():
+    """They were 1.6 GB for each of four sets of 100,000 patients."""
+    drawing._draws.cache_clear()
+    values = np.random.default_rng(0).normal(size=100_000)
+    tracemalloc.start()
+    low, high = mean_interval(values, list(map(str, range(100_000))))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    drawing._draws.cache_clear()
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / math.sqrt(100_000), rel=0.1)
+    assert peak < 600e6
