@@ -6,7 +6,9 @@ which holds no border of a crop. Where no disc is labelled it is the square that
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +16,7 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 
+from fundusseg.data.hash_neighbours import near_pairs
 from fundusseg.data.identity import Identity
 from fundusseg.data.seen_patients import PERCEPTUAL_DISTANCE, hash_bits
 from fundusseg.imaging.image_files import as_pillow
@@ -84,11 +87,11 @@ def find_duplicates(
         image: Gives the picture at a position, `VIEW` x `VIEW` x 3 uint8; asked only where hashes are near.
         apart: Whether a pair matters: of different sources or subsets.
     """
-    return [
-        Duplicate(first, second, value)
-        for first, second in _near(hashes)
-        if apart(first, second) and (value := correlation(image(first), image(second))) >= CORRELATION
-    ]
+    near = [pair for pair in _near(hashes) if apart(*pair)]
+    # Alignment takes milliseconds, and the interpreter is released meanwhile.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        values = pool.map(lambda pair: correlation(image(pair[0]), image(pair[1])), near)
+        return [Duplicate(*pair, value) for pair, value in zip(near, values, strict=True) if value >= CORRELATION]
 
 
 def same_pictures(identities: Sequence[Identity], apart: Callable[[int, int], bool]) -> list[Duplicate]:
@@ -99,13 +102,8 @@ def same_pictures(identities: Sequence[Identity], apart: Callable[[int, int], bo
         apart: Whether a pair matters: of different sources or subsets.
     """
     hashes = hash_bits([identity.perceptual_hash for identity in identities])
-    distances = (np.bitwise_count(hashes[first + 1 :] ^ hashes[first]).sum(axis=1) for first in range(len(hashes) - 1))
-    near = (
-        (first, first + 1 + int(offset))
-        for first, row in enumerate(distances)
-        for offset in np.flatnonzero(row <= PERCEPTUAL_DISTANCE)
-    )
-    return [Duplicate(first, second, 1.0) for first, second in near if apart(first, second)]
+    near = near_pairs(hashes, hashes, PERCEPTUAL_DISTANCE)
+    return [Duplicate(int(i), int(j), 1.0) for i, j in near if i < j and apart(int(i), int(j))]
 
 
 def correlation(one: Image, two: Image) -> float:
@@ -150,15 +148,13 @@ def _middle(image: Image, right: float = 0.0, down: float = 0.0, scale: float = 
     )
 
 
-def _near(hashes: npt.NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
+def _near(hashes: npt.NDArray[np.uint64]) -> list[tuple[int, int]]:
     """Pairs of positions of which one's moved hash is near the other's unmoved one."""
-    for first in range(len(hashes) - 1):
-        rest = hashes[first + 1 :]
-        # One side moved against the other unmoved, both ways: moved against moved brings strangers near.
-        forth = np.bitwise_count(rest[:, :1] ^ hashes[first]).min(axis=1)
-        back = np.bitwise_count(rest ^ hashes[first, 0]).min(axis=1)
-        for offset in np.flatnonzero(np.minimum(forth, back) <= HASH_DISTANCE):
-            yield first, first + 1 + int(offset)
+    # One side moved against the other unmoved, both ways: moved against moved brings strangers near.
+    found = near_pairs(hashes[:, :1], hashes.reshape(-1, 1), HASH_DISTANCE)
+    unmoved, moved = found[:, 0], found[:, 1] // hashes.shape[1]
+    pairs = np.sort(np.stack([unmoved, moved], axis=1)[unmoved != moved], axis=1)
+    return [(int(first), int(second)) for first, second in np.unique(pairs, axis=0)]
 
 
 def drop_or_refuse(

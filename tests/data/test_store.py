@@ -133,6 +133,10 @@ def test_an_emptied_file_is_a_damaged_store_and_foreign_folders_stay(tmp_path):
         with pytest.raises(DatasetError, match="damaged store"):
             PreparedStore(folder)
         (folder / name).write_bytes(whole)
+    for name in ("identities", "doubts"):
+        (folder / f"{name}.json").write_text("[]")
+        with pytest.raises(DatasetError, match="damaged store"):
+            getattr(PreparedStore(folder), name)
 
 
 @pytest.mark.slow
