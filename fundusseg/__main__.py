@@ -15,6 +15,7 @@ VERBS = {
     "bundle": "put localiser, segmenters and calibration into one file",
     "calibrate": "fit a bundle to a site's readers from a few of its eyes",
     "improve": "learn from what readers corrected: challenger against champion",
+    "export": "write networks for other programs: ONNX, OpenVINO, torch.export",
     "convert": "bring the weights of a Keras network along",
 }
 

@@ -55,6 +55,7 @@ from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.reports.progress import progress
+from fundusseg.runtimes.choices import Runtime
 
 if TYPE_CHECKING:
     from fundusseg.dicom.findings import Algorithm
@@ -74,6 +75,7 @@ def parser() -> Parser:
     )
     parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
+    parser.add_argument("--runtime", default="torch", type=Runtime, help="What computes the networks (extra `export`).")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
     parser.add_argument(
@@ -113,9 +115,11 @@ def main(arguments: list[str]) -> int:
 
     prepare_process()
     device = compute_device(settings.device)
-    how = {name: getattr(settings, name) for name in ("smoothing", "millimetres_per_pixel", "convention")}
+    how = {name: getattr(settings, name) for name in ("smoothing", "millimetres_per_pixel", "convention", "runtime")}
     predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
     made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
+    if settings.runtime != "torch":
+        made_by["runtime"] = settings.runtime
     with _stoppable():
         try:
             if resources is not None:

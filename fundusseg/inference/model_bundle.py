@@ -19,6 +19,8 @@ from fundusseg.models import checkpoint
 from fundusseg.models.checkpoint import Earlier
 from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.plain_types import require_types
+from fundusseg.runtimes.choices import Runtime
+from fundusseg.runtimes.runtime_network import runtime_network
 from fundusseg.sample import DISC, Region
 
 KEY = "fundusseg_bundle"
@@ -79,15 +81,21 @@ class Bundle:
         return self.networks if self.eye is None else {**self.networks, "eye": self.eye.network}
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> "Bundle":
+    def load(cls, path: str | Path, device: str = "cpu", runtime: Runtime = "torch") -> "Bundle":
         """Read a bundle, or a checkpoint.
+
+        Args:
+            path: The file.
+            device: Where the networks compute.
+            runtime: What computes them, see `fundusseg.runtimes`.
 
         Raises:
             CheckpointError: The file is missing, unreadable, or none of ours.
+            ConfigurationError: The device is not there, or the runtime not installed.
         """
         content = checkpoint.read(path)
         if KEY not in content:
-            return cls((_segmenter(content, path, device),))
+            return cls((_segmenter(content, path, device, runtime),))
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
@@ -100,10 +108,10 @@ class Bundle:
                 conventions = Conventions(conventions)
                 require_types(conventions)
             return cls(
-                tuple(_segmenter(part, path, device) for part in inside["segmenters"]),
-                None if localiser is None else _segmenter(localiser, path, device),
+                tuple(_segmenter(part, path, device, runtime) for part in inside["segmenters"]),
+                None if localiser is None else _segmenter(localiser, path, device, runtime),
                 calibration,
-                None if eye is None else EyeReader(_segmenter(eye, path, device)),
+                None if eye is None else EyeReader(_segmenter(eye, path, device, runtime)),
                 None if detector is None else FailureDetector.from_dict(detector),
                 conventions,
             )
@@ -234,6 +242,7 @@ def _halved(weight: Tensor) -> Tensor:
     return half if bool(half.isfinite().all()) else weight
 
 
-def _segmenter(content: dict[str, Any], path: str | Path, device: str) -> Segmenter:
+def _segmenter(content: dict[str, Any], path: str | Path, device: str, runtime: Runtime) -> Segmenter:
     description, weights = checkpoint.parse(content, path)
-    return Segmenter(checkpoint.build(description, weights, path), description, device)
+    network = runtime_network(checkpoint.build(description, weights, path), description, runtime, device)
+    return Segmenter(network, description, device)

@@ -38,6 +38,7 @@ from fundusseg.measures.contours import Points
 from fundusseg.measures.cup_disc import Measures, check_scale, measure
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.models.checkpoint import Description
+from fundusseg.runtimes.choices import Runtime
 from fundusseg.sample import CUP, DISC, Eye, Image, Region
 
 NOT_LOCALISED = "the localiser found no disc: all of the picture was searched"
@@ -161,13 +162,15 @@ class Predictor:
         self.calibration = calibration if fits else None
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Predictor":
-        """Load a checkpoint or a bundle; nothing but the file is needed. Options are those of the constructor.
+    def from_checkpoint(
+        cls, path: str | Path, device: str = "cpu", runtime: Runtime = "torch", **options: Any
+    ) -> "Predictor":
+        """Load a checkpoint or a bundle, see `Bundle.load`; options are those of the constructor.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
-        return cls(Bundle.load(path, device), **options)
+        return cls(Bundle.load(path, device, runtime), **options)
 
     @classmethod
     def pretrained(cls, device: str = "cpu", **options: Any) -> "Predictor":

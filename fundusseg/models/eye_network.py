@@ -63,8 +63,9 @@ class EyeNetwork(nn.Module):
         mean = (pixels * lit).sum((2, 3), keepdim=True) / lit.sum((2, 3), keepdim=True).clamp(min=1)
         pixels = 4 * (pixels - mean) * lit
         # One batch of both sides: batch norm then has the same statistics for a picture and its mirror image.
-        this, mirrored = self._score(torch.cat([pixels, pixels.flip(-1)])).chunk(2)
-        return (this - mirrored)[..., None, None]
+        # Not chunk: an exported program would be bound to the example's batch.
+        scores, count = self._score(torch.cat([pixels, pixels.flip(-1)])), image.shape[0]
+        return (scores[:count] - scores[count:])[..., None, None]
 
     def _score(self, pixels: Tensor) -> Tensor:
         score: Tensor = self.classification_head(self.encoder(pixels))  # (2 B, 3, S, S) to (2 B, 1)
