@@ -74,14 +74,6 @@ class PadBottomRight(nn.Module):
         return nn.functional.pad(x, (0, 1, 0, 1))
 
 
-class CropBottomRight(nn.Module):
-    """Remove the last row and column: ``PadBottomRight`` undone, after a transposed convolution."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shrink height and width by one."""
-        return x[..., :-1, :-1]
-
-
 def initialise_like_keras(module: nn.Module) -> None:
     """Draw convolution kernels by Glorot's uniform rule and set biases to zero, as Keras does by default.
 

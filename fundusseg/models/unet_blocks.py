@@ -7,7 +7,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from fundusseg.models.layers import CropBottomRight, NearestUpsample, PadBottomRight, crop_centre, make_activation
+from fundusseg.models.layers import NearestUpsample, PadBottomRight, crop_centre, make_activation
+from fundusseg.models.transposed_convolution import DoublingConvolution
 
 Padding = Literal["same", "valid"]
 """``same``: convolutions keep the size; ``valid``: each 3 x 3 convolution takes one pixel off every side."""
@@ -177,7 +178,7 @@ def make_up(in_channels: int, width: int, up: Up, activation: str) -> nn.Module:
     if up == "up_conv":
         layers = [NearestUpsample(), PadBottomRight(), nn.Conv2d(in_channels, width, kernel_size=2)]  # 2h + 1 - 1
     elif up == "transposed":
-        layers = [nn.ConvTranspose2d(in_channels, width, kernel_size=3, stride=2), CropBottomRight()]  # 2h + 1 - 1
+        layers = [DoublingConvolution(in_channels, width)]
     else:
         layers = [nn.ConvTranspose2d(in_channels, width, kernel_size=2, stride=2)]
     return nn.Sequential(*layers, make_activation(activation))
