@@ -5,8 +5,8 @@
 
 Writes for each network of the bundle (segmenters, localiser, the one that tells the eye) a file that takes pixels,
 uint8 in batches of any number, and gives logits; normalisation is inside. In the file stand its regions, thresholds,
-crop, the digest of the bundle, the licences of what it was trained on, and for ONNX the opset. How squares are cut for
-it says the model card. Needs the extra `export`, but for torch_export.
+crop, the digest of the bundle, the licences of what it was trained on, and for ONNX the opset. The model card says how
+squares are cut for it. Needs the extra `export`, but for torch_export.
 """
 
 from pathlib import Path
