@@ -154,3 +154,53 @@ def test_human_agreement_prints_each_experts_line(tmp_path):
     wrong = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert wrong.returncode == 1 and wrong.stderr.startswith("got 'Drions=here'") and "Traceback" not in wrong.stderr
     assert "expert listed 3. against the mean of the others: mean absolute error 0.023" in run.stdout
+
+
+def load_tool(name: str):
+    """A tool as a module; what it imports from beside itself is found as when it is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOOL.parent)
+        spec = importlib.util.spec_from_file_location(name, TOOL.with_name(f"{name}.py"))
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+def test_arithmetic_counts_the_multiplications_of_every_convolution():
+    arithmetic = load_tool("tpu_arithmetic")
+    recipe = arithmetic.CONFIGS / "seeds" / "unet_light_cup.yaml"
+    network = torch.nn.Module.eval(
+        arithmetic.checkpoint.from_spec(arithmetic.yaml.safe_load(recipe.read_text())["model"]["model"])
+    )
+    counted = 0
+
+    def count(layer, inputs, output):
+        nonlocal counted
+        taps = layer.kernel_size[0] * layer.kernel_size[1] * layer.in_channels // layer.groups
+        places = inputs[0] if isinstance(layer, torch.nn.ConvTranspose2d) else output
+        counted += 2 * taps * layer.out_channels * places.shape[2] * places.shape[3]
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            layer.register_forward_hook(count)
+    found = arithmetic.cost(recipe)
+    network(torch.zeros(1, 3, found.side, found.side, dtype=torch.uint8))
+    assert found.predict == counted
+    assert found.train == 3 * counted
+    by_flops, _ = found.rate("v5e", 0.4)
+    assert by_flops == pytest.approx(0.4 * 197e12 / found.train)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_training_asks_its_workers_by_turns():
+    benchmark = load_tool("benchmark_train")
+    command = [sys.executable, benchmark.__file__, "unet_32_4", "--threads=1", "--batch=1"]
+    workers = [benchmark.Worker([*command, f"--worker={way}"]) for way in ("ours, 32-true", benchmark.PLAIN)]
+    for worker in workers:
+        worker.wait()
+    for what in ("train", "predict", "train"):
+        for worker in workers:
+            assert 0 < worker.rate(what, 0.1) < 1000
+    for worker in workers:
+        worker.close()
+        assert worker.process.returncode == 0
