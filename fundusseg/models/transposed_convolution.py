@@ -54,7 +54,8 @@ def doubled_by_phases(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     # O x 4 x C x 4 to 4 O x C x 2 x 2: the four phases of a channel stand together, as pixel_shuffle takes them.
     kernel = torch.stack(phases, dim=1).reshape(4 * weight.shape[1], weight.shape[0], 2, 2)
     padded = nn.functional.pad(x, (1, 0, 1, 0))
-    return nn.functional.pixel_shuffle(nn.functional.conv2d(padded, kernel, bias.repeat_interleave(4)), 2)
+    # The bias is added last: repeated for the four phases, torch.compile could not lower it.
+    return nn.functional.pixel_shuffle(nn.functional.conv2d(padded, kernel), 2) + bias[:, None, None]
 
 
 class _ByPhases(torch.autograd.Function):

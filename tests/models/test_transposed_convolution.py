@@ -58,3 +58,13 @@ def test_a_network_learns_in_bfloat16_as_by_the_transposed_convolution(monkeypat
     monkeypatch.setattr(DoublingConvolution, "forward", lambda layer, x: own(layer, x)[..., :-1, :-1])
     theirs = gradients(True)
     assert (ours - exact).norm() < 1.2 * (theirs - exact).norm()
+
+
+@pytest.mark.slow
+def test_it_can_be_compiled(layer):
+    x = torch.randn(2, 5, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, found = layer(x), torch.compile(layer, dynamic=False)(x)
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+    found.float().sum().backward()
+    assert layer.weight.grad.abs().sum() > 0
