@@ -26,6 +26,14 @@ stays.
 Verdicts: `accept`; `review` (blurred, dark, grey, disc at the edge, no cup, a wide interval, localiser and segmenter
 that disagree, ...); `reject` (no fundus photograph, no disc), with the reasons and without numbers.
 
+Where a table, a pattern of names, a LIST.csv with a column `patient` or DICOM says whose photographs these are,
+patients and eyes are summed up too: patients.csv (right and left side by side, their asymmetry), eyes.csv (a row an
+eye, its change over the visits), visits.csv, each with its data dictionary (CSV, JSON, and a CSV that REDCap imports).
+Of several photographs of an eye and day the best counts, all are kept.
+
+    python -m fundusseg.predict PHOTOGRAPHS --table visits.csv
+    python -m fundusseg.predict PHOTOGRAPHS --pattern "{patient}_{eye}_{date}"
+
 measures.csv holds the cup/disc ratios, axes and tilt of disc and cup, the narrowest rim/disc ratio with its place
 (that of the Disc Damage Likelihood Scale), degrees without rim, mean rim width by quadrant and whether the ISNT order
 is kept. Angles and clock hours are a right eye's: 12 superior, 3 nasal, 6 inferior, 9 temporal; a left eye is mirrored
@@ -54,6 +62,10 @@ from fundusseg.inference.provenance import provenance
 from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
+from fundusseg.measures.repeatability import Repeatability
+from fundusseg.patients.identity import find_identities
+from fundusseg.patients.site_repeatability import read_repeatability
+from fundusseg.patients.summary import summarise_patients
 from fundusseg.reports.progress import progress
 from fundusseg.runtimes.choices import Runtime
 
@@ -90,6 +102,16 @@ def parser() -> Parser:
     parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
     parser.add_argument(
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
+    )
+    parser.add_argument("--table", default=None, type=str | None, help="CSV: file, patient, eye, date of photographs.")
+    parser.add_argument(
+        "--pattern",
+        default=None,
+        type=str | None,
+        help="Of the files' names: '{patient}_{eye}_{date}', * for anything.",
+    )
+    parser.add_argument(
+        "--repeatability", default=None, type=str | None, help="A site's own error of the measures [the package's]."
     )
     add_cluster(parser, "each process that segments")
     parser.add_argument(
@@ -134,13 +156,17 @@ def _predict_here(settings: Namespace, predictor: "Predictor", checkpoint: Path,
     """Predict in this process; returns the exit code."""
     output = Path(settings.output or DEFAULT_OUTPUT)
     listed = find_photographs(settings.photographs, output)
+    table = Path(settings.table) if settings.table else None
+    identities = find_identities(listed.photographs, table, settings.pattern, settings.photographs)
+    repeatability = read_repeatability(Path(settings.repeatability)) if settings.repeatability else Repeatability()
     algorithm = None
     if settings.dicom:
-        check_dicom(listed.photographs)
+        check_dicom(identities.photographs)
         algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
     with Journal(output, made_by, settings.overwrite) as journal:
-        predict(predictor, listed.photographs, journal, settings.workers, settings.charts, algorithm)
-        entries = journal.order([photograph.name for photograph in listed.photographs])
+        predict(predictor, identities.photographs, journal, settings.workers, settings.charts, algorithm)
+        entries = journal.order([photograph.name for photograph in identities.photographs])
+        summarise_patients(entries, identities, made_by, output, repeatability)
         return summarise_run(entries, made_by, output, listed.passed_over)
 
 
@@ -152,6 +178,12 @@ def _predict_elsewhere(
 
     if settings.dicom:
         raise ConfigurationError("--dicom true with --cluster", "one of the two", "leave one out")
+    if option := next((name for name in ("table", "pattern", "repeatability") if getattr(settings, name)), None):
+        raise ConfigurationError(
+            f"--{option} with --cluster",
+            "one of the two",
+            "run it without --cluster",
+        )
     options = {"views": settings.views, **how}
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
     work = Work(output, settings.device, options, settings.charts, settings.packed, trusted)

@@ -27,6 +27,7 @@ ROOMS = {
     "reports": {"imaging", "measures", "data", "models"},
     "training": {"measures", "data", "models", "xla", "reports"},
     "inference": {"dicom", "imaging", "measures", "models", "runtimes", "reports"},
+    "patients": {"imaging", "measures", "reports", "inference"},
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},
     "service": {"dicom", "imaging", "measures", "xla", "reports", "inference"},

@@ -28,7 +28,7 @@ from fundusseg.inference.photograph_stages import photograph_rows
 from fundusseg.inference.report_page import EMBEDDED
 from fundusseg.inference.result_paths import thumbnail_path
 from fundusseg.inference.run_journal import Journal, JournalEntry
-from fundusseg.inference.summary import MEASURES, REPORT, summarise_run
+from fundusseg.inference.summary import MEASURES, WRITTEN, summarise_run
 from fundusseg.reports.progress import progress
 
 BLOCK = 16
@@ -243,6 +243,6 @@ def _summarise(
                 local.parent.mkdir(parents=True, exist_ok=True)
                 local.write_bytes(store.files.cat_file(f"{store.root}/{thumbnail}"))
     code = summarise_run(entries, made_by, folder, listed.passed_over, store.files.unstrip_protocol(store.root))
-    for name in (MEASURES, REPORT):
+    for name in WRITTEN:
         store.put(name, (folder / name).read_bytes())
     return code

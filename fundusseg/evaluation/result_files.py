@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fundusseg.evaluation.dictionaries import write_dictionaries
 from fundusseg.evaluation.estimates import ALL, Estimate
 from fundusseg.evaluation.results import EvaluationResult
 from fundusseg.evaluation.scoring import MODEL, Row
@@ -31,6 +32,7 @@ def write_result(result: EvaluationResult, folder: Path, worst: WorstCases) -> N
     (folder / "differences.csv").unlink(missing_ok=True)
     if result.model_comparisons:
         write_csv([comparison.as_row() for comparison in result.model_comparisons], folder / "differences.csv")
+    write_dictionaries(folder, result.made_by)
     write_text(_table_text(result, listed), folder / "table.md")
     write_text(_card_text(result), folder / "model_card.md")
 

@@ -1,7 +1,5 @@
 """What a photograph leaves in the output folder: label map, contours, overlay, thumbnail, and its row of the table."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -19,7 +17,7 @@ from fundusseg.inference.result_paths import chart_path, contours_path, label_ma
 from fundusseg.measures.contours import as_json
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.measures.rim import rim_profile
-from fundusseg.reports.files import harmless
+from fundusseg.reports.files import csv_line
 from fundusseg.reports.overlay import overlay
 from fundusseg.sample import Image, Region
 
@@ -129,29 +127,20 @@ def _contours_file(photograph: Photograph, result: PhotographResult) -> bytes:
 
 
 def measures_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """The rows as the content of a CSV file; None is left empty, and what a spreadsheet would run is made harmless.
-
-    Columns are those of all rows; without a measured one, those of `Measures`.
-    """
+    """The rows as the content of a CSV file; None is left empty, and what a spreadsheet would run is made harmless."""
     rows = list(rows)
+    columns = measures_names(rows)
+    lines = [csv_line(columns), *(csv_line(row.get(column, "") for column in columns) for row in rows)]
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def measures_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of all rows; without a measured one, those of `Measures`."""
     # Columns first as measured: a failed row, which has few keys, may come first and must not order them.
     measured = [row for row in rows if not row["error"]] or [dict.fromkeys(field.name for field in fields(Measures))]
     columns = dict.fromkeys(key for row in (*measured, *rows) for key in row)
     first = [key for key in _FIRST if key in columns or key in ("file", "error")]
-    columns = dict.fromkeys((*first, *columns))
-    lines = [_csv_line(columns), *(_csv_line(harmless(row.get(column, "")) for column in columns) for row in rows)]
-    return "".join(lines).encode("utf-8", "backslashreplace")
-
-
-def _csv_line(cells: Iterable[Any]) -> str:
-    """One line of a CSV file, which ends in a line feed alone.
-
-    The csv module quotes the characters of its own line end, of which a file's name may hold either: with a line feed
-    as its end, a carriage return in a name would begin another row.
-    """
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\r\n").writerow(cells)
-    return stream.getvalue().removesuffix("\r\n") + "\n"
+    return list(dict.fromkeys((*first, *columns)))
 
 
 def _flat(content: Any) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Prediction:
         how: How that square was found, in words.
         eye: Right (OD) or left (OS), as given or told; None where neither.
         eye_from: How the eye was told, in words.
+        eye_seen: The eye that the picture itself shows, whatever is said of it; None where it does not tell.
         spread: Standard deviation of the vertical ratio over views and networks; NaN where there is one view only.
         vertical_cdr_low: Lower end of the vertical ratio's interval; NaN where the bundle is not calibrated for as many
             views, or the areas are smoothed.
@@ -96,6 +97,7 @@ class Prediction:
     how: str
     eye: Eye | None = None
     eye_from: str = ""
+    eye_seen: Eye | None = None
     spread: float = math.nan
     vertical_cdr_low: float = math.nan
     vertical_cdr_high: float = math.nan
@@ -276,7 +278,9 @@ class Predictor:
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, eye: Eye | None, name: str
     ) -> Prediction:
         """Tell the eye, measure the label map, and say how uncertain the vertical ratio is."""
-        eye, eye_from = (eye, "given") if eye else self._eye(assessed, segmented, name)
+        seen, by = self._eye_seen(assessed, segmented)
+        eye, eye_from = (eye, "given") if eye else (eye_from_name(name), "name")
+        eye, eye_from = (eye, eye_from) if eye else (seen, by)
         measures = measure(segmented.label_map, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
         spread = segmented.spread()
         low, high = math.nan, math.nan
@@ -291,6 +295,7 @@ class Predictor:
             location.how if location else searched,
             eye,
             eye_from,
+            seen,
             spread,
             low,
             high,
@@ -302,23 +307,21 @@ class Predictor:
 
     def _of_other_readers(self, segmented: SegmentedSquare, ratio: float) -> tuple[float | None, float | None]:
         """The vertical ratio under the strictest and under the most generous convention."""
-        readers = self.bundle.conventions
-        if readers is None:
+        if (readers := self.bundle.conventions) is None:
             return None, None
         # On the networks' own pixels, and only the difference: at native size each would cost another label map.
-        means = [views.mean(axis=0) for views in segmented.views]
+        means, found = [views.mean(axis=0) for views in segmented.views], []
         here = np.mean([vertical_ratio(mean, self.thresholds) for mean in means])
-        found = []
         for logits in (readers.strictest, readers.most_generous):
             there = np.mean([vertical_ratio(mean, self._thresholds(logits)) for mean in means])
             found.append(float(np.clip(ratio + there - here, 0, 1)))
         return found[0], found[1]
 
-    def _eye(self, assessed: Assessed, segmented: SegmentedSquare, name: str) -> tuple[Eye | None, str]:
-        """The eye, and how it was told: by the name, or else the picture."""
+    def _eye_seen(self, assessed: Assessed, segmented: SegmentedSquare) -> tuple[Eye | None, str]:
+        """The eye that the picture shows, and by what."""
         disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
-        if self.bundle.eye is None or disc is None or not disc.any() or eye_from_name(name):
-            return infer_eye(name, disc, assessed.field_of_view)
+        if self.bundle.eye is None or disc is None or not disc.any():
+            return infer_eye("", disc, assessed.field_of_view)
         told = self.bundle.eye(assessed.photograph, *segmented.disc_circle())
         return told, "vessels and fovea" if told else "not told"
 
@@ -360,10 +363,9 @@ class Predictor:
         """Faults and flaws of what was found, beyond those of colour and light."""
         if prediction.signs is None:
             return ["no disc found"], []
-        whole = segmented.disc_circle()[2] < CROP * max(photograph.shape[:2])
-        cut = segmented.disc_touches_edge()
+        whole, cut = segmented.disc_circle()[2] < CROP * max(photograph.shape[:2]), segmented.disc_touches_edge()
         dark_around = not cut and quality.unlit_surroundings(photograph, segmented.disc) > quality.CUT
-        sharp = prediction.signs.sharpness
+        sharp, seen = prediction.signs.sharpness, prediction.eye_seen
         faults = {
             f"not sharp (contrast {sharp:.3f})": sharp < quality.FORMLESS,
             "neither a whole photograph on its dark frame nor a crop around the disc": whole
@@ -375,6 +377,7 @@ class Predictor:
             "the disc is cut by the picture's edge": cut,
             "the disc is cut by the field of view's edge": dark_around,
             "no cup found": CUP in segmented.regions and prediction.measures.cup_area == 0,
+            f"said to be {prediction.eye}, but the picture shows {seen}": bool(seen) and seen != prediction.eye,
         }
         flaws |= self._failure_flaws(prediction, prediction.signs)
         return [text for text, holds in faults.items() if holds], [text for text, holds in flaws.items() if holds]

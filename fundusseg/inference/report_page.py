@@ -135,7 +135,7 @@ def _row(row: ReportRow, shown: Sequence[str], folder: Path, embedded: bool) -> 
         "status": word,
         "rank": STATUSES.index(word),
         "file": columns["file"],
-        "overlay": "" if word == "failed" else _link(row.overlay, folder),
+        "overlay": "" if word == "failed" else relative_link(row.overlay, folder),
         "thumbnail": picture,
         "cells": [_cell(columns, name) for name in shown],
         "remarks": "; ".join(dict.fromkeys(str(remark) for remark in remarks if remark)),
@@ -185,8 +185,8 @@ def _by_reason(passed_over: Mapping[Path, str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _link(path: Path, folder: Path) -> str:
-    # Relative, so that page and pictures can be moved together.
+def relative_link(path: Path, folder: Path) -> str:
+    """A file's address in a page of a folder: relative, so that page and pictures can be moved together."""
     relative = Path(os.path.relpath(path, folder)).as_posix()
     return quote(relative, safe="/", errors="surrogateescape")
 

@@ -1,4 +1,4 @@
-"""The end of a run: measures.csv, report.html, and what is said in the terminal."""
+"""The end of a run: measures.csv with its dictionary, report.html, and what is said in the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,13 +6,17 @@ from typing import Any
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.cli import console
-from fundusseg.inference.output_files import measures_csv
+from fundusseg.inference.output_files import measures_csv, measures_names
 from fundusseg.inference.photograph_list import count_passed_over
 from fundusseg.inference.report_page import ReportRow, report_html, row_status
 from fundusseg.inference.result_paths import overlay_path, thumbnail_path
 from fundusseg.inference.run_journal import JournalEntry
+from fundusseg.reports.data_dictionary import dictionary_about, dictionary_names, write_dictionary
 
 MEASURES, REPORT = "measures.csv", "report.html"
+
+WRITTEN = (MEASURES, REPORT, *dictionary_names(MEASURES))
+"""What stands for a run that came to its end."""
 
 _SAID = 20
 """Photographs that the terminal names; the report has them all."""
@@ -27,7 +31,7 @@ def summarise_run(
     passed_over: Mapping[Path, str],
     place: str | None = None,
 ) -> int:
-    """Write measures.csv and report.html.
+    """Write measures.csv with its data dictionary, and report.html.
 
     Args:
         entries: In order.
@@ -43,6 +47,10 @@ def summarise_run(
         ReportRow(entry.row, overlay_path(output, entry.name), thumbnail_path(output, entry.name)) for entry in entries
     ]
     write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
+    from fundusseg.inference.measures_dictionary import measures_columns  # with torch's cost, which the run has paid
+
+    names = measures_names([row.columns for row in rows])
+    write_dictionary(output / MEASURES, measures_columns(names), dictionary_about(made_by))
     write_whole(output / REPORT, report_html(rows, made_by, output, passed_over))
     where = (
         f"{place}/{MEASURES}, report in {place}/{REPORT}"

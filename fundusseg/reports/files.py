@@ -1,9 +1,11 @@
 """Results on disk and on the terminal: CSV, JSON and one table. A killed run leaves no half-written file."""
 
+import csv
 import dataclasses
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,17 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
     frame = pd.DataFrame([{key: harmless(value) for key, value in row.items()} for row in rows], columns=columns)
     return str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    """One line of a CSV file, which ends in a line feed alone.
+
+    The csv module quotes the characters of its own line end, of which a file's name may hold either: with a line feed
+    as its end, a carriage return in a name would begin another row.
+    """
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\r\n").writerow(map(harmless, cells))
+    return stream.getvalue().removesuffix("\r\n") + "\n"
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")

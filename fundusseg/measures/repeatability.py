@@ -1,0 +1,76 @@
+"""How much a measure differs between photographs of one unchanged eye, and what that says of differences.
+
+Within-eye standard deviation, repeatability and smallest detectable change are those of Bland and Altman 1999, doi
+10.1177/096228029900800204, and de Vet et al. 2006, doi 10.1186/1477-7525-4-54.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+Z = 1.959964
+"""Half of a 95 % interval of a normal distribution, in standard deviations."""
+
+HOURS = tuple(f"rim_hour_{hour}" for hour in range(1, 13))
+"""Mean rim/disc ratio in each clock hour of a right eye's clock, see `fundusseg.measures.rim`."""
+
+DISC_AREA = "log_disc_area"
+"""Natural logarithm of the disc's area: of two photographs of one camera its differences need no scale."""
+
+MEASURES = ("vertical_cdr", "horizontal_cdr", "area_cdr", "rim_min_ratio", DISC_AREA, *HOURS)
+"""What a repeatability is known of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatability:
+    """Within-eye standard deviations.
+
+    Attributes:
+        within_eye: Of each of `MEASURES`.
+        origin: What they were measured on.
+    """
+
+    within_eye: Mapping[str, float] = field(default_factory=lambda: MappingProxyType(WITHIN_EYE))
+    origin: str = "the package's own"
+
+    def sd(self, measure: str) -> float:
+        """Within-eye standard deviation of one measure."""
+        return self.within_eye[measure]
+
+    def smallest_change(self, measure: str) -> float:
+        """The least difference between two photographs that is beyond their error: 1.96 sqrt(2) within-eye SD."""
+        return Z * math.sqrt(2) * self.sd(measure)
+
+    def difference(self, one: float, other: float, measure: str) -> tuple[float, float, float]:
+        """``one - other`` of two photographs with its 95 % interval; NaN where either is."""
+        found, half = one - other, self.smallest_change(measure)
+        return found, found - half, found + half
+
+
+def within_eye_sd(eyes: Iterable[npt.NDArray[np.float64]]) -> tuple[float, int]:
+    """Pooled standard deviation of repeated measurements about each eye's own mean, and its degrees of freedom.
+
+    Args:
+        eyes: Each eye's measurements; NaN are left out, and an eye with fewer than two others.
+
+    >>> within_eye_sd([np.array([0.4, 0.5]), np.array([0.7, 0.6])])
+    (0.07071067811865474, 2)
+    """
+    kept = [values for eye in eyes if len(values := eye[np.isfinite(eye)]) > 1]
+    freedom = sum(len(values) - 1 for values in kept)
+    squares = sum(float(np.square(values - values.mean()).sum()) for values in kept)
+    return (math.sqrt(squares / freedom) if freedom else math.nan), freedom
+
+
+WITHIN_EYE = {
+    "vertical_cdr": 0.03,
+    "horizontal_cdr": 0.03,
+    "area_cdr": 0.03,
+    "rim_min_ratio": 0.02,
+    DISC_AREA: 0.05,
+    **dict.fromkeys(HOURS, 0.02),
+}

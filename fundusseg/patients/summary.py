@@ -1,0 +1,108 @@
+"""The end of a run whose patients are known: eyes.csv, visits.csv, patients.csv, patients.html, and what is said."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fundusseg.atomic_file import write_whole
+from fundusseg.cli import console
+from fundusseg.inference.run_journal import JournalEntry
+from fundusseg.measures.repeatability import Repeatability
+from fundusseg.patients.asymmetry import asymmetry
+from fundusseg.patients.change import EyeChange, eye_change
+from fundusseg.patients.eyes import Patient, PatientEye, group_patients
+from fundusseg.patients.identity import Identities
+from fundusseg.patients.page import EMBEDDED, patients_html
+from fundusseg.patients.tables import TABLES, Judged, table_rows
+from fundusseg.patients.views import eye_views
+from fundusseg.reports.data_dictionary import dictionary_about, write_dictionary
+from fundusseg.reports.files import csv_line
+
+UNASSIGNED = "unassigned.csv"
+"""Photographs of nobody and lines of no photograph, with a sentence each."""
+
+PAGE = "patients.html"
+
+_SAID = 20
+
+
+def summarise_patients(
+    entries: Sequence[JournalEntry],
+    identities: Identities,
+    made_by: Mapping[str, Any],
+    output: Path,
+    repeatability: Repeatability,
+) -> None:
+    """Write the patients' tables; nothing where nobody says whose any photograph is.
+
+    Args:
+        entries: All photographs of the run, in order.
+        identities: What is said of them.
+        made_by: What made the results.
+        output: The output folder, in which the files of the photographs are.
+        repeatability: Error of the measures.
+    """
+    patients, unassigned = group_patients(entries, identities)
+    if not patients and not identities.by_name:
+        return
+    judged = [*_judged(patients, output, repeatability)]
+    about = _about(made_by, repeatability)
+    versions = {"fundusseg_version": made_by["fundusseg"], "checkpoint_sha256": str(made_by["checkpoint"]).split()[-1]}
+    for name, rows in table_rows(judged, versions).items():
+        columns = TABLES[name]
+        lines = [csv_line(column.name for column in columns), *(csv_line(row.values()) for row in rows)]
+        write_whole(output / f"{name}.csv", "".join(lines).encode("utf-8", "backslashreplace"))
+        write_dictionary(output / f"{name}.csv", columns, about)
+    said = "".join(map(csv_line, [["remark"], *([remark] for remark in unassigned)]))
+    write_whole(output / UNASSIGNED, said.encode("utf-8", "backslashreplace"))
+    write_whole(output / PAGE, patients_html(judged, about, output, repeatability, len(unassigned)))
+    _say(judged, unassigned, output)
+
+
+def _judged(patients: Sequence[Patient], output: Path, repeatability: Repeatability) -> Iterator[Judged]:
+    """Judge one patient after the other; pictures of unchanged eyes are let go once there are enough for the page."""
+    pictures = 0
+    for patient in patients:
+        changes = {eye: judge(own, output, repeatability) for eye, own in patient.eyes.items()}
+        for eye, change in changes.items():
+            pictures += len(change.views)
+            if pictures > EMBEDDED and not (change.ratio and change.ratio.changed):
+                views = tuple(replace(view, picture=b"", outlines={}) for view in change.views)
+                changes[eye] = replace(change, views=views)
+        yield Judged(patient, asymmetry(patient, repeatability), changes)
+
+
+def judge(eye: PatientEye, output: Path, repeatability: Repeatability) -> EyeChange:
+    """The change of one eye; photographs are read again only of those with two measured visits or more."""
+    if len(eye.measured) < 2:
+        return EyeChange()
+    return eye_change(eye, eye_views(eye, output), repeatability)
+
+
+def _about(made_by: Mapping[str, Any], repeatability: Repeatability) -> dict[str, Any]:
+    """Versions and digests, and the error that the intervals rest on."""
+    return dictionary_about(made_by) | {
+        "repeatability": repeatability.origin,
+        "within-eye SD of the vertical ratio": round(repeatability.sd("vertical_cdr"), 4),
+        "smallest detectable change of it": round(repeatability.smallest_change("vertical_cdr"), 4),
+    }
+
+
+def _say(judged: Sequence[Judged], unassigned: Sequence[str], output: Path) -> None:
+    """Patients with a change or a remark, and what was not assigned."""
+    lines = list(unassigned)
+    for one in judged:
+        lines += [f"{one.patient.name}: {remark}" for remark in one.patient.remarks]
+        for eye, own in one.patient.eyes.items():
+            change = one.changes[eye]
+            said = [change.sentence] if change.ratio and change.ratio.changed else []
+            lines += [f"{one.patient.name} {eye}: {remark}" for remark in (*said, *own.remarks, *change.problems)]
+    for line in lines[:_SAID]:
+        console.print(line.encode("utf-8", "backslashreplace").decode(), style="yellow", soft_wrap=True, markup=False)
+    if len(lines) > _SAID:
+        console.print(f"and {len(lines) - _SAID} more remarks, in the tables", soft_wrap=True)
+    eyes = sum(len(one.patient.eyes) for one in judged)
+    where = f"{output / 'patients.csv'}, eyes.csv and visits.csv, page in {output / PAGE}"
+    also = f"; {len(unassigned)} not assigned, in {output / UNASSIGNED}" if unassigned else ""
+    console.print(f"{len(judged)} patients, {eyes} eyes in {where}{also}", soft_wrap=True, markup=False)
