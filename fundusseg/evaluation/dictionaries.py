@@ -46,7 +46,7 @@ def write_dictionaries(folder: Path, made_by: Mapping[str, Any]) -> None:
         if (folder / name).is_file():
             with (folder / name).open(encoding="utf-8", newline="") as lines:
                 names = next(csv.reader(lines), [])
-            write_dictionary(folder / name, table_columns(name, names), about)
+            write_dictionary(folder / name, table_columns(name, names), about, redcap=False)
         else:
             for beside in dictionary_names(name):
                 (folder / beside).unlink(missing_ok=True)

@@ -7,7 +7,6 @@ Within-eye standard deviation, repeatability and smallest detectable change are 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,17 @@ MEASURES = ("vertical_cdr", "horizontal_cdr", "area_cdr", "rim_min_ratio", DISC_
 """What a repeatability is known of."""
 
 
+WITHIN_EYE: Mapping[str, float] = {
+    "vertical_cdr": 0.03,
+    "horizontal_cdr": 0.03,
+    "area_cdr": 0.03,
+    "rim_min_ratio": 0.02,
+    DISC_AREA: 0.05,
+    **dict.fromkeys(HOURS, 0.02),
+}
+"""MEASURED"""
+
+
 @dataclass(frozen=True, slots=True)
 class Repeatability:
     """Within-eye standard deviations.
@@ -34,7 +44,7 @@ class Repeatability:
         origin: What they were measured on.
     """
 
-    within_eye: Mapping[str, float] = field(default_factory=lambda: MappingProxyType(WITHIN_EYE))
+    within_eye: Mapping[str, float] = field(default_factory=lambda: WITHIN_EYE)
     origin: str = "the package's own"
 
     def sd(self, measure: str) -> float:
@@ -64,13 +74,3 @@ def within_eye_sd(eyes: Iterable[npt.NDArray[np.float64]]) -> tuple[float, int]:
     freedom = sum(len(values) - 1 for values in kept)
     squares = sum(float(np.square(values - values.mean()).sum()) for values in kept)
     return (math.sqrt(squares / freedom) if freedom else math.nan), freedom
-
-
-WITHIN_EYE = {
-    "vertical_cdr": 0.03,
-    "horizontal_cdr": 0.03,
-    "area_cdr": 0.03,
-    "rim_min_ratio": 0.02,
-    DISC_AREA: 0.05,
-    **dict.fromkeys(HOURS, 0.02),
-}

@@ -125,7 +125,7 @@ def _structure(image: Image, disc: Disc) -> Image:
 def _similarity(moved: Image, reference: Image) -> tuple[npt.NDArray[np.float64], int]:
     """3 x 3 between two squares, and how many marks agree on it; nothing moves where too few do."""
     nothing = np.eye(3), 0
-    finder = cv2.SIFT_create(nfeatures=1500, contrastThreshold=0.02)
+    finder = cv2.SIFT.create(nfeatures=1500, contrastThreshold=0.02)
     (marks, words), (other_marks, other_words) = (finder.detectAndCompute(one, None) for one in (moved, reference))
     if words is None or other_words is None or min(len(words), len(other_words)) < FEWEST:
         return nothing
@@ -140,9 +140,9 @@ def _similarity(moved: Image, reference: Image) -> tuple[npt.NDArray[np.float64]
         here, there, ransacReprojThreshold=_APART, maxIters=5000, confidence=0.999
     )
     count = 0 if agree is None else int(agree.sum())
-    if found is None or count < FEWEST or not _plausible(found):
+    if found is None or count < FEWEST or not _plausible(matrix := np.asarray(found, np.float64)):
         return nothing
-    return np.vstack([found, [0, 0, 1]]), count
+    return np.vstack([matrix, [0, 0, 1]]), count
 
 
 def _plausible(matrix: npt.NDArray[np.float64]) -> bool:

@@ -49,11 +49,13 @@ class EyeChange:
     @property
     def problems(self) -> list[str]:
         """What could not be laid over the first visit, and why."""
-        return [
-            view.problem or f"{view.visit.best.row['file']}: laid over the first visit by its {view.alignment.how}"
-            for view in self.views
-            if view.problem or (view.alignment and not view.alignment.marks)
-        ]
+        said = []
+        for view in self.views:
+            if view.problem:
+                said.append(view.problem)
+            elif view.alignment and not view.alignment.marks:
+                said.append(f"{view.visit.best.row['file']}: laid over the first visit by its {view.alignment.how}")
+        return said
 
 
 def eye_change(eye: PatientEye, views: Sequence[VisitView], repeatability: Repeatability) -> EyeChange:

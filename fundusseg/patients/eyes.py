@@ -95,7 +95,8 @@ class PatientEye:
     @property
     def latest(self) -> Visit | None:
         """The last measured visit, one without a date only where no other is."""
-        return (self.dated or self.measured or [None])[-1]
+        visits = self.dated or self.measured
+        return visits[-1] if visits else None
 
     def years(self) -> list[float]:
         """Of each dated visit, since the first."""

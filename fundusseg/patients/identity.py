@@ -101,7 +101,7 @@ def _of_rows(photograph: Photograph, rows: Sequence[TableRow]) -> Identity:
             lines = " and ".join(row.where for row in rows)
             remarks.append(f"{photograph.path}: {len(values)} {called}, {' and '.join(values)} ({lines})")
         said[name] = values[0] if len(values) == 1 else ""
-    return Identity(**said, remarks=tuple(remarks))
+    return Identity(said["patient"], said["eye"], said["date"], tuple(remarks))
 
 
 def _with_eyes(photographs: Sequence[Photograph], found: Mapping[str, Identity]) -> Identities:

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from fundusseg.measures.disc_size import area_class, ddls_stage, size_class
+from fundusseg.patients import columns
 from fundusseg.patients.asymmetry import Asymmetry, scale_of
 from fundusseg.patients.change import EyeChange
-from fundusseg.patients.columns import EYES, HOURS, MEASURED, PATIENTS, VISITS
-from fundusseg.patients.eyes import Patient, PatientEye, Visit
+from fundusseg.patients.columns import HOURS, MEASURED
+from fundusseg.patients.eyes import EYES, Patient, PatientEye, Visit
 from fundusseg.reports.data_dictionary import Column
 from fundusseg.sample import Eye
 
 Row = dict[str, Any]
-TABLES: dict[str, Sequence[Column]] = {"eyes": EYES, "visits": VISITS, "patients": PATIENTS}
+TABLES: dict[str, Sequence[Column]] = {
+    "eyes": columns.EYES,
+    "visits": columns.VISITS,
+    "patients": columns.PATIENTS,
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,7 +50,7 @@ def table_rows(judged: Sequence[Judged], made_by: Mapping[str, Any]) -> dict[str
         "visits": [row for _, own, change in eyes for row in _visits(own, change)],
         "patients": [_patient(one) for one in judged],
     }
-    return {name: [_complete(row | made_by, TABLES[name]) for row in own] for name, own in rows.items()}
+    return {name: [_complete({**row, **made_by}, TABLES[name]) for row in own] for name, own in rows.items()}
 
 
 def _complete(row: Row, columns: Iterable[Column]) -> Row:
@@ -144,7 +149,7 @@ def _patient(judged: Judged) -> Row:
         "eyes": sum(bool(own.measured) for own in patient.eyes.values()),
         "remarks": "; ".join(patient.remarks),
     }
-    for eye, side in (("OD", "right"), ("OS", "left")):
+    for eye, side in EYES.items():
         own = patient.eyes.get(eye)
         visit = (found.right if eye == "OD" else found.left) if found else own.latest if own else None
         cells = measured_cells(visit)

@@ -7,7 +7,7 @@ from fundusseg.measures.repeatability import Repeatability, Z
 from fundusseg.patients.change import EyeChange
 from fundusseg.patients.eyes import PatientEye
 
-WIDTH, HEIGHT = 360, 170
+WIDTH, HEIGHT = 360, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 350, 12, 140
 _STEPS = (0.25, 0.5, 1, 2, 5, 10, 20)
 

@@ -74,15 +74,16 @@ def dictionary_names(table: str) -> tuple[str, str, str]:
     return f"{stem}_dictionary.csv", f"{stem}_dictionary.json", f"{stem}_redcap.csv"
 
 
-def write_dictionary(table: Path, columns: Sequence[Column], about: Mapping[str, Any]) -> None:
-    """Write the three files beside a table.
+def write_dictionary(table: Path, columns: Sequence[Column], about: Mapping[str, Any], redcap: bool = True) -> None:
+    """Write the files beside a table.
 
     Args:
         table: The table's file.
         columns: Of the table, in its order.
         about: What made it: versions and digests.
+        redcap: That for REDCap too, which takes rows of patients, and none of scores.
     """
-    people, programs, redcap = (table.with_name(name) for name in dictionary_names(table.name))
+    people, programs, imported = (table.with_name(name) for name in dictionary_names(table.name))
     heading = ("name", "meaning", "kind", "unit", "choices", "identifies")
     rows = [
         [c.name, c.meaning, c.kind, c.unit, _choices(c, "; ", " = "), "yes" if c.identifies else ""] for c in columns
@@ -90,7 +91,8 @@ def write_dictionary(table: Path, columns: Sequence[Column], about: Mapping[str,
     made = [["", f"{key}: {value}", "about", "", "", ""] for key, value in about.items()]
     write_text("".join(map(csv_line, (heading, *rows, *made))), people)
     write_json({"table": table.name, "about": about, "columns": [asdict(c) for c in columns]}, programs)
-    write_text("".join(map(csv_line, (REDCAP, *_redcap(table.stem, columns, about)))), redcap)
+    if redcap:
+        write_text("".join(map(csv_line, (REDCAP, *_redcap(table.stem, columns, about)))), imported)
 
 
 def dictionary_about(made_by: Mapping[str, Any]) -> dict[str, Any]:

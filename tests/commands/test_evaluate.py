@@ -18,6 +18,7 @@ from tests.support.painted import CUP, DISC, checkpoint, data, folder, mask
 NAMES = [f"p{number}" for number in range(8)]
 LINES = [f"p{number},,{'OD' if number % 2 else 'OS'},{'glaucoma' if number % 3 else 'healthy'}," for number in range(8)]
 FILES = {"table.md", "figures.csv", "figures.json", "images.csv", "reliability.csv", "model_card.md", "worst"}
+FILES |= {f"{t}_dictionary.{k}" for t in ("figures", "images", "reliability") for k in ("csv", "json")}
 SPLIT = Split(("folder/p0", "folder/p1"), ("folder/p2",), tuple(f"folder/{name}" for name in NAMES[3:]))
 
 
