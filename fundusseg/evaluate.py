@@ -21,8 +21,9 @@ each is scored against the majority of the others, and the model in that expert'
 
 Writes table.md, figures.csv and figures.json (every estimate with n, undefined and a 95% interval), images.csv (a row
 for each picture), reliability.csv, worst/ (pictures of the worst cases), model_card.md, and with --against
-differences.csv. The same files give the same bytes, with any number of --workers. A picture that cannot be scored is
-listed with its reason, and the rest is done; the exit code is then 1.
+differences.csv; beside each CSV file its data dictionary, TABLE_dictionary.csv and .json. The same files give the same
+bytes, with any number of --workers. A picture that cannot be scored is listed with its reason, and the rest is done;
+the exit code is then 1.
 """
 
 from collections.abc import Sequence
