@@ -36,6 +36,12 @@ from fundusseg.sample import Image
 
 Matrix = npt.NDArray[np.float64]
 
+SAVED_ANEW = "saved_anew"
+"""Kind of a pair that is one photograph in two files."""
+
+SAME_FIELD = 0.15
+"""Logarithm of the scale between two photographs up to which they are of one field and camera."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -154,7 +160,7 @@ class Repetitions:
                 print(f"{name}, photograph {number + 1}: no disc measured")
                 continue
             alignment = align(first.image, first.disc, other.image, other.disc)
-            measured.append(measures_of(other, alignment.turn))
+            measured.append(measures_of(other, alignment.turn) | _area(alignment))
             error = alignment_error(alignment, truth, other.disc) if truth is not None else math.nan
             self.alignments.append(
                 {
@@ -175,8 +181,8 @@ class Repetitions:
         print(f"{kind} {name}: {ratios}", flush=True)
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each measure: of both kinds together, and of each."""
-        every = [eye for eyes in self.eyes.values() for eye in eyes]
+        """A row for each measure: of both kinds together, and of each; a file saved anew is no photograph anew."""
+        every = [eye for kind, eyes in self.eyes.items() if kind != SAVED_ANEW for eye in eyes]
         rows = []
         for name in MEASURES:
             sd, freedom = within_eye_sd(np.array([row[name] for row in eye]) for eye in every)
@@ -186,6 +192,12 @@ class Repetitions:
                 row[f"sd_{kind}"], _ = within_eye_sd(np.array([row[name] for row in eye]) for eye in eyes)
             rows.append(row)
         return rows
+
+
+def _area(alignment: Alignment) -> dict[str, float]:
+    """No area of a photograph of another field: its pixels are no longer the first one's."""
+    scale = math.sqrt(abs(np.linalg.det(alignment.matrix[:2, :2])))
+    return {} if abs(math.log(scale)) < SAME_FIELD else {DISC_AREA: math.nan}
 
 
 def alignment_error(alignment: Alignment, truth: Matrix, disc: Disc) -> float:
@@ -228,7 +240,7 @@ def given_pairs(options: argparse.Namespace) -> Iterator[tuple[str, Path, Path]]
         files = [path for path in sorted((folder / images).iterdir()) if path.stem in drawn]
         for one, other, value in near_duplicates(files, [drawn[file.stem] for file in files]):
             print(f"near-duplicates: {one.name} and {other.name} (correlation {value:.3f})", flush=True)
-            yield ("saved_anew" if same_pixels(one, other) else "taken_twice"), one, other
+            yield (SAVED_ANEW if same_pixels(one, other) else "taken_twice"), one, other
     if options.pairs:
         (_, heading), *rows = read_rows(options.pairs)
         for _, row in rows:

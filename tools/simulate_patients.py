@@ -60,7 +60,7 @@ def real_errors(path: Path) -> Numbers:
     eyes: dict[tuple[str, str], list[float]] = {}
     for _, row in rows:
         cells = dict(zip(heading, row, strict=True))
-        if cells["vertical_cdr"]:
+        if cells["vertical_cdr"] and cells["kind"] != "saved_anew":
             eyes.setdefault((cells["kind"], cells["name"]), []).append(float(cells["vertical_cdr"]))
     # The mean of n photographs takes 1/n of the variance with it.
     return np.concatenate(

@@ -23,16 +23,23 @@ DISC_AREA = "log_disc_area"
 MEASURES = ("vertical_cdr", "horizontal_cdr", "area_cdr", "rim_min_ratio", DISC_AREA, *HOURS)
 """What a repeatability is known of."""
 
+_BY_HOUR = (0.0130, 0.0184, 0.0240, 0.0201, 0.0156, 0.0131, 0.0136, 0.0145, 0.0139, 0.0131, 0.0158, 0.0132)
 
 WITHIN_EYE: Mapping[str, float] = {
-    "vertical_cdr": 0.03,
-    "horizontal_cdr": 0.03,
-    "area_cdr": 0.03,
-    "rim_min_ratio": 0.02,
-    DISC_AREA: 0.05,
-    **dict.fromkeys(HOURS, 0.02),
+    "vertical_cdr": 0.0252,
+    "horizontal_cdr": 0.0201,
+    "area_cdr": 0.0253,
+    "rim_min_ratio": 0.0150,
+    DISC_AREA: 0.0728,
+    **dict(zip(HOURS, _BY_HOUR, strict=True)),
 }
-"""MEASURED"""
+"""Measured on the shipped bundle by ``python tools/measure_repeatability.py --origa FOLDER --optic_disc_seg FOLDER
+--photographs 44``: 60 eyes, 164 photographs, 104 degrees of freedom (of the disc's area 94).
+
+16 pairs of photographs of one eye that the two sets hold, and 44 photographs taken anew three times by simulation. Of
+the vertical ratio the standard deviation is 0.007 in the pairs of ORIGA, 0.027 in those of high myopia in another field
+of view, 0.060 in those of pathologic myopia likewise, and 0.022 in the simulated ones: a site with other cameras or
+such eyes should measure its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ def test_the_table_is_one_that_predict_takes(tool, tmp_path):
         mean = random.uniform(0.2, 0.6)
         eye = [dict.fromkeys(MEASURES, mean + random.normal(0, 0.04)) for _ in range(3)]
         repetitions.eyes.setdefault("simulated", []).append(eye)
+    repetitions.eyes["saved_anew"] = [[dict.fromkeys(MEASURES, 0.5)] * 2] * 500  # tells nothing of taking it twice
     table = repetitions.table()
     write_csv(table, tmp_path / "own.csv")
     found = read_repeatability(tmp_path / "own.csv")
