@@ -71,8 +71,12 @@ def _by_pattern(photographs: Sequence[Photograph], pattern: NamePattern) -> Iden
     for photograph in photographs:
         said = pattern.read(photograph.path)
         unfit = f"{photograph.path}: its name does not fit the pattern {pattern.pattern}"
-        found[photograph.name] = Identity(**said) if said else Identity(remarks=(unfit,))
+        found[photograph.name] = _of_name(said) if said else Identity(remarks=(unfit,))
     return _with_eyes(photographs, found)
+
+
+def _of_name(said: Mapping[str, str]) -> Identity:
+    return Identity(said["patient"], said.get("eye", ""), said.get("date", ""))
 
 
 def _by_tables(photographs: Sequence[Photograph], tables: Sequence[VisitTable]) -> Identities:
