@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fundusseg.errors import ConfigurationError
+from fundusseg.imaging.laterality import infer_eye
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.segmenter import Segmenter
+from fundusseg.inference.square import SegmentedSquare
 from fundusseg.sample import Eye, Image
 
 RIGHT = "right eye"
@@ -55,3 +59,21 @@ class EyeReader:
         side = max(1, round(preparation.roi_scale * diameter))
         square = Box(round(row - side / 2), round(column - side / 2), side, side)
         return float(self.network(preparation.picture(photograph, square)[None]).item())
+
+
+def eye_seen(
+    reader: EyeReader | None, photograph: Image, field_of_view: Box, segmented: SegmentedSquare
+) -> tuple[Eye | None, str]:
+    """The eye that the picture itself shows, and by what: the network, or without one the disc's place.
+
+    Args:
+        reader: Of the bundle, if it has one.
+        photograph: H x W x 3 uint8 RGB.
+        field_of_view: Its lit part.
+        segmented: With the disc.
+    """
+    disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
+    if reader is None or disc is None or not disc.any():
+        return infer_eye("", disc, field_of_view)
+    told = reader(photograph, *segmented.disc_circle())
+    return told, "vessels and fovea" if told else "not told"

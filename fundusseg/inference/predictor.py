@@ -23,10 +23,11 @@ import numpy.typing as npt
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging import quality, roi
 from fundusseg.imaging.image_files import as_photograph
-from fundusseg.imaging.laterality import eye_from_name, infer_eye
+from fundusseg.imaging.laterality import eye_from_name
 from fundusseg.imaging.quality import Quality
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.conventions import CONSENSUS, logits_of, lowered, vertical_ratio
+from fundusseg.inference.eye_side import eye_seen
 from fundusseg.inference.failure_signs import FailureSigns, failure_signs
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
@@ -278,7 +279,7 @@ class Predictor:
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, eye: Eye | None, name: str
     ) -> Prediction:
         """Tell the eye, measure the label map, and say how uncertain the vertical ratio is."""
-        seen, by = self._eye_seen(assessed, segmented)
+        seen, by = eye_seen(self.bundle.eye, assessed.photograph, assessed.field_of_view, segmented)
         eye, eye_from = (eye, "given") if eye else (eye_from_name(name), "name")
         eye, eye_from = (eye, eye_from) if eye else (seen, by)
         measures = measure(segmented.label_map, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
@@ -316,14 +317,6 @@ class Predictor:
             there = np.mean([vertical_ratio(mean, self._thresholds(logits)) for mean in means])
             found.append(float(np.clip(ratio + there - here, 0, 1)))
         return found[0], found[1]
-
-    def _eye_seen(self, assessed: Assessed, segmented: SegmentedSquare) -> tuple[Eye | None, str]:
-        """The eye that the picture shows, and by what."""
-        disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
-        if self.bundle.eye is None or disc is None or not disc.any():
-            return infer_eye("", disc, assessed.field_of_view)
-        told = self.bundle.eye(assessed.photograph, *segmented.disc_circle())
-        return told, "vessels and fovea" if told else "not told"
 
     def triage(
         self, assessed: Assessed, location: DiscLocation | None, segmented: SegmentedSquare, prediction: Prediction
