@@ -19,6 +19,7 @@ import logging
 import signal
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from fundusseg.inference.pretrained import pretrained_bundle
 
 if TYPE_CHECKING:
     from fundusseg.dicom.spool import Spool
+
+log = logging.getLogger("fundusseg.listen")
 
 
 def parser() -> Parser:
@@ -82,7 +85,7 @@ def main(arguments: list[str]) -> int:
     algorithm = algorithm_of(checkpoint)
 
     def answer(path: Path) -> Mapping[str, bytes]:
-        return answer_photograph(predictor, algorithm, path)
+        return answer_photograph(predictor, algorithm, path, partial(log.warning, "%s: %s", path.stem))
 
     metrics = ListenMetrics(spool)
     if settings.metrics_port is not None:

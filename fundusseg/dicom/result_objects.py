@@ -1,53 +1,52 @@
 """The objects that go back to an archive: segmentation and report of one photograph, as files' content."""
 
 import io
+from collections.abc import Callable
 
 import pydicom
 from pydicom.dataset import Dataset
 
 from fundusseg.dicom.dataset_files import Source, called, opened
 from fundusseg.dicom.findings import Algorithm, Findings
-from fundusseg.dicom.header import check_class
+from fundusseg.dicom.reference_header import reference_header
 from fundusseg.dicom.report import structured_report
 from fundusseg.dicom.segmentation import segmentation
 from fundusseg.errors import ImageError
 
-_NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_MAY_BE_EMPTY = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
-    *("AccessionNumber", "ReferringPhysicianName", "PatientOrientation"),
-)
-"""Asked for in every object, with a value or without."""
 
-
-def result_objects(photograph: Source, findings: Findings, algorithm: Algorithm) -> dict[str, bytes]:
+def result_objects(
+    photograph: Source, findings: Findings, algorithm: Algorithm, tell: Callable[[str], None] = lambda remark: None
+) -> dict[str, bytes]:
     """Make what is said of one photograph.
 
     Args:
         photograph: Its DICOM file, or the content of it.
         findings: What was found in it.
         algorithm: What found it.
+        tell: Told of each value of the photograph's header that could not be taken as it is.
 
     Returns:
         ``sr``, and ``seg`` where anything was found: DICOM files' content.
 
     Raises:
-        ImageError: It is no DICOM photograph, or has no UIDs to refer to.
+        ImageError: It is no DICOM photograph, has no UIDs to refer to, or no object can be made of it.
     """
-    path = called(photograph)
     with opened(photograph) as (_, source):
-        check_class(source, photograph)
-        if missing := [keyword for keyword in _NEEDED if not source.get(keyword)]:
-            raise ImageError(
-                f"a photograph without {missing[0]}: {path}", "one that can be referred to", "send it anew"
-            )
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in source:
-                setattr(source, keyword, None)
-        made = {"sr": structured_report(source, findings, algorithm)}
-        if (segments := segmentation(source, findings, algorithm)) is not None:
+        header, remarks = reference_header(source, photograph)
+    try:
+        made = {"sr": structured_report(header, findings, algorithm)}
+        if (segments := segmentation(header, findings, algorithm)) is not None:
             made["seg"] = segments
-        return {name: encode(dataset) for name, dataset in made.items()}
+        contents = {name: encode(dataset) for name, dataset in made.items()}
+    except Exception as error:  # what the library that makes them does not take, which is not the pixels' fault
+        raise ImageError(
+            f"a photograph of which no DICOM objects can be made ({error}): {called(photograph)}",
+            "a header that objects can be made of",
+            "report it, with the file's header",
+        ) from error
+    for remark in remarks:
+        tell(remark)
+    return contents
 
 
 def encode(dataset: Dataset) -> bytes:

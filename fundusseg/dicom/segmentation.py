@@ -13,7 +13,7 @@ from fundusseg.dicom.sop_classes import VL_PHOTOGRAPHIC
 
 SERIES_NUMBER = 9801
 _HIGHDICOM = "1.2.826.0.1.3680043.10.511.3."
-_NOT_PLAIN = ("SOPClassUID", "NumberOfFrames", "PixelSpacing", "FrameOfReferenceUID")
+_NOT_PLAIN = ("SOPClassUID", "NumberOfFrames")
 _SIDES = {"OD": "right eye", "OS": "left eye"}
 
 

@@ -1,6 +1,6 @@
 """A prediction as DICOM objects: what `fundusseg.dicom` makes of it, in its plain types."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,15 +64,20 @@ def write_dicom(
     regions: Sequence[Region],
     algorithm: "Algorithm",
 ) -> None:
-    """Write NAME_seg.dcm and NAME_sr.dcm; of a photograph that is no DICOM file its row says that there is none."""
+    """Write NAME_seg.dcm and NAME_sr.dcm; the row says what of the photograph's header they could not take.
+
+    Of a photograph that is no DICOM file its row says that there is none.
+    """
     if not is_dicom(photograph.path):
         result.row["remarks"] = "no DICOM objects: the photograph is no DICOM file"
         return
     from fundusseg.dicom.result_objects import result_objects
 
     findings = findings_of(result.prediction, regions, photograph.page)
-    for name, content in result_objects(photograph.path, findings, algorithm).items():
+    remarks = list(filter(None, (result.row.get("remarks"),)))
+    for name, content in result_objects(photograph.path, findings, algorithm, remarks.append).items():
         folder.write(dicom_path(folder.output, photograph.name, name), content)
+    result.row["remarks"] = "; ".join(remarks)
 
 
 def check_dicom(photographs: Iterable[Photograph]) -> None:
@@ -91,8 +96,16 @@ def check_dicom(photographs: Iterable[Photograph]) -> None:
         )
 
 
-def answer_photograph(predictor: "Predictor", algorithm: "Algorithm", path: Path) -> dict[str, bytes]:
+def answer_photograph(
+    predictor: "Predictor", algorithm: "Algorithm", path: Path, tell: Callable[[str], None] = lambda remark: None
+) -> dict[str, bytes]:
     """Segment every frame of a DICOM photograph, and make the objects that are sent back, by name.
+
+    Args:
+        predictor: The network.
+        algorithm: How the objects name it.
+        path: The photograph's file.
+        tell: Told of each value of its header that the objects could not take as it is.
 
     Raises:
         ImageError: It cannot be read, or is no photograph.
@@ -104,6 +117,6 @@ def answer_photograph(predictor: "Predictor", algorithm: "Algorithm", path: Path
     for page, name in enumerate(frame_names(path)):
         photograph = Photograph(path, page=page)
         prediction = read_capture(photograph).predict(predictor, photograph)
-        objects = result_objects(path, findings_of(prediction, regions, page), algorithm)
+        objects = result_objects(path, findings_of(prediction, regions, page), algorithm, tell)
         made |= {f"{kind}{name}": content for kind, content in objects.items()}
     return made

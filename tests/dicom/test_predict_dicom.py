@@ -127,7 +127,8 @@ def test_without_the_extra_a_file_says_what_to_install(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_segmentation_and_report_are_written_beside_the_labels(checkpoint, tmp_path):
-    write(dicom_photograph([photograph(), shifted(20)]), tmp_path / "in" / "IM1")
+    bent = {"PatientBirthDate": "1950", "BurnedInAnnotation": "YES"}
+    write(dicom_photograph([photograph(), shifted(20)], **bent), tmp_path / "in" / "IM1")
     write_png(tmp_path / "in" / "plain.png", photograph())
     command = ["--checkpoint", checkpoint, str(tmp_path / "in"), "--dicom", "true"]
     assert predict.main([*command, "--output", str(tmp_path / "out")]) == 0
@@ -147,6 +148,8 @@ def test_segmentation_and_report_are_written_beside_the_labels(checkpoint, tmp_p
         ]
         assert values == pytest.approx([float(table.vertical_cdr.iloc[frame])], abs=1e-4)
     assert "no DICOM objects" in table.remarks["plain.png"]
+    told = "text is burned into the picture (BurnedInAnnotation YES); in its DICOM objects PatientBirthDate is not"
+    assert all(table.remarks["IM1"].str.startswith(told))
     with pytest.raises(ImageError, match=r"2 DICOM Comprehensive SR, 2 DICOM Segmentation.*passed over"):
         find_photographs([str(tmp_path / "out")], tmp_path / "other")  # results are no photographs
 
