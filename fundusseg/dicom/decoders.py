@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import uid
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 
 from fundusseg.dicom.dataset_files import Source, stream_of
@@ -40,24 +42,52 @@ _STDIN = ""
 _PROGRAM = "import sys; sys.path[:0] = [sys.argv[1]]; from fundusseg.dicom.decoders import main; main(sys.argv[2:])"
 
 
-def decode_compressed(source: Source, frame: int, syntax: str, bits: int, force_rgb: bool) -> npt.NDArray[Any]:
-    """Decode one frame.
+MOST_SCANS = 32
+"""Of a lossy JPEG: sequential ones have four at most, progressive ones about ten. Each passes over all pixels."""
+
+
+def decode_jpeg(content: bytes, syntax: str, size: tuple[int, int, int], bits: int) -> npt.NDArray[Any]:
+    """Decode a lossy JPEG.
+
+    Args:
+        content: It; of three channels by `codestreams.with_colours`.
+        syntax: Its transfer syntax.
+        size: Rows, columns and channels.
+        bits: As the codestream says.
+
+    Returns:
+        H x W x 3 RGB or H x W grey, uint8.
+
+    Raises:
+        ValueError: It cannot be decoded.
+    """
+    if bits != 8:
+        raise ValueError(f"lossy JPEG of {bits} bits, which nothing here decodes")
+    # In coded data FF is followed by 00: what is counted in excess are thumbnails.
+    if (scans := content.count(b"\xff\xda")) > MOST_SCANS:
+        raise ValueError(f"{scans} scans in a JPEG, of which no camera writes more than {MOST_SCANS}")
+    rows, columns, channels = size
+    how: dict[str, Any] = {"bits_allocated": 8, "bits_stored": 8, "pixel_representation": 0, "number_of_frames": 1}
+    how |= {"pixel_keyword": "PixelData", "photometric_interpretation": "RGB" if channels == 3 else "MONOCHROME2"}
+    how |= {"rows": rows, "columns": columns, "samples_per_pixel": channels, "planar_configuration": 0}
+    stream = encapsulate([content + b"\0" * (len(content) % 2)])
+    pixels, _ = get_decoder(uid.UID(syntax)).as_array(stream, index=0, decoding_plugin="pillow", **how)
+    return pixels
+
+
+def decode_compressed(source: Source, frame: int, syntax: str, force_rgb: bool) -> npt.NDArray[Any]:
+    """Decode one frame that is neither lossy JPEG nor run-length coded, in a process of its own.
 
     Args:
         source: The DICOM file or its content; its header and the frame's own have been checked.
         frame: Counted from 0.
         syntax: The transfer syntax, of `PLUGINS`.
-        bits: Stored; no library here decodes lossy JPEG of more than 8.
         force_rgb: What is said to be RGB is luma and chroma.
 
     Raises:
         ValueError: It cannot be decoded, or took too long or too much.
     """
     plugin = PLUGINS[syntax]
-    if plugin == "pillow" and bits > 8:
-        raise ValueError(f"lossy JPEG of {bits} bits, which nothing here decodes")
-    if plugin in ("pillow", "pydicom"):
-        return _decode(source, frame, syntax, plugin, force_rgb)
     content, name = (source, _STDIN) if isinstance(source, bytes) else (b"", str(source))
     root = str(Path(__file__).parents[2])
     command = [sys.executable, "-c", _PROGRAM, root, name, str(frame), syntax, plugin, str(int(force_rgb))]

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
@@ -20,10 +19,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from fundusseg.dicom.codestreams import codestream_size, has_coarse_chroma
+from fundusseg.dicom.codestreams import Codestream, read_codestream, with_colours
 from fundusseg.dicom.dataset_files import Source, called, opened
-from fundusseg.dicom.decoders import PLUGINS, decode_compressed
+from fundusseg.dicom.decoders import PLUGINS, decode_compressed, decode_jpeg
 from fundusseg.dicom.header import header_of
+from fundusseg.dicom.palettes import through_palette
 from fundusseg.errors import ImageError
 
 MOST_PIXELS = 178_956_970
@@ -55,20 +55,32 @@ def read_frame(source: Source, frame: int = 0) -> tuple[npt.NDArray[np.generic],
         header = header_of(dataset, source)
         if not 0 <= frame < header.frames:
             raise ImageError(f"frame {frame + 1} of {path}", f"1 to {header.frames}", "choose one of these")
-        bits, syntax = _check_form(dataset, path), _known_syntax(dataset, path)
-        if syntax in PLUGINS:
-            luma = _check_codestream(stream, dataset, frame, header.frames)
-            pixels = decode_compressed(source, frame, syntax, bits, luma)
+        bits, shift = _check_form(dataset, path)
+        syntax = _known_syntax(dataset, path)
+        if syntax in PLUGINS and syntax != RLELossless:
+            if shift:
+                raise ImageError(
+                    f"compressed pixels in the upper bits (HighBit): {path}", "the lower", "export it anew"
+                )
+            pixels, bits = _decompressed(source, stream, dataset, frame, header.frames, bits)
         else:
+            if syntax == RLELossless:
+                _check_runs(_content(stream, dataset, frame, header.frames), dataset)
             stream.seek(0)
             whole = dcmread(stream) if syntax.is_deflated else stream
             more: dict[str, Any] = {} if syntax.is_deflated else {"transfer_syntax_uid": syntax}
-            pixels = pixel_array(whole, index=frame, **more)
+            if shift:  # all bits of a number, of which the lower ones are then dropped
+                more["bits_stored"] = bits + shift
+            pixels = pixel_array(whole, index=frame, **more) >> shift
         return _as_seen(pixels, dataset, bits, path)
 
 
-def _check_form(dataset: Dataset, path: str) -> int:
-    """Refuse pixels of a form that no camera writes, before anything is reserved for them; returns the bits used."""
+def _check_form(dataset: Dataset, path: str) -> tuple[int, int]:
+    """Refuse pixels of a form that no camera writes, before anything is reserved for them.
+
+    Returns:
+        The bits used, and how many unused ones lie below them, as older programs wrote it (HighBit).
+    """
     numbers = {
         name: int(dataset.get(name) or 0)
         for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation")
@@ -86,7 +98,11 @@ def _check_form(dataset: Dataset, path: str) -> int:
             f"3 of {', '.join(_COLOURS)}, or 1 of {', '.join((*_GREYS, _PALETTE))}",
             "export it as such",
         )
-    return stored
+    high = dataset.get("HighBit")
+    high = stored - 1 if high is None else int(high)
+    if not stored - 1 <= high < allocated:
+        raise ImageError(f"{stored} bits that end at bit {high} of {allocated}: {path}", "a HighBit", "export it anew")
+    return stored, high - stored + 1
 
 
 def _known_syntax(dataset: Dataset, path: str) -> UID:
@@ -98,39 +114,63 @@ def _known_syntax(dataset: Dataset, path: str) -> UID:
     return syntax
 
 
-def _check_codestream(stream: BinaryIO, dataset: Dataset, frame: int, frames: int) -> bool:
-    """Look at a compressed frame before any decoder does.
+def _content(stream: BinaryIO, dataset: Dataset, frame: int, frames: int) -> bytes:
+    """A compressed frame, all its fragments together."""
+    # Tag, VR and length of the pixel data; encapsulated ones are always explicit and little endian.
+    stream.seek(stream.tell() + 12)
+    return get_frame(stream, frame, number_of_frames=frames, extended_offsets=_extended_offsets(dataset))
 
-    Returns:
-        Whether it is luma and chroma where the file says RGB: cameras declare RGB and hand the picture to a JPEG
-        library, which stores luma and coarse chroma all the same.
+
+def _check_runs(content: bytes, dataset: Dataset) -> None:
+    """Refuse run-length coded pixels that are longer than the plain ones could be."""
+    plain = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
+    if len(content) > 65536 + 2 * plain:
+        raise ValueError("its compressed pixels are longer than the plain ones would be")
+
+
+def _decompressed(
+    source: Source, stream: BinaryIO, dataset: Dataset, frame: int, frames: int, bits: int
+) -> tuple[npt.NDArray[Any], int]:
+    """A compressed frame's pixels and the bits that they fill, once its own head agrees with the file's.
 
     Raises:
-        ValueError: It claims another size than the file: it is damaged, or meant to fill the memory.
+        ValueError: It does not: it is damaged, or meant to fill the memory.
     """
-    start = stream.tell()
-    # Tag, VR and length of the pixel data; encapsulated ones are always explicit and little endian.
-    stream.seek(start + 12)
-    offsets = _extended_offsets(dataset)
-    content = get_frame(stream, frame, number_of_frames=frames, extended_offsets=offsets)
-    rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax == RLELossless:
-        if len(content) > 65536 + 2 * rows * columns * samples * (int(dataset.BitsAllocated) // 8):
-            raise ValueError("its compressed pixels are longer than the plain ones would be")
-        return False
-    found = codestream_size(content)
+    content, syntax = _content(stream, dataset, frame, frames), UID(dataset.file_meta.TransferSyntaxUID)
+    found = read_codestream(content)
     if found is None:
         raise ValueError("compressed pixels without a header")
     # CharLS looks for the end of a stream that has none for twenty seconds.
     if syntax in (JPEGLSLossless, JPEGLSNearLossless) and not content.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise ValueError("compressed pixels without an end")
-    if found != (rows, columns, samples):
-        height, width, channels = found
+    size = (int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel))
+    if (found.rows, found.columns, found.channels) != size:
+        rows, columns, samples = size
         raise ValueError(
-            f"{width} x {height} pixels of {channels} channels in a file of {columns} x {rows} of {samples}"
+            f"{found.columns} x {found.rows} pixels of {found.channels} channels in a file of {columns} x {rows} of "
+            f"{samples}"
         )
-    return dataset.PhotometricInterpretation == "RGB" and has_coarse_chroma(content)
+    kind = str(dataset.PhotometricInterpretation)
+    if PLUGINS[syntax] == "pillow":
+        luma = (kind != "RGB") if found.luma is None else found.luma
+        return decode_jpeg(with_colours(content, luma) if found.channels == 3 else content, syntax, size, found.bits), 8
+    _check_colours(found, kind)
+    luma = kind == "RGB" and bool(found.luma)
+    pixels = decode_compressed(source, frame, syntax, luma)
+    # Either of the two may name a larger container: what both hold is what is used.
+    bits = min(bits, found.bits)
+    if pixels.max(initial=0) >= 2**bits:
+        raise ValueError(f"numbers up to {pixels.max()} where {bits} bits are said to be used")
+    return pixels, bits
+
+
+def _check_colours(found: Codestream, kind: str) -> None:
+    """Refuse what contradicts itself: nobody can say whether the colours are turned back already."""
+    if (kind in ("YBR_ICT", "YBR_RCT") and not found.turned) or (kind.startswith("YBR_FULL") and found.turned):
+        without = "" if found.turned else "out"
+        raise ValueError(f"{kind} in a JPEG 2000 codestream with{without} a colour transform of its own")
+    if found.luma is False and kind != "RGB":
+        raise ValueError(f"{kind} in a codestream that says that it is RGB")
 
 
 def _extended_offsets(dataset: Dataset) -> Any:
@@ -143,9 +183,7 @@ def _as_seen(pixels: npt.NDArray[Any], dataset: Dataset, bits: int, path: str) -
     """Palettes read through, dark and light as they are seen, in the smallest number that holds the bits."""
     kind = str(dataset.PhotometricInterpretation)
     if kind == _PALETTE:
-        colours = apply_color_lut(pixels, dataset)[..., :3]
-        # Palettes of 16 bits hold 8, times 256 or 257.
-        return np.ascontiguousarray(colours >> 8 if colours.dtype == np.uint16 else colours).astype(np.uint8), 8
+        return through_palette(pixels, dataset), 8
     if kind == "MONOCHROME1":
         pixels = (2**bits - 1) - np.minimum(pixels, 2**bits - 1)
     return (pixels.astype(np.uint8), 8) if bits <= 8 else (pixels.astype(np.uint16), bits)
