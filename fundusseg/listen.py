@@ -8,14 +8,15 @@ Receives by C-STORE (and answers C-ECHO), segments as `predict --dicom true` doe
 structured report (SR) of every photograph to the AE, or the DICOMweb archive, of --send_to. A sender's success means
 that the photograph is on the disk: the folder of --spool is a queue that survives a kill, and the same command goes on
 where it was. No photograph is answered twice, however often it comes; answers that nobody takes are tried again, at
-first after a second and later every five minutes. What cannot be read, or is refused for good, lies in SPOOL/dead with
-the reason.
+first after a second and later every five minutes. What cannot be read, or is refused for a day, lies in SPOOL/dead with
+the reason, until --requeue true begins by trying all of it again.
 
 Without --host only this machine reaches it. TLS: --certificate and --key of its own, --authority signs those of the
 others, which must then show one, and of the AE that is sent to. Metrics for Prometheus: --metrics_port.
 """
 
 import logging
+import re
 import signal
 import threading
 from collections.abc import Mapping
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fundusseg.listen")
 
+_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
+
 
 def parser() -> Parser:
     """The command's arguments."""
     parser = Parser(prog="fundusseg listen", description=__doc__)
     parser.add_argument("--send_to", required=True, type=str, help="TITLE@HOST:PORT, or the URL of a DICOMweb archive.")
     parser.add_argument("--spool", default="spool", type=str, help="Folder of the queue.")
+    parser.add_argument("--requeue", default=False, type=bool, help="Begin with what was put aside in SPOOL/dead.")
     parser.add_argument(
         "--checkpoint", default=None, type=str | None, help="What fit or bundle wrote [the package's own]."
     )
@@ -80,6 +84,8 @@ def main(arguments: list[str]) -> int:
         tuple(settings.callers), tuple(settings.addresses), server_tls(own, key, authority) if own else None
     )
     spool = Spool(Path(settings.spool))
+    if settings.requeue:
+        console.print(f"{spool.requeue()} photographs that were put aside are tried again", soft_wrap=True)
     prepare_process()
     predictor = Predictor.from_checkpoint(checkpoint, compute_device(settings.device))
     algorithm = algorithm_of(checkpoint)
@@ -120,10 +126,9 @@ def _fetch(url: str | None, studies: list[str], spool: "Spool") -> None:
         for uid, content in fetch(url, study):
             try:
                 read_header(content)
-            except ImageError:
+                taken += spool.receive(uid, content)
+            except (ImageError, ValueError):  # another object, or one whose UID is none
                 others += 1
-                continue
-            taken += spool.receive(uid, content)
         console.print(f"study {study}: {taken} photographs taken, {others} other objects left out", soft_wrap=True)
 
 
@@ -133,10 +138,24 @@ def _check(settings: Any) -> None:
         raise ConfigurationError("listen without the extra dicom", "it", "pip install 'fundusseg[dicom]'")
     if bool(settings.certificate) != bool(settings.key):
         raise ConfigurationError("one of --certificate and --key", "both or none", "give the other")
+    if settings.authority and not settings.certificate:
+        raise ConfigurationError(
+            "--authority without --certificate, which would receive without encryption",
+            "TLS in both directions, or in none",
+            "give --certificate and --key, or leave --authority out",
+        )
     if bool(settings.fetch_from) != bool(settings.studies):
         raise ConfigurationError("one of --fetch_from and --studies", "both or none", "give the other")
-    if not 1 <= len(settings.title) <= 16:
-        raise ConfigurationError(f"AE title {settings.title!r}", "1 to 16 characters", "correct --title")
+    for title in (settings.title, *settings.callers):
+        if not _TITLE.fullmatch(title) or not title.strip():
+            raise ConfigurationError(f"AE title {title!r}", "1 to 16 characters of ASCII, no backslash", "correct it")
+    from fundusseg.dicom.receiver import plain_address
+
+    for address in settings.addresses:
+        try:
+            plain_address(address)
+        except ValueError as error:
+            raise ConfigurationError(f"address {address!r}", "an IP address", "correct --addresses") from error
 
 
 if __name__ == "__main__":

@@ -22,11 +22,15 @@ DUPLICATE = 0x0111
 
 
 class Unreachable(Exception):
-    """Nobody answers, or not now: the same will do later."""
+    """Nobody answers, whatever would be sent: the same will do later."""
+
+
+class Postponed(Exception):
+    """This object was not taken, now; others may be."""
 
 
 class Refused(Exception):
-    """The other side does not want this object."""
+    """The other side does not want this object; it may be set up wrong."""
 
 
 class Destination(Protocol):
@@ -36,7 +40,8 @@ class Destination(Protocol):
         """Deliver one DICOM file; returns once it was acknowledged.
 
         Raises:
-            Unreachable: Nobody answers, or the other side has no room.
+            Unreachable: Nobody answers.
+            Postponed: The other side has no room, or breaks off.
             Refused: It is not wanted.
         """
 
@@ -61,6 +66,12 @@ class AeDestination:
 
     def send(self, path: Path) -> None:
         """Deliver one file by C-STORE."""
+        try:
+            self._send(path)
+        except OSError as error:  # no such host, no route
+            raise Unreachable(f"{self.title} at {self.host}:{self.port}: {error.strerror or error}") from error
+
+    def _send(self, path: Path) -> None:
         dataset = pydicom.dcmread(path)
         entity = AE(ae_title=self.own_title)
         entity.connection_timeout = entity.acse_timeout = 15
@@ -80,7 +91,7 @@ class AeDestination:
             if link.is_established:
                 link.release()
         if status is None or 0xA700 <= status < 0xA800:
-            raise Unreachable(f"{self.title} has no room" if status else f"{self.title} hung up")
+            raise Postponed(f"{self.title} has no room" if status else f"{self.title} hung up")
         # Bxxx are warnings: it was stored. A duplicate was stored before we were stopped.
         if status not in (0, DUPLICATE) and status & 0xF000 != 0xB000:
             raise Refused(f"{self.title} refuses it with status {status:04X}")
@@ -108,17 +119,17 @@ class WebDestination:
             # 409: the archive has it already, or does not want it; 4xx else is a request that will never do.
             if 400 <= code < 500 and code not in (408, 429):
                 raise Refused(f"{self.url} answers {code}") from error
-            raise Unreachable(f"{self.url} answers {code}") from error
+            raise Postponed(f"{self.url} answers {code}") from error
         except (requests.RequestException, OSError) as error:
             raise Unreachable(f"{self.url}: {type(error).__name__}") from error
         except Exception as error:  # a success whose body is no DICOM JSON or XML: whatever parsing it meets first
-            raise Unreachable(f"{self.url} answers what is no DICOM ({type(error).__name__})") from error
+            raise Postponed(f"{self.url} answers what is no DICOM ({type(error).__name__})") from error
         if failed := answer.get("FailedSOPSequence"):
             if (reason := failed[0].get("FailureReason")) != DUPLICATE:
                 raise Refused(f"{self.url} refuses it with {reason}")
         # A proxy's login page is a success too: only an archive names what it has taken.
         elif dataset.SOPInstanceUID not in {item.get("ReferencedSOPInstanceUID") for item in _taken(answer)}:
-            raise Unreachable(f"{self.url} does not say that it has taken the object")
+            raise Postponed(f"{self.url} does not say that it has taken the object")
 
 
 def _taken(answer: pydicom.Dataset) -> list[pydicom.Dataset]:
@@ -141,20 +152,27 @@ def fetch(url: str, study: str) -> Iterator[tuple[str, bytes]]:
         study: Study instance UID.
 
     Yields:
-        SOP instance UID and file content.
+        SOP instance UID and file content; both empty of what is no whole object.
 
     Raises:
-        ConfigurationError: The archive does not answer, or has no such study.
+        ConfigurationError: The archive does not answer, has no such study, or sends what is no DICOM.
     """
     try:
         for dataset in _client(url).iter_study(study):
-            stream = io.BytesIO()
-            pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-            yield str(dataset.SOPInstanceUID), stream.getvalue()
-    except OSError as error:  # what requests raises is one
+            yield _encoded(dataset)
+    except Exception as error:  # what requests raises, and whatever parsing an answer meets first
         raise ConfigurationError(
             f"no study {study} from {url} ({type(error).__name__}: {error})", "a DICOMweb archive", "check both"
         ) from error
+
+
+def _encoded(dataset: pydicom.Dataset) -> tuple[str, bytes]:
+    stream = io.BytesIO()
+    try:
+        pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+        return str(dataset.SOPInstanceUID), stream.getvalue()
+    except Exception:  # one object that cannot be kept is no reason to leave the others
+        return "", b""
 
 
 def destination(name: str, own_title: str, tls: ssl.SSLContext | None = None) -> Destination:

@@ -5,8 +5,10 @@ import ssl
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from ipaddress import ip_address
 from socketserver import TCPServer
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
@@ -22,6 +24,9 @@ VERIFICATION = "1.2.840.10008.1.1"
 
 SYNTAXES = [*NATIVE, *PLUGINS]
 """Those that can be decoded; a sender is told in the negotiation, and may convert."""
+
+LARGEST_OBJECT = 2**30
+"""Bytes that a sender may send for one object; they are in memory until they are kept."""
 
 _SUCCESS, _CANNOT_UNDERSTAND, _OUT_OF_RESOURCES = 0x0000, 0xC000, 0xA700
 
@@ -104,6 +109,7 @@ class Receiver:
         count: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self._keep, self._count = keep, count
+        self._sent: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         entity = AE(ae_title=title)
         entity.maximum_associations = 20
         entity.require_called_aet = True
@@ -112,7 +118,11 @@ class Receiver:
         for uid in PHOTOGRAPHS:
             entity.add_supported_context(uid, SYNTAXES)
         entity.add_supported_context(VERIFICATION)
-        handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_ECHO, lambda event: _SUCCESS)]
+        handlers: list[Any] = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_C_ECHO, lambda event: _SUCCESS),
+            (evt.EVT_DATA_RECV, self._weigh),
+        ]
         try:
             self._server = entity.make_server(
                 address, ssl_context=access.tls, evt_handlers=handlers, server_class=_only(access.addresses)
@@ -135,11 +145,22 @@ class Receiver:
         TCPServer.shutdown(self._server)  # pynetdicom's own looks for servers that its `start_server` made
         self._server.server_close()
 
+    def _weigh(self, event: Event) -> None:
+        """Hang up on who sends more than any photograph holds."""
+        self._sent[event.assoc] = self._sent.get(event.assoc, 0) + len(event.data)
+        if self._sent[event.assoc] > LARGEST_OBJECT:
+            log.warning("a sender was cut off after %d MB of one object", LARGEST_OBJECT >> 20)
+            if event.assoc.dul.socket:
+                event.assoc.dul.socket.close()
+
     def _store(self, event: Event) -> int:
         """C-STORE: success once the photograph is safe."""
+        self._sent.pop(event.assoc, None)
         try:
             uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
             content = event.encoded_dataset()
+            if event.dataset.SOPInstanceUID != uid:  # by which the next object of that UID would be left out
+                raise ValueError("an object of another UID than it is sent under")
         except Exception:  # whatever a peer may send in place of a dataset
             self._count("refused")
             return _CANNOT_UNDERSTAND
@@ -159,8 +180,22 @@ HANDSHAKE = 15.0
 """Seconds that a caller may take to begin TLS."""
 
 
+def plain_address(address: str) -> str:
+    """An IP address as it is compared: one of IPv4 that comes to a socket of IPv6 as what it is.
+
+    Raises:
+        ValueError: It is none.
+
+    >>> plain_address("::ffff:10.0.0.5"), plain_address("0:0::1")
+    ('10.0.0.5', '::1')
+    """
+    known = ip_address(address.partition("%")[0])
+    return str(getattr(known, "ipv4_mapped", None) or known)
+
+
 def _only(addresses: Collection[str]) -> type[ThreadedAssociationServer]:
     """A server that hangs up on all others."""
+    listed = {plain_address(address) for address in addresses}
 
     class Server(ThreadedAssociationServer):
         daemon_threads = True
@@ -183,6 +218,6 @@ def _only(addresses: Collection[str]) -> type[ThreadedAssociationServer]:
             super().finish_request(request, client_address)
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
-            return not addresses or client_address[0] in addresses
+            return not listed or plain_address(client_address[0]) in listed
 
     return Server

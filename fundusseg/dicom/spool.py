@@ -6,7 +6,7 @@ Folders below the spool, between which whole files and folders are moved by one 
     outgoing/UID/       its answers, not sent yet; each is removed once the other side has acknowledged it
     answered/UID        empty: all answers were taken. What comes in again under this UID is acknowledged and left out
     dead/UID.dcm        could not be answered, or not be delivered (dead/UID/); dead/UID.txt says why. What comes in
-                        again under this UID is tried again
+                        again under this UID is tried again, and so is all of it by `Spool.requeue`
 
 A UID names one object for the whole world. An answer that was acknowledged just before a kill is sent once more: under
 the same UID and with the same bytes, by which an archive knows it.
@@ -27,7 +27,8 @@ from fundusseg.errors import ConfigurationError
 MOST_TRIES = 10
 """Times that a photograph may end the process before it is put aside."""
 
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"(?=.{1,64}\Z)[0-9]+(\.[0-9]+)*")
+"""A file's name is made of it: never ``..``."""
 
 
 class Spool:
@@ -98,6 +99,11 @@ class Spool:
             file.write(b".")
         return True
 
+    def take_back(self, path: Path) -> None:
+        """Unsay `begin`: what ended a try was no fault of the photograph, nor the process's end."""
+        tries = path.with_suffix(".tries")
+        os.truncate(tries, max(0, tries.stat().st_size - 1))  # needs no room
+
     def answer(self, path: Path, objects: Mapping[str, bytes]) -> None:
         """Take what is said of a photograph, to be sent; the photograph itself is done."""
         partial = self._partial / f"answer {path.stem}"
@@ -134,6 +140,23 @@ class Spool:
         shutil.rmtree(self.dead / path.name, ignore_errors=True)  # of an earlier time
         path.replace(self.dead / path.name)
         path.with_suffix(".tries").unlink(missing_ok=True)
+
+    def requeue(self) -> int:
+        """Bring back what was put aside, to be tried anew; returns how many photographs it was."""
+        count = 0
+        for path in sorted(self.dead.iterdir()):
+            if path.suffix == ".txt":
+                continue
+            uid = path.name.removesuffix(".dcm")
+            place = (self.outgoing if path.is_dir() else self.received) / path.name
+            known = (self.received / f"{uid}.dcm", self.outgoing / uid, self.answered / uid)
+            if any(other.exists() for other in known):  # it came again meanwhile
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            else:
+                path.replace(place)
+                count += 1
+            (self.dead / f"{uid}.txt").unlink(missing_ok=True)
+        return count
 
     def counts(self) -> dict[str, int]:
         """How much lies where."""

@@ -1,10 +1,9 @@
-"""The listener and its spool: each photograph answered once, whoever vanishes, refuses, kills or sends garbage.
+"""The listener on the network: each photograph answered once, whoever vanishes, refuses, kills or sends garbage.
 
 Full size, once by hand: ``FUNDUSSEG_DICOM_KILLS=500,20 python -m pytest tests/dicom/test_listen.py -k killed``.
 """
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -14,180 +13,31 @@ import sys
 import threading
 import time
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 
-from fundusseg.dicom.answering import MOST_REFUSALS, Answering
-from fundusseg.dicom.destinations import AeDestination, Refused, Unreachable, WebDestination, destination
+from fundusseg.dicom.destinations import (
+    AeDestination,
+    Postponed,
+    Refused,
+    Unreachable,
+    destination,
+)
 from fundusseg.dicom.receiver import Access, Receiver, client_tls, server_tls
-from fundusseg.dicom.spool import MOST_TRIES, Spool
-from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.dicom.spool import Spool
+from fundusseg.errors import ConfigurationError
+from tests.support.dicom_network import Archive, send, small, until
 from tests.support.dicom_objects import OP8, VL, dicom_photograph, write
 from tests.support.painter import photograph, write_checkpoint
 
 ROOT = Path(__file__).parents[2]
 OBJECTS, KILLS = map(int, os.environ.get("FUNDUSSEG_DICOM_KILLS", "8,1").split(","))
-
-
-class Archive:
-    """An AE that takes everything, or what it is told to; remembers what came."""
-
-    def __init__(self, status=0x0000, contexts=None, tls=None, port=0, title="PACS"):
-        self.came: list[pydicom.Dataset] = []
-        self.status = status
-        self.entity = AE(ae_title=title)
-        self.entity.supported_contexts = contexts or AllStoragePresentationContexts
-        for name in ("1.2.840.10008.1.1", VL, OP8):
-            self.entity.add_supported_context(name)
-        handlers = [(evt.EVT_C_STORE, self.take)]
-        self.server = self.entity.start_server(
-            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls, ae_title=title
-        )
-        self.port = self.server.server_address[1]
-
-    def take(self, event):
-        if self.status == 0x0000:
-            self.came.append(event.dataset)
-        return self.status
-
-    def close(self):
-        self.server.shutdown()
-
-
-@pytest.fixture
-def archive():
-    one = Archive()
-    yield one
-    one.close()
-
-
-def send(port, datasets, title="FUNDUSSEG", caller="CAMERA", tls=None) -> list[int | None]:
-    """C-STORE; the statuses, None where the other side hung up or would not associate."""
-    entity = AE(ae_title=caller)
-    for uid in {dataset.SOPClassUID for dataset in datasets}:
-        entity.add_requested_context(uid, datasets[0].file_meta.TransferSyntaxUID)
-    link = entity.associate("127.0.0.1", port, ae_title=title, tls_args=(tls, "localhost") if tls else None)
-    if not link.is_established:
-        return [None] * len(datasets)
-    statuses = [link.send_c_store(dataset).get("Status") for dataset in datasets]
-    link.release()
-    return statuses
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.05)
-
-
-def small(number: int):
-    return dicom_photograph(np.full((16, 16, 3), number % 255, np.uint8), VL, number=number)
-
-
-# The spool
-
-
-def test_a_photograph_passes_through_the_spool_once(tmp_path):
-    spool = Spool(tmp_path / "spool")
-    assert spool.receive("1.2.3", b"photograph") and not spool.receive("1.2.3", b"photograph")
-    (path,) = spool.waiting()
-    assert spool.begin(path)
-    spool.answer(path, {"sr": b"report", "seg": b"segments"})
-    assert spool.waiting() == [] and not spool.receive("1.2.3", b"photograph")
-    (folder,) = spool.to_send()
-    for answer in sorted(folder.iterdir()):
-        spool.sent(answer)
-    assert spool.counts() == {"received": 0, "outgoing": 0, "answered": 1, "dead": 0}
-    assert not spool.receive("1.2.3", b"photograph")
-    with pytest.raises(ConfigurationError, match="another listener"):
-        Spool(tmp_path / "spool")
-    spool.close()
-    for wrong in ("", "../../x", "1.2/3", "a", "1" * 65):
-        with pytest.raises(ValueError, match="no UID"):
-            spool.receive(wrong, b"x")
-
-
-def test_a_spool_that_was_killed_between_two_renames_goes_on(tmp_path):
-    spool = Spool(tmp_path)
-    spool.receive("1.1", b"a")
-    (path,) = spool.waiting()
-    spool.answer(path, {"sr": b"report"})
-    path.write_bytes(b"a")  # as if it had been killed before the photograph was removed
-    (spool.received / "1.2.dcm").write_bytes(b"b")
-    (tmp_path / "partial" / "rest").write_bytes(b"half")
-    spool.close()
-    again = Spool(tmp_path)
-    assert [path.name for path in again.waiting()] == ["1.2.dcm"] and len(again.to_send()) == 1
-    assert list((tmp_path / "partial").iterdir()) == []
-
-
-def test_what_ends_the_process_again_and_again_is_put_aside(tmp_path):
-    spool = Spool(tmp_path)
-    spool.receive("1.1", b"a")
-    (path,) = spool.waiting()
-    assert [spool.begin(path) for _ in range(MOST_TRIES + 1)] == [True] * MOST_TRIES + [False]
-    assert "the process ended 10 times" in (tmp_path / "dead" / "1.1.txt").read_text()
-    assert spool.receive("1.1", b"a")  # a person sends it again: it is tried again
-
-
-# Answering and sending
-
-
-class Fickle:
-    """A destination that behaves as it is told, one answer after the other."""
-
-    def __init__(self, *behaviour):
-        self.behaviour, self.got = list(behaviour), []
-
-    def send(self, path):
-        how = self.behaviour.pop(0) if self.behaviour else None
-        if how is not None:
-            raise how
-        self.got.append(path.name)
-
-
-def run(spool, answer, target, until_counts) -> dict[str, int]:
-    counts: dict[str, int] = {}
-
-    def count(outcome):
-        counts[outcome] = counts.get(outcome, 0) + 1
-
-    answering = Answering(spool, answer, target, count, first_wait=0.01, longest_wait=0.05)
-    answering.start()
-    until(lambda: until_counts(spool.counts()))
-    answering.close()
-    return counts
-
-
-def test_answers_are_tried_again_until_somebody_takes_them(tmp_path):
-    spool = Spool(tmp_path)
-    spool.receive("1.1", b"a")
-    target = Fickle(*[Unreachable("nobody")] * 7)
-    counts = run(spool, lambda path: {"sr": b"x", "seg": b"y"}, target, lambda found: found["answered"] == 1)
-    assert target.got == ["seg.dcm", "sr.dcm"] and counts == {"answered": 1, "unreachable": 7, "sent": 2}
-
-
-def test_what_is_refused_for_good_and_what_cannot_be_read_is_put_aside_and_the_rest_goes_on(tmp_path):
-    spool = Spool(tmp_path)
-    for uid in ("1.1", "1.2", "1.3"):
-        spool.receive(uid, b"a")
-        time.sleep(0.01)
-
-    def answer(path):
-        if path.stem == "1.2":
-            raise ImageError("a broken photograph", "a whole one", "send it again")
-        return {"sr": b"x"}
-
-    target = Fickle(*[Refused("status C000")] * MOST_REFUSALS)
-    run(spool, answer, target, lambda found: found["dead"] == 2 and found["answered"] == 1)
-    assert (tmp_path / "dead" / "1.1.txt").read_text() == "status C000\n"
-    assert "a broken photograph" in (tmp_path / "dead" / "1.2.txt").read_text() and target.got == ["sr.dcm"]
 
 
 # The network
@@ -247,7 +97,15 @@ def test_a_full_disk_is_told_to_the_sender(tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(0xA700, Unreachable), (0xC000, Refused), (0xA900, Refused), (0xB000, None), (0x0000, None)],
+    [
+        (0xA700, Postponed),
+        (0x0110, Refused),
+        (0x0124, Refused),
+        (0xC000, Refused),
+        (0xA900, Refused),
+        (0xB000, None),
+        (0x0000, None),
+    ],
 )
 def test_what_an_archive_answers(tmp_path, status, error):
     one = Archive(status)
@@ -261,6 +119,71 @@ def test_what_an_archive_answers(tmp_path, status, error):
     one.close()
     with pytest.raises(Unreachable):
         target.send(path)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x02\0\0\0\1\0" + bytes(400), b"\xff" * 99]
+)
+def test_garbage_in_place_of_an_association_is_nobody(tmp_path, answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk():
+            line, _ = server.accept()
+            with line:
+                line.recv(4096)
+                line.sendall(answer)
+
+        threading.Thread(target=talk, daemon=True).start()
+        with pytest.raises(Unreachable, match="nobody answers as PACS"):
+            AeDestination("PACS", "127.0.0.1", server.getsockname()[1], "A").send(write(small(1), tmp_path / "a"))
+
+
+def test_a_host_that_has_no_address_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(Unreachable, match=r"PACS at no\.such\.host\.invalid:104: .*not"):
+        AeDestination("PACS", "no.such.host.invalid", 104, "A").send(write(small(1), tmp_path / "a"))
+
+
+def test_an_object_of_another_uid_than_it_is_sent_under_is_refused(receiver):
+    one = receiver()
+    entity = AE(ae_title="CAMERA")
+    entity.add_requested_context(VL)
+    link = entity.associate("127.0.0.1", one.port, ae_title="FUNDUSSEG")
+    (context,) = link.accepted_contexts
+    link._reactor_checkpoint.clear()  # as its own sending does, so that the answer comes here
+    for affected, dataset in (("1.2.3", small(1)), ("..", small(2))):
+        message = C_STORE()
+        message.MessageID, message.Priority, message.AffectedSOPClassUID = 1, 2, VL
+        message._affected_sop_instance_uid = pydicom.uid.UID(affected)  # which its own setter would refuse
+        plain = context.transfer_syntax[0].is_implicit_VR
+        message.DataSet = io.BytesIO(encode(dataset, plain, True))
+        link.dimse.send_msg(message, context.context_id)
+        _, answer = link.dimse.get_msg(block=True)
+        assert answer.Status == 0xC000
+    link._reactor_checkpoint.set()
+    link.release()
+    assert receiver.spool.counts()["received"] == 0
+
+
+def test_a_sender_of_an_endless_object_is_cut_off(receiver, monkeypatch):
+    from fundusseg.dicom import receiver as module
+
+    monkeypatch.setattr(module, "LARGEST_OBJECT", 100_000)
+    one = receiver()
+    large = dicom_photograph(np.zeros((300, 300, 3), np.uint8), VL, number=1)
+    assert send(one.port, [large]) == [None]
+    assert send(one.port, [small(number) for number in range(60)]) == [0] * 60  # together more than one may be
+    assert receiver.spool.counts()["received"] == 60
+
+
+def test_addresses_are_compared_as_what_they_are(receiver, tmp_path):
+    spool = Spool(tmp_path / "other")
+    one = Receiver("FUNDUSSEG", ("::", 0), Access(addresses=("127.0.0.1",)), spool.receive)
+    assert send(one.port, [small(1)]) == [0]  # which comes as ::ffff:127.0.0.1
+    one.close()
+    two = Receiver("FUNDUSSEG", ("::", 0), Access(addresses=("0:0::1",)), spool.receive)
+    assert send(two.port, [small(2)]) == [None] and send(two.port, [small(2)], host="::1") == [0]
+    two.close()
+    spool.close()
 
 
 @pytest.fixture(scope="module")
@@ -331,88 +254,6 @@ def test_a_destination_that_is_none_is_refused(name):
         destination(name, "FUNDUSSEG")
 
 
-# DICOMweb
-
-
-class Web(BaseHTTPRequestHandler):
-    """A small DICOMweb archive: STOW-RS, and WADO-RS of one study."""
-
-    def do_POST(self):
-        sent = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.came.append((self.path, sent))
-        taken = pydicom.dcmread(io.BytesIO(sent.partition(b"\r\n\r\n")[2]), stop_before_pixels=True)
-        named = {"00081155": {"vr": "UI", "Value": [taken.SOPInstanceUID]}}
-        whole = json.dumps({"00081199": {"vr": "SQ", "Value": [named]}}).encode()
-        kind, body = self.server.answer or ("application/dicom+json", whole)
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self):
-        parts = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n%s\r\n" % one for one in self.server.study)
-        self.send_response(200)
-        self.send_header("Content-Type", 'multipart/related; type="application/dicom"; boundary=b')
-        self.send_header("Content-Length", str(len(parts) + 5))
-        self.end_headers()
-        self.wfile.write(parts + b"--b--")
-
-    def log_message(self, *_):
-        pass
-
-
-PROXIES = (
-    ("text/html", b"<html>please log in</html>"),
-    ("application/dicom+json", b""),
-    ("application/dicom+json", b"{}"),
-    ("application/dicom+json", b"[]"),
-    ("application/dicom+xml", b"<html>"),
-)
-"""Answers of 200 that no archive gives."""
-
-
-@pytest.fixture
-def web():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    server.came, server.study, server.status, server.answer = [], [], 200, None
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_dicomweb_archive_takes_answers_and_gives_studies(web, tmp_path):
-    from fundusseg.dicom.destinations import fetch
-
-    path = write(small(1), tmp_path / "a.dcm")
-    target = destination(f"{web.url}/", "FUNDUSSEG")
-    assert isinstance(target, WebDestination)
-    target.send(path)
-    ((where, body),) = web.came
-    assert where == "/studies" and pydicom.dcmread(path).PixelData in body
-    for status, error in ((409, Refused), (503, Unreachable)):
-        web.status = status
-        with pytest.raises(error, match=str(status)):
-            target.send(path)
-    web.status = 200
-    for answer in PROXIES:
-        web.answer = answer
-        with pytest.raises(Unreachable, match=r"answers what is no DICOM|does not say that it has taken"):
-            target.send(path)
-    duplicate = {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0x0111]}}]}}
-    web.answer = ("application/dicom+json", json.dumps(duplicate).encode())
-    target.send(path)  # stored before a kill: no reason to put it aside
-    web.study = [path.read_bytes(), write(small(2), tmp_path / "b.dcm").read_bytes()]
-    found = dict(fetch(web.url, "1.2"))
-    assert set(found) == {small(1).SOPInstanceUID, small(2).SOPInstanceUID}
-    with pytest.raises(Unreachable):
-        WebDestination("http://127.0.0.1:9").send(path)
-    with pytest.raises(ConfigurationError, match=r"no study 1\.2"):
-        list(fetch("http://127.0.0.1:9", "1.2"))
-
-
 # The command
 
 
@@ -451,15 +292,19 @@ def free_port() -> int:
 def test_a_photograph_comes_back_as_segmentation_and_report(checkpoint, tmp_path, archive, web):
     metrics = free_port()
     web.study = [write(dicom_photograph(photograph(), OP8, number=2), tmp_path / "b").read_bytes()]
-    fetching = ["--fetch_from", web.url, "--studies", "1.2"]
+    more = ["--fetch_from", web.url, "--studies", "1.2", "--requeue", "true"]
+    aside = Spool(tmp_path / "spool")  # an earlier run put a third one aside
+    aside.receive("1.2.3", write(dicom_photograph(photograph(), OP8, number=3), tmp_path / "c").read_bytes())
+    aside.bury(*aside.waiting(), "the network was missing")
+    aside.close()
     where = f"PACS@127.0.0.1:{archive.port}"
-    listener = Listener(checkpoint, tmp_path / "spool", where, "--metrics_port", str(metrics), *fetching)
+    listener = Listener(checkpoint, tmp_path / "spool", where, "--metrics_port", str(metrics), *more)
     sent = dicom_photograph(photograph(), OP8)
     assert send(listener.port, [sent, sent, sent]) == [0, 0, 0]
-    until(lambda: len(archive.came) >= 4)
+    until(lambda: len(archive.came) >= 6)
     page = urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics").read().decode()
     assert listener.end() == 0
-    assert sorted(dataset.Modality for dataset in archive.came) == ["SEG", "SEG", "SR", "SR"]
+    assert sorted(dataset.Modality for dataset in archive.came) == ["SEG"] * 3 + ["SR"] * 3
     assert {dataset.PatientID for dataset in archive.came} == {"P-0001"}
     assert 'fundusseg_dicom_total{outcome="again"} 2.0' in page and 'outcome="received"} 1.0' in page
     assert "P-0001" not in page and str(sent.SOPInstanceUID) not in page
@@ -506,6 +351,10 @@ def test_a_listener_that_is_killed_answers_each_photograph_once(checkpoint, tmp_
         (["--send_to", "A@b:1", "--certificate", "a"], "--certificate and --key"),
         (["--send_to", "A@b:1", "--studies", "1.2"], "--fetch_from and --studies"),
         (["--send_to", "A@b:1", "--title", "x" * 17], "AE title"),
+        (["--send_to", "A@b:1", "--title", "a\\b"], "AE title"),
+        (["--send_to", "A@b:1", "--callers", " "], "AE title"),
+        (["--send_to", "A@b:1", "--addresses", "camera"], "an IP address"),
+        (["--send_to", "A@b:1", "--authority", "a"], "--authority without --certificate"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(arguments, said, checkpoint, tmp_path):
