@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
-from fundusseg.dicom.dataset_files import Source, called, opened, text
+from fundusseg.dicom.dataset_files import Source, called, opened, text, texts
 from fundusseg.dicom.sop_classes import PHOTOGRAPHS, class_name
 from fundusseg.errors import ImageError
 from fundusseg.sample import Eye
@@ -35,11 +36,13 @@ class PhotographHeader:
         stereo: Frames are pairs, the odd ones (counted from 1) the left view and the even ones the right.
         eye: Right (OD) or left (OS); None where the tags do not say it, say both, or contradict one another.
         patient: Patient ID; empty where there is none.
+        issuer: Who gave that ID; another's patient of the same ID is another person. Empty where nothing says it.
         date: When the photograph was taken, or else its study, as ``2024-05-31``; empty where nothing says it.
         device: Manufacturer and model.
         nominal_spacing: Millimetres on the retina from one pixel's centre to the next, row and column, as the camera
             claims: nominal, as it knows nothing of this eye's length. None where it does not say it.
-        burned_in: What BurnedInAnnotation says of text in the picture: ``YES``, ``NO`` or nothing.
+        burned_in: What BurnedInAnnotation says of text in the picture, in capitals: ``YES``, ``NO`` or nothing; or
+            something else, which says neither.
         remarks: What a person should know: contradicting laterality, text burned into the picture, lossy compression
             after the camera, a mirrored or non-square picture.
     """
@@ -52,6 +55,7 @@ class PhotographHeader:
     stereo: bool
     eye: Eye | None
     patient: str
+    issuer: str
     date: str
     device: str
     nominal_spacing: tuple[float, float] | None
@@ -91,11 +95,12 @@ def header_of(dataset: Dataset, source: Source) -> PhotographHeader:
         frames=_frames(dataset, source),
         stereo=text(dataset, "StereoPairsPresent").upper() == "YES",
         eye=eye,
-        patient=text(dataset, "PatientID"),
+        patient="\\".join(texts(dataset, "PatientID")),
+        issuer="\\".join(texts(dataset, "IssuerOfPatientID")),
         date=_date(dataset),
         device=" ".join(filter(None, (text(dataset, "Manufacturer"), text(dataset, "ManufacturerModelName")))),
         nominal_spacing=_spacing(dataset),
-        burned_in=text(dataset, "BurnedInAnnotation").upper(),
+        burned_in=_burned_in(dataset),
         remarks=tuple(filter(None, (contradiction, *_remarks(dataset)))),
     )
 
@@ -127,11 +132,11 @@ def _eye(dataset: Dataset) -> tuple[Eye | None, str]:
     """The eye, and a sentence where the tags contradict one another."""
     said: dict[str, Eye] = {}
     for keyword in ("ImageLaterality", "Laterality"):
-        value = text(dataset, keyword).upper()
-        if value == "B" and keyword == "ImageLaterality":
-            return None, "both eyes in one picture (ImageLaterality B)"
-        if value in _SIDES:
-            said[f"{keyword} {value}"] = _SIDES[value]
+        values = "\\".join(texts(dataset, keyword)).upper()
+        if keyword == "ImageLaterality" and ("B" in values or {"R", "L"} <= set(values)):
+            return None, f"both eyes in one picture (ImageLaterality {values})"
+        if values in _SIDES:  # one value, of one eye; several of a series are its pictures'
+            said[f"{keyword} {values}"] = _SIDES[values]
     for keyword, code in _coded_sides(dataset):
         if code in _SIDE_CODES:
             said[f"{keyword} {code}"] = _SIDE_CODES[code]
@@ -144,11 +149,18 @@ def _eye(dataset: Dataset) -> tuple[Eye | None, str]:
 def _coded_sides(dataset: Dataset) -> Iterator[tuple[str, str]]:
     """Codes of anatomic regions and of their modifiers, each with the sequence that it stands in."""
     for keyword in ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence"):
-        for region in dataset.get(keyword) or ():
+        for region in _items(dataset, keyword):
             yield keyword, text(region, "CodeValue")
             for modifier in ("AnatomicRegionModifierSequence", "PrimaryAnatomicStructureModifierSequence"):
-                for item in region.get(modifier) or ():
+                for item in _items(region, modifier):
                     yield modifier, text(item, "CodeValue")
+
+
+def _items(dataset: Dataset, keyword: str) -> Iterator[Dataset]:
+    """A sequence's items; none of what is no sequence, which is no reason to refuse the pixels."""
+    value = dataset.get(keyword)
+    if isinstance(value, Sequence):
+        yield from value
 
 
 def _date(dataset: Dataset) -> str:
@@ -168,16 +180,21 @@ def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     return (row, column) if 0 < row < 1 and 0 < column < 1 else None
 
 
+def _burned_in(dataset: Dataset) -> str:
+    return "\\".join(texts(dataset, "BurnedInAnnotation")).upper()
+
+
 def _remarks(dataset: Dataset) -> Iterator[str]:
-    burned = text(dataset, "BurnedInAnnotation").upper()
+    burned = _burned_in(dataset)
     if burned == "YES":
         yield "text is burned into the picture (BurnedInAnnotation YES)"
+    elif burned not in ("", "NO"):
+        yield f"text may be burned into the picture (BurnedInAnnotation {burned})"
     ratio = text(dataset, "LossyImageCompressionRatio")
     if text(dataset, "LossyImageCompression") == "01" and ratio:
         yield f"lossy compression, {ratio} to 1"
-    orientation = dataset.get("PatientOrientation")
-    if orientation and not isinstance(orientation, str) and str(orientation[0]).upper().startswith("R"):
+    if text(dataset, "PatientOrientation").upper().startswith("R"):
         yield "mirrored: its rows run to the patient's right (PatientOrientation R)"
-    aspect = dataset.get("PixelAspectRatio")
-    if aspect and not isinstance(aspect, str | int) and len(aspect) == 2 and str(aspect[0]) != str(aspect[1]):
+    aspect = texts(dataset, "PixelAspectRatio")
+    if len(aspect) == 2 and aspect[0] != aspect[1]:
         yield f"pixels that are not square (PixelAspectRatio {aspect[0]} to {aspect[1]})"

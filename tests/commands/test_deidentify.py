@@ -105,9 +105,11 @@ def test_the_same_key_gives_the_same_names_and_another_one_others(archive):
 @pytest.mark.parametrize(
     ("pixels", "elements", "why"),
     [
-        (phantom(), {"BurnedInAnnotation": "YES"}, "text that is burned in"),
-        (phantom(), {"sop_class": SC, "BurnedInAnnotation": None}, "a secondary capture that does not say"),
-        (written(), {}, "lit pixels beside the field of view"),
+        (written(), {"BurnedInAnnotation": "YES"}, "text that is burned in (BurnedInAnnotation YES)"),
+        (written(), {"BurnedInAnnotation": "YES ?"}, "text that is burned in (BurnedInAnnotation YES ?)"),
+        (written(), {"BurnedInAnnotation": ["NO", "YES"]}, "text that is burned in (BurnedInAnnotation NO\\YES)"),
+        (written(), {"sop_class": SC, "BurnedInAnnotation": None}, "a secondary capture that does not say"),
+        (written(), {}, "pixels of writing beside the field of view"),
     ],
 )
 def test_what_may_show_writing_is_refused_unless_its_device_is_known(archive, capsys, pixels, elements, why):
@@ -119,6 +121,69 @@ def test_what_may_show_writing_is_refused_unless_its_device_is_known(archive, ca
     assert code == 0 and len(rows) == 7
     for row in rows:
         assert not read_photograph(place / "images" / row["image"])[:15, :76].any()
+
+
+@pytest.mark.parametrize("burned", ["YES", "YES ?"])
+def test_areas_in_which_nothing_was_written_cover_nothing(archive, capsys, burned):
+    """What the header speaks of stands elsewhere: within the field, where it is not found."""
+    inside = phantom().copy()
+    cv2.putText(inside, "ANNA", (90, 130), cv2.FONT_HERSHEY_PLAIN, 1.0, (255, 255, 255))
+    write(dicom_photograph(inside, number=9, BurnedInAnnotation=burned), archive / "9")
+    (archive.parent / "areas.csv").write_text("device,left,top,right,bottom\nPhantom Optics F-1,0,0,0.3,0.06\n")
+    code, _, rows = run(archive, "--areas", str(archive.parent / "areas.csv"))
+    assert code == 1 and len(rows) == 6
+    assert f"text that is burned in (BurnedInAnnotation {burned})" in capsys.readouterr().out
+
+
+def test_files_of_one_name_in_several_folders_are_several(tmp_path):
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    for number in (1, 2):
+        write(dicom_photograph(phantom(number), number=number), tmp_path / f"clinic{number}" / "IMG1.dcm")
+    folders = [str(tmp_path / f"clinic{number}") for number in (1, 2, 1)]
+    place = tmp_path / "out"
+    assert deidentify.main([*folders, "--key_file", str(tmp_path / "key"), "--output", str(place)]) == 0
+    found = [read_photograph(path) for path in (place / "images").iterdir()]
+    assert len(found) == 2 and all(any(np.array_equal(one, phantom(n)) for one in found) for n in (1, 2))
+
+
+def test_another_picture_of_the_same_uid_overwrites_nothing(tmp_path, capsys):
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    for name, number in (("a", 1), ("b", 1), ("c", 2)):
+        write(dicom_photograph(phantom(number), number=1), tmp_path / "archive" / name)
+    code, place, rows = run(tmp_path / "archive")
+    assert code == 1 and len(rows) == 1
+    assert np.array_equal(read_photograph(place / "images" / rows[0]["image"]), phantom(1))
+    said = capsys.readouterr().out
+    assert "another picture under a UID that came before" in said and "1 refused, 1 given twice" in said
+
+
+def test_the_same_number_of_another_issuer_is_another_patient(tmp_path):
+    (tmp_path / "key").write_bytes(KEY + b"\n")
+    for number, issuer in enumerate(("A", "B", "B", None, ["A", "B"])):
+        more = {"IssuerOfPatientID": issuer} if issuer else {}
+        write(dicom_photograph(phantom(number), number=number, **more), tmp_path / "archive" / str(number))
+    _, _, rows = run(tmp_path / "archive")
+    patients = [row["patient"] for row in rows]
+    assert len(patients) == 5 and len(set(patients)) == 4
+    assert Pseudonyms(KEY).patient("P-0001") in patients  # without an issuer as ever
+
+
+def writing_on(page: int, ink: int, size: tuple[int, int] = (300, 400)) -> np.ndarray:
+    """A photograph pasted on a page of one grey, with a name in another."""
+    image = np.full((*size, 3), page, np.uint8)
+    image[20:276, 10:266] = phantom()
+    cv2.putText(image, "ANNA MUELLER", (280, 150), cv2.FONT_HERSHEY_PLAIN, 0.8, (ink,) * 3)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("page", "ink"), [(255, 0), (255, 200), (230, 60), (0, 255), (0, 40), (0, 24), (60, 20), (60, 90), (128, 0)]
+)
+def test_writing_of_any_grey_on_any_page_is_found(page, ink):
+    assert writing_beside_field(writing_on(page, ink)) > 20
+    assert writing_beside_field(writing_on(page, page)) == 0
+    known = [Area(0.68, 0.42, 1, 0.56)]
+    assert writing_beside_field(blacked_out(writing_on(page, ink), known), known) == 0
 
 
 def test_writing_beside_the_field_is_found():

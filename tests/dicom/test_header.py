@@ -1,9 +1,13 @@
 """What the tags say of eye, patient, date, device and frames; and what is refused by name."""
 
 import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from fundusseg.dicom import read_header
+from fundusseg.dicom.findings import Algorithm, Findings
+from fundusseg.dicom.result_objects import result_objects
 from fundusseg.errors import ImageError
 from tests.support.dicom_objects import OP8, SC, VL, code, dicom_photograph, phantom, write
 
@@ -24,6 +28,10 @@ MODIFIED = {"AnatomicRegionModifierSequence": Sequence([code("7771000", "SCT", "
 EYES = [
     ({"ImageLaterality": "L"}, "OS", ""),
     ({"ImageLaterality": "B"}, None, "both eyes"),
+    ({"ImageLaterality": ["R", "L"]}, None, r"both eyes in one picture (ImageLaterality R\L)"),
+    ({"ImageLaterality": ["L", "R"]}, None, "both eyes"),
+    ({"ImageLaterality": ["R", "B"]}, None, "both eyes"),
+    ({"Laterality": ["R", "L"]}, "OD", ""),
     ({"ImageLaterality": ""}, None, ""),
     ({"Laterality": "R"}, "OD", ""),
     ({"Laterality": "L"}, None, "ImageLaterality R is OD, Laterality L is OS"),
@@ -44,6 +52,8 @@ def test_the_eye_is_what_all_tags_agree_on(tmp_path, elements, eye, remark):
     ("elements", "remark"),
     [
         ({"BurnedInAnnotation": "YES"}, "text is burned into the picture"),
+        ({"BurnedInAnnotation": "YES ?"}, r"text may be burned into the picture (BurnedInAnnotation YES ?)"),
+        ({"BurnedInAnnotation": ["NO", "YES"]}, r"text may be burned into the picture (BurnedInAnnotation NO\YES)"),
         ({"LossyImageCompression": "01", "LossyImageCompressionRatio": "12"}, "lossy compression, 12 to 1"),
         ({"PatientOrientation": ["R", "F"]}, "mirrored"),
         ({"PixelAspectRatio": ["1", "2"]}, "not square"),
@@ -52,6 +62,26 @@ def test_the_eye_is_what_all_tags_agree_on(tmp_path, elements, eye, remark):
 def test_what_a_person_should_know_is_told(tmp_path, elements, remark):
     (said,) = header(tmp_path, **elements).remarks
     assert remark in said
+
+
+ODD = [
+    DataElement("PatientOrientation", "US", 5),
+    DataElement("AnatomicRegionSequence", "LO", "eye"),
+    DataElement("PixelAspectRatio", "SQ", [Dataset(), Dataset(), Dataset()]),
+    DataElement("PatientID", "OB", b"\xff"),
+    DataElement("PatientName", "SQ", [Dataset()]),
+    DataElement("SOPClassUID", "UI", [OP8, VL]),
+]
+
+
+@pytest.mark.parametrize("element", ODD, ids=lambda element: element.keyword)
+def test_an_element_of_another_kind_is_no_reason_to_refuse_the_pixels(tmp_path, element):
+    dataset = dicom_photograph(phantom())
+    dataset[element.tag] = element
+    dataset.save_as(tmp_path / "a", enforce_file_format=False)
+    assert read_header(tmp_path / "a").frames == 1
+    made = result_objects(tmp_path / "a", Findings({}, {}, {}, "reject", ("?",), "OD"), Algorithm("a", "1", "0" * 64))
+    assert set(made) == {"sr"}
 
 
 @pytest.mark.parametrize("spacing", [None, [0, 0], [5.0, 5.0], [0.01]])
