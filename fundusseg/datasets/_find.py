@@ -13,9 +13,12 @@ import yaml
 
 from fundusseg.datasets._listing import is_picture, some, sort_out
 from fundusseg.datasets.base import FundusDataset
+from fundusseg.datasets.dicom_folder import DicomFolder
 from fundusseg.datasets.folder import Folder
 from fundusseg.datasets.same_eyes import public_readers, same_eyes
 from fundusseg.errors import ConfigurationError, DatasetError, FundusSegError, OrphanError
+from fundusseg.imaging.dicom_files import is_dicom, is_installed
+from fundusseg.imaging.image_files import SUFFIXES
 from fundusseg.sample import CUP, DISC, Region
 
 TRIED = 3
@@ -153,8 +156,11 @@ def find(folder: str | Path) -> SearchResult:
     own = sort_out(root, Folder.strays, Folder.second_copies)
     claimed = [one.files for one in result.usable]
     result.found += [one for one in _own_folders(root, own) if not any(one.files & files for files in claimed)]
+    exported = [path for path in own[""] if path.suffix.lower() not in SUFFIXES and is_dicom(path)]
+    result.found += _dicom_folder(root, exported, own)
     told = frozenset().union(*(one.files for one in result.usable))
-    result.pictures = [path for path in kinds[""] if is_picture(path) and path not in told]
+    pictures = {*exported, *(path for path in kinds[""] if is_picture(path))}
+    result.pictures = sorted(path for path in pictures if path not in told)
     for dataset in (one.dataset for one in result.usable):
         # A set that spreads over several folders has others beside it: their pictures are no strays of its.
         dataset.__dict__["passed_over"] = tuple(path for path in dataset.passed_over if path not in told)
@@ -283,6 +289,23 @@ def _own_folder(parent: Path, images: str, masks: str, root: Path, kinds: dict[s
         except FundusSegError:
             continue
     return None
+
+
+def _dicom_folder(root: Path, exported: list[Path], kinds: dict[str, list[Path]]) -> list[Found]:
+    """The smallest folder that holds all DICOM files, where experts drew on some of them."""
+    if not exported or not is_installed():
+        return []
+    folder = _common(exported)
+    dataset = _listed(DicomFolder(folder), _below(folder, kinds))
+    settings = {"root": _relative(folder, root)}
+    try:
+        if not dataset.index():
+            return []
+        dataset = _listed(DicomFolder(folder), _below(folder, kinds))
+        _ = dataset.records
+    except FundusSegError as error:
+        return [Found(dataset, settings, error)]
+    return [Found(dataset, settings)]
 
 
 def _relative(folder: Path, top: Path) -> str:

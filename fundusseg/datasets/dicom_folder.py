@@ -1,4 +1,4 @@
-"""The user's own DICOM photographs, with segmentations (SEG) or contours (RTSTRUCT) of experts as truth."""
+"""The user's own DICOM photographs, with segmentations (SEG) or contours (RTSTRUCT, SR) of experts as truth."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -34,11 +34,12 @@ class DicomFolder(FundusDataset):
               init_args: {root: export, name: clinic}
 
     - Images: every DICOM photograph below the root, known by its content; each frame of a file of several is a picture.
-    - Masks: segmentations (SEG: binary, fractional from a half, label map) and structure sets (RTSTRUCT, closed
-      contours in pixels) that refer to a photograph by its UID. A segment is disc or cup by its code (SNOMED 81016008,
-      or that of our own segmentations) or by its label or name.
-    - Experts: the objects' ContentCreatorName, OperatorsName or SeriesDescription; else numbered.
-    - Eye and patient: from the photograph's tags.
+    - Masks: segmentations (SEG: binary, fractional from a half, label map), structure sets (RTSTRUCT, closed contours
+      in pixels) and reports (SR of TID 1500, closed polylines) that refer to a photograph by its UID. A segment is disc
+      or cup by its code (SNOMED 81016008, or that of our own segmentations) or by its label or name; a report's finding
+      by its code. Of one expert's segmentation and report of the same frame the segmentation counts.
+    - Experts: a report's observer, the objects' ContentCreatorName, OperatorsName or SeriesDescription; else numbered.
+    - Eye and patient: from the photograph's tags; a patient's ID of another issuer is another patient.
 
     Photographs on which nobody drew are left out, and counted.
 
@@ -56,7 +57,7 @@ class DicomFolder(FundusDataset):
     citation = "none"
     strays = LEFTOVERS
     second_copies = False
-    layout = "DICOM photographs, and SEG or RTSTRUCT objects that refer to them"
+    layout = "DICOM photographs, and SEG, RTSTRUCT or SR objects that refer to them"
 
     def __init__(self, root: str | Path, name: str = "dicom", regions: Sequence[Region] = (DISC, CUP)) -> None:
         super().__init__(root)
@@ -92,7 +93,7 @@ class DicomFolder(FundusDataset):
             if (header := photograph_header(path)) is None:
                 continue
             for frame in range(header.frames):
-                drawings = drawn.pop((header.uid, frame), [])
+                drawings = _exact(drawn.pop((header.uid, frame), []), (header.uid, frame))
                 labelled = frozenset().union(*(drawing.regions[header.uid, frame] for drawing in drawings))
                 regions = tuple(region for region in self.regions if region in labelled)
                 if not regions:
@@ -101,7 +102,7 @@ class DicomFolder(FundusDataset):
                 name = path.relative_to(self.root).as_posix().removesuffix(".dcm") + header.frame_name(frame)
                 self._frames[name] = (header.uid, frame)
                 files = {f"{number}": drawing.path for number, drawing in enumerate(drawings, start=1)}
-                patient = header.patient or name
+                patient = " ".join(filter(None, (header.issuer, header.patient))) if header.patient else name
                 records.append(Record(self.source, name, path, patient, regions, eye=header.eye, files=files))
         if drawn:
             (uid, _), (drawing, *_) = next(iter(drawn.items()))
@@ -134,3 +135,13 @@ class DicomFolder(FundusDataset):
                 }
             annotations += [Annotation(region, expert, masks[region]) for region in record.regions if region in masks]
         return annotations
+
+
+def _exact(drawings: list["Drawing"], frame: _Frame) -> list["Drawing"]:
+    """Without the reports whose outlines a segmentation of the same expert has as masks."""
+    segmented = {(one.expert, region) for one in drawings if not one.report for region in one.regions[frame]}
+    return [
+        one
+        for one in drawings
+        if not one.report or any((one.expert, region) not in segmented for region in one.regions[frame])
+    ]

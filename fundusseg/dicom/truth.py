@@ -1,4 +1,8 @@
-"""What experts drew on DICOM photographs: segmentations (SEG), and contours of a structure set (RTSTRUCT)."""
+"""What experts drew on DICOM photographs: segmentations (SEG), contours of structure sets (RTSTRUCT) and reports (SR).
+
+Of reports those of TID 1500 whose measurement groups find disc or cup (by its code) within a closed polyline, as
+`fundusseg.dicom.report` writes them.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+)
 
 from fundusseg.dicom.codes import STRUCTURES
 from fundusseg.dicom.dataset_files import Bounded, opened, text, undecodable
@@ -18,6 +28,10 @@ from fundusseg.sample import CUP, DISC, Region
 
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 SEGMENTATIONS = (SegmentationStorage, LABEL_MAP)
+REPORTS = (EnhancedSRStorage, ComprehensiveSRStorage, Comprehensive3DSRStorage)
+
+_FINDING, _OBSERVER = "121071", "121008"
+"""DCM codes of what a group of measurements is about, and of the person who observed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +42,13 @@ class Drawing:
         path: Its file.
         regions: What is drawn, by the UID of each photograph and the frame, counted from 0.
         expert: Who drew it, as the object says it; empty where it does not.
+        report: A structured report: outlines, which a segmentation of the same expert has exactly.
     """
 
     path: Path
     regions: dict[tuple[str, int], frozenset[Region]]
     expert: str
+    report: bool = False
 
 
 def read_drawing(path: Path) -> Drawing | None:
@@ -48,15 +64,18 @@ def read_drawing(path: Path) -> Drawing | None:
         kind = text(dataset, "SOPClassUID")
         if kind in SEGMENTATIONS:
             found = [(where, region) for _, where, region in _frames_of(dataset)]
-        elif kind == RTStructureSetStorage:
+        elif kind == RTStructureSetStorage or kind in REPORTS:
             found = [(where, region) for where, region, _ in _contours_of(dataset)]
         else:
             return None
         regions: dict[tuple[str, int], frozenset[Region]] = {}
         for where, region in found:
             regions[where] = regions.get(where, frozenset()) | {region}
+        if kind in REPORTS and not regions:
+            return None
         names = ("ContentCreatorName", "OperatorsName", "SeriesDescription")
-        return Drawing(path, regions, next(filter(None, (text(dataset, name) for name in names)), ""))
+        said = (_observer(dataset), *(text(dataset, name) for name in names))
+        return Drawing(path, regions, next(filter(None, said), ""), kind in REPORTS)
 
 
 def read_masks(path: Path, uid: str, frame: int) -> dict[Region, npt.NDArray[np.bool_]]:
@@ -84,9 +103,9 @@ def read_masks(path: Path, uid: str, frame: int) -> dict[Region, npt.NDArray[np.
 
 
 def read_contours(path: Path, uid: str, frame: int) -> dict[Region, list[npt.NDArray[np.float64]]]:
-    """A structure set's closed contours on one frame: (N, 2) of column and row, whole numbers at pixel centres.
+    """A structure set's or report's closed contours on one frame: (N, 2) of column and row, whole at pixel centres.
 
-    Photographs have no millimetres in space: x and y are taken for pixels.
+    Photographs have no millimetres in space: x and y of a structure set are taken for pixels.
 
     Raises:
         ImageError: It cannot be read.
@@ -141,6 +160,9 @@ def _reference(item: Dataset) -> tuple[str, int]:
 
 def _contours_of(dataset: Dataset) -> Iterator[tuple[tuple[str, int], Region, npt.NDArray[np.float64]]]:
     """Photograph and frame, region, and points of each closed contour."""
+    if dataset.SOPClassUID in REPORTS:
+        yield from _outlines_of(dataset)
+        return
     names = {int(item.ROINumber): _region_of_words(text(item, "ROIName")) for item in dataset.StructureSetROISequence}
     for roi in dataset.ROIContourSequence:
         region = names.get(int(roi.ReferencedROINumber))
@@ -153,12 +175,44 @@ def _contours_of(dataset: Dataset) -> Iterator[tuple[tuple[str, int], Region, np
             yield _reference(contour.ContourImageSequence[0]), region, points
 
 
+def _outlines_of(group: Dataset) -> Iterator[tuple[tuple[str, int], Region, npt.NDArray[np.float64]]]:
+    """The same of a report: of each container that finds disc or cup, and of all within."""
+    items = group.get("ContentSequence") or ()
+    findings = [item for item in items if _concept(item) == _FINDING and item.get("ConceptCodeSequence")]
+    region = _coded_region(findings[0].ConceptCodeSequence[0]) if findings else None
+    for item in items:
+        kind = text(item, "ValueType")
+        if kind == "CONTAINER":
+            yield from _outlines_of(item)
+        elif kind == "SCOORD" and region is not None and text(item, "GraphicType") == "POLYLINE":
+            points = np.asarray(item.GraphicData, np.float64).reshape(-1, 2)
+            if len(points) < 4 or not np.array_equal(points[0], points[-1]):
+                continue  # a line, which encloses nothing
+            # 0 is the outer edge of the first pixel.
+            yield _reference(item.ContentSequence[0].ReferencedSOPSequence[0]), region, points[:-1] - 0.5
+
+
+def _observer(report: Dataset) -> str:
+    """The person whom a report names as its observer."""
+    items = report.get("ContentSequence") or ()
+    return next((text(item, "PersonName") for item in items if _concept(item) == _OBSERVER), "")
+
+
+def _concept(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence")
+    return text(names[0], "CodeValue") if names else ""
+
+
+def _coded_region(item: Dataset) -> Region | None:
+    said = (text(item, "CodeValue"), text(item, "CodingSchemeDesignator"))
+    return next((region for region, code in STRUCTURES.items() if said == (code.value, code.scheme)), None)
+
+
 def _region(segment: Dataset) -> Region | None:
     """By its code, or else by its label."""
     for item in segment.get("SegmentedPropertyTypeCodeSequence") or ():
-        for region, structure in STRUCTURES.items():
-            if (text(item, "CodeValue"), text(item, "CodingSchemeDesignator")) == (structure.value, structure.scheme):
-                return region
+        if region := _coded_region(item):
+            return region
     return _region_of_words(text(segment, "SegmentLabel"))
 
 

@@ -9,9 +9,12 @@ from pydicom.sequence import Sequence
 
 from fundusseg import prepare
 from fundusseg.datasets import DicomFolder, Phantom
+from fundusseg.datasets._find import find
 from fundusseg.dicom.findings import Algorithm, Findings
 from fundusseg.dicom.result_objects import result_objects
+from fundusseg.dicom.truth import read_drawing
 from fundusseg.errors import ConfigurationError, DatasetError, ImageError
+from fundusseg.measures.contours import contours as outlines
 from tests.support.dicom_objects import OP8, SC, VL, dicom_photograph, write
 
 SAMPLES = [Phantom(count=6)[number] for number in range(6)]
@@ -110,6 +113,84 @@ def test_a_damaged_drawing_is_named(export):
     (export / "c").write_bytes((export / "c").read_bytes()[:-2000])
     with pytest.raises((DatasetError, ImageError), match="export/c"):
         DicomFolder(export)[1]
+
+
+def report(photograph: Path, target: Path, found: dict[str, np.ndarray], expert: str, frame: int = 0) -> None:
+    """A report with outlines, by a person."""
+    import pydicom
+
+    lines = outlines(found["disc"].astype(np.uint8) + found["cup"])
+    made = result_objects(photograph, Findings(found, lines, frame=frame), Algorithm("a", "1", "0" * 64))
+    target.write_bytes(made["sr"])
+    if expert:
+        dataset = pydicom.dcmread(target)
+        dataset.OperatorsName = expert
+        dataset.save_as(target)
+
+
+def test_outlines_of_reports_are_truth(export):
+    """A report's polylines, of one frame among several too, are the masks that they were drawn around."""
+    for name in "abcde":
+        (export / name).unlink(missing_ok=True)
+        (export / f"{name}.dcm").unlink(missing_ok=True)
+    report(export / "IM0", export / "r0", masks(0), "Grader^One")
+    report(export / "pair.dcm", export / "r1", masks(4), "", frame=1)
+    dataset = DicomFolder(export)
+    assert [record.name for record in dataset.records] == ["IM0", "pair_frame2"]
+    for number, truth in enumerate((masks(0), masks(4))):
+        sample = dataset[number]
+        for region, mask in truth.items():
+            (found,) = sample.of(region)
+            assert np.logical_and(found.mask, mask).sum() * 2 / (found.mask.sum() + mask.sum()) > 0.99
+    assert {one.expert for one in dataset[0].annotations} == {"Grader^One"}
+
+
+def test_of_a_segmentation_and_a_report_of_one_maker_the_segmentation_counts(export):
+    report(export / "IM0", export / "r0", masks(0), "")
+    first = DicomFolder(export)[0]
+    assert [(one.region, one.expert) for one in first.annotations] == [
+        ("disc", "expert1"),
+        ("cup", "expert1"),
+        ("disc", "expert2"),
+    ]
+    assert np.array_equal(first.of("disc")[0].mask, masks(0)["disc"])
+
+
+def test_a_line_that_encloses_nothing_is_no_truth(export, tmp_path):
+    import pydicom
+
+    report(export / "IM0", tmp_path / "r0", masks(0), "")
+    dataset = pydicom.dcmread(tmp_path / "r0")
+    for element in dataset.iterall():
+        if element.keyword == "GraphicData":
+            element.value = element.value[:-2]
+    dataset.save_as(tmp_path / "r0")
+    assert read_drawing(tmp_path / "r0") is None
+
+
+def test_a_patient_of_another_issuer_is_another(tmp_path):
+    for number, issuer in enumerate(("A", "B")):
+        path = write(
+            dicom_photograph(SAMPLES[number].image, VL, number=number, IssuerOfPatientID=issuer),
+            tmp_path / f"IM{number}",
+        )
+        segment(path, tmp_path / f"s{number}", masks(number), "one")
+    assert [record.patient for record in DicomFolder(tmp_path).records] == ["A P-0001", "B P-0001"]
+
+
+def test_find_says_what_lies_in_a_folder_of_downloads(export):
+    (result,) = find(export.parent).found
+    assert result.error is None and isinstance(result.dataset, DicomFolder)
+    assert result.settings == {"root": "export"} and "2 photographs without truth" in result.sentence()
+    assert prepare.main(["--find", str(export.parent)]) == 0
+    (export / "IM1").unlink()
+    (broken,) = find(export.parent).found
+    assert "drawn on a photograph that is not there" in broken.sentence()
+    for name in "abcde":
+        (export / name).unlink(missing_ok=True)
+        (export / f"{name}.dcm").unlink(missing_ok=True)
+    alone = find(export.parent)
+    assert alone.found == [] and {path.name for path in alone.pictures} == {"IM0", "IM2", "bare", "pair.dcm"}
 
 
 def test_other_regions_are_refused(tmp_path):
