@@ -24,3 +24,6 @@ class Options(BaseModel):
     eye: Annotated[
         Eye | None, Field(description="Of all photographs; told by name or the disc's place if left out.")
     ] = None
+    frame: Annotated[
+        int | None, Field(ge=1, le=1000, description="Of a DICOM file of several photographs, counted from 1.")
+    ] = None

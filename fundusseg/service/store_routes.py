@@ -23,6 +23,7 @@ from fundusseg.service.grading import Grading, Name, Posted, Round, latest
 from fundusseg.service.measure_routes import Drawn, measured
 from fundusseg.service.options import Options
 from fundusseg.service.prediction_routes import Predictions
+from fundusseg.service.problem import Refusal
 from fundusseg.service.store import STATES, Store
 from fundusseg.service.store_export import dataset, grading_rows
 from fundusseg.service.uploads import BODY, Upload, one_photograph
@@ -74,7 +75,13 @@ class Desk:
     predictions: Predictions
 
     async def add(self, upload: Upload, added: Added) -> tuple[dict[str, Any], bool]:
-        """Keep a photograph with its prediction; the item, and whether it is new."""
+        """Keep a photograph with its prediction; the item, and whether it is new.
+
+        Raises:
+            Refusal: A frame is named: the store knows a file as one photograph.
+        """
+        if added.frame is not None:
+            raise Refusal(422, "a frame of a file", "a file of one photograph", "export the frame, and send that")
         options = Options(**{name: getattr(added, name) for name in Options.model_fields})
         document = json.loads(await self.predictions.document(upload, options, alone=True))
         patient = added.patient or without_eye(Path(upload.name).stem) or document["sha256"][:12]

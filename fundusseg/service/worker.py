@@ -157,13 +157,12 @@ class Photographer:
         begun = time.monotonic()
         self._check_size(work.content)
         header = photograph_header(work.content)
-        if header and header.frames > 1:
-            raise Refusal(422, f"{header.frames} photographs in one DICOM file", "one", "send each frame by itself")
-        capture = Capture(*read_with_light(work.content), header)
+        frame = _frame(header.frames if header else 1, work.options.frame)
+        capture = Capture(*read_with_light(work.content, frame), header)
         image = capture.image
         if work.products == ("picture",):
             return Done({"picture": encode_jpeg(image, PICTURE_QUALITY)}, {}, time.monotonic() - begun)
-        photograph = Photograph(Path(work.name), eye=work.options.eye or "")
+        photograph = Photograph(Path(work.name), eye=work.options.eye or "", page=frame)
         result = photograph_result(photograph, image, capture.predict(self._predictor(work.options), photograph))
         result.row["file"] = work.name
         products = {product: self._product(product, photograph, result, work) for product in work.products}
@@ -183,7 +182,7 @@ class Photographer:
         """The same networks under a request's own options."""
         from fundusseg.inference.predictor import Predictor
 
-        how = options.model_dump(exclude={"eye"})
+        how = options.model_dump(exclude={"eye", "frame"})
         return Predictor(self.predictor.bundle, **how)
 
     def _product(self, name: Product, photograph: Photograph, result: PhotographResult, work: Work) -> bytes:
@@ -192,10 +191,10 @@ class Photographer:
         if name == "picture":
             return encode_jpeg(result.image, PICTURE_QUALITY)
         if name == "dicom":
-            return self._dicom(result, work.content)
+            return self._dicom(result, work.content, photograph.page)
         return file_content(name, photograph, result, self.predictor.description.preparation.regions)
 
-    def _dicom(self, result: PhotographResult, content: bytes) -> bytes:
+    def _dicom(self, result: PhotographResult, content: bytes, frame: int) -> bytes:
         """SEG and SR of a DICOM photograph, as DICOMweb has several objects in one body."""
         if not is_dicom(content):
             raise Refusal(
@@ -204,6 +203,20 @@ class Photographer:
         from fundusseg.dicom.result_objects import result_objects
 
         regions = self.predictor.description.preparation.regions
-        made = result_objects(content, findings_of(result.prediction, regions), algorithm_of(self.checkpoint))
+        made = result_objects(content, findings_of(result.prediction, regions, frame), algorithm_of(self.checkpoint))
         head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         return b"".join(head + one + b"\r\n" for one in made.values()) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def _frame(frames: int, asked: int | None) -> int:
+    """Which frame of a file is done, counted from 0.
+
+    Raises:
+        Refusal: There are several and none is named, or there is no such frame.
+    """
+    if asked is None and frames > 1:
+        do = f"name one by frame=1 to frame={frames}, or send each by itself"
+        raise Refusal(422, f"{frames} photographs in one DICOM file", "one of them", do)
+    if (asked or 1) > frames:
+        raise Refusal(422, f"frame {asked}", f"1 to {frames}", "choose one of these")
+    return (asked or 1) - 1
