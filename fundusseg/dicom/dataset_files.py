@@ -1,5 +1,6 @@
 """DICOM files opened with bounds: a damaged or hostile one ends in a sentence, never in all of the memory."""
 
+import errno
 import io
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -27,8 +29,8 @@ Source: TypeAlias = str | Path | bytes
 LARGEST_INFLATED = 2**30
 """Bytes that a deflated file may hold; a thousandth of them suffices to write as many zeros."""
 
-_META_STARTS = 132 + 12
-"""Preamble, ``DICM``, and the element that says how long the file's meta information is behind it."""
+_MACHINE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN))
+"""What went wrong with the machine, not with the file."""
 
 # Archives hold many values that bend the standard. What matters here is checked here; the rest is no user's business.
 logging.getLogger("pydicom").setLevel(logging.ERROR)
@@ -61,6 +63,7 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, Dataset]]:
     Raises:
         ImageError: There is no such file, it is no DICOM file or a damaged one; also what is raised inside, where that
             is no error of ours already.
+        OSError: The machine has no room, or its disk fails: the file is not to blame.
     """
     if not isinstance(source, bytes) and not os.path.isfile(source):  # noqa: PTH113 - no error of a strange name
         raise ImageError(f"no file at {source}", "a DICOM file", "check the path")
@@ -73,6 +76,8 @@ def opened(source: Source) -> Iterator[tuple[BinaryIO, Dataset]]:
     except ImageError:
         raise
     except Exception as error:  # damaged bytes raise whatever the parser or a decoder meets first
+        if isinstance(error, OSError) and error.errno in _MACHINE:
+            raise
         raise undecodable(source, error) from error
 
 
@@ -99,12 +104,17 @@ def undecodable(source: Source, error: BaseException) -> ImageError:
 
 def text(dataset: Dataset, keyword: str) -> str:
     """An element's value as text, empty where there is none; of several values the first."""
+    return next(iter(texts(dataset, keyword)), "")
+
+
+def texts(dataset: Dataset, keyword: str) -> list[str]:
+    """Every value of an element as text, without blanks around it."""
     value: Any = dataset.get(keyword)
     if value is None or isinstance(value, bytes | Dataset):
-        return ""
-    if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue":
-        value = value[0] if len(value) else ""
-    return "" if value is None else " ".join(str(value).replace("\0", "").split())
+        return []
+    several = isinstance(value, list | tuple) or type(value).__name__ == "MultiValue"
+    values = value if several else [value]
+    return ["" if one is None else " ".join(str(one).replace("\0", "").split()) for one in values]
 
 
 def _say_encoding(dataset: Dataset) -> None:
@@ -120,14 +130,13 @@ def _say_encoding(dataset: Dataset) -> None:
 
 def _check_inflated(stream: BinaryIO) -> None:
     """Refuse a deflated file that would fill the memory; pydicom inflates it whole."""
-    head = stream.read(_META_STARTS)
-    if head[128:132] == b"DICM" and len(head) == _META_STARTS:
-        length = int.from_bytes(head[-4:], "little")
-        meta = stream.read(min(length, 65536))
-        if DeflatedExplicitVRLittleEndian.encode() in meta:
-            inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
-            while not inflater.eof and (chunk := inflater.unconsumed_tail or stream.read(1 << 20)):
-                inflated += len(inflater.decompress(chunk, 1 << 20))
-                if inflated > LARGEST_INFLATED:
-                    raise ValueError(f"it inflates to more than {LARGEST_INFLATED >> 20} MB")
+    read_preamble(stream, force=True)
+    # As dcmread itself finds it: a false length of the file meta information, or another order, hides nothing.
+    syntax = _read_file_meta_info(stream).get("TransferSyntaxUID")
+    if syntax == DeflatedExplicitVRLittleEndian:
+        inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while not inflater.eof and (chunk := inflater.unconsumed_tail or stream.read(1 << 20)):
+            inflated += len(inflater.decompress(chunk, 1 << 20))
+            if inflated > LARGEST_INFLATED:
+                raise ValueError(f"it inflates to more than {LARGEST_INFLATED >> 20} MB")
     stream.seek(0)

@@ -66,11 +66,14 @@ class Findings:
 def derived_uid(*parts: str) -> UID:
     """A UID that follows from its parts alone: ``2.25.`` and a UUID (PS3.5 B.2), of SHA-256.
 
+    Marked as version 5, a UUID of names, by every Python alike: archives know objects by their UIDs, which must never
+    change. RFC 9562 has version 8 for other digests than SHA-1; X.667, to which DICOM refers, knows none.
+
     >>> derived_uid("a", "b") == derived_uid("a", "b") != derived_uid("ab", "")
     True
     """
     digest = hashlib.sha256(repr(parts).encode()).digest()
-    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=8 if hasattr(uuid, 'uuid8') else 5).int}")
+    return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}")
 
 
 def replace_made_up_uids(dataset: Dataset, prefix: str, *parts: str) -> None:

@@ -186,4 +186,6 @@ def _as_seen(pixels: npt.NDArray[Any], dataset: Dataset, bits: int, path: str) -
         return through_palette(pixels, dataset), 8
     if kind == "MONOCHROME1":
         pixels = (2**bits - 1) - np.minimum(pixels, 2**bits - 1)
+    if bits < 8:  # all of the light, however few steps it has
+        pixels = pixels.astype(np.uint16) * 255 // (2**bits - 1)
     return (pixels.astype(np.uint8), 8) if bits <= 8 else (pixels.astype(np.uint16), bits)

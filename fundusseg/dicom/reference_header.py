@@ -12,9 +12,10 @@ from typing import Any
 from pydicom import config
 from pydicom.datadict import dictionary_VM, dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
-from fundusseg.dicom.dataset_files import Source, called
+from fundusseg.dicom.dataset_files import Source, called, text
 from fundusseg.dicom.header import header_of
 from fundusseg.errors import ImageError
 
@@ -75,7 +76,7 @@ def reference_header(source: Dataset, photograph: Source) -> tuple[Dataset, tupl
                 "send it anew",
             )
         setattr(made, keyword, uid)
-    made.SOPClassUID, made.NumberOfFrames = source.SOPClassUID, frames
+    made.SOPClassUID, made.NumberOfFrames = UID(text(source, "SOPClassUID")), frames
     made.Rows, made.Columns, made.Modality = source.Rows, source.Columns, str(source.get("Modality") or "OP")
     for keyword in (*_MAY_BE_EMPTY, *_OPTIONAL):
         if keyword not in source and keyword in _OPTIONAL:

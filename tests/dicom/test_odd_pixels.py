@@ -83,6 +83,14 @@ def test_overlays_in_the_unused_upper_bits_are_no_light(tmp_path):
     assert bits == 12 and np.array_equal(pixels, twelve)
 
 
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_fewer_bits_than_eight_are_all_of_the_light(tmp_path, kind):
+    six = GREY // 4
+    dataset = dicom_photograph(63 - six if kind == "MONOCHROME1" else six, kind=kind, bits=6)
+    found = read_photograph(write(dataset, tmp_path / "a"))[..., 0].astype(int)
+    assert np.abs(found - GREY).max() <= 4 and np.array_equal(found, six.astype(int) * 255 // 63)
+
+
 @pytest.mark.parametrize(("bits", "high"), [(12, 16), (12, 10), (8, 200)])
 def test_bits_that_end_nowhere_are_refused(tmp_path, bits, high):
     deep = GREY.astype(np.uint16) * 16
@@ -113,7 +121,7 @@ def test_compressed_bits_are_those_that_file_and_codestream_agree_on(tmp_path, s
 
 
 def jpeg(luma: bool, mark: str, names: bytes = b"\1\2\3") -> bytes:
-    """A JPEG at full resolution whose channels are luma and chroma or not, as ``mark`` says, or says wrongly, or not."""
+    """A JPEG at full resolution whose channels are luma and chroma or not, as ``mark`` says, or nothing."""
     stream = io.BytesIO()
     picture = Image.fromarray(phantom())
     picture.save(stream, "JPEG", quality=97, subsampling=0, **({} if luma else {"keep_rgb": True}))

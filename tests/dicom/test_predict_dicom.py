@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from fundusseg import predict
 from fundusseg.dicom import codes
@@ -103,6 +105,26 @@ def test_a_dicomdir_stands_for_the_files_that_it_names(tmp_path, dcmtk):
     assert len(find_photographs([str(tmp_path / "DICOMDIR")], tmp_path / "out").photographs) == 2  # told when read
     whole = find_photographs([str(tmp_path)], tmp_path / "out")
     assert sorted(whole.passed_over.values()) == ["DICOM DICOMDIR", "DICOM optical coherence tomography (OCT)"]
+
+
+def test_a_dicomdir_names_files_of_its_own_medium_alone(tmp_path):
+    """Hostile or damaged entries lead to no file outside, and are told."""
+    secret = write(dicom_photograph(photograph(), VL), tmp_path / "secret")
+    medium = tmp_path / "medium"
+    write(dicom_photograph(photograph(), VL, number=2), medium / "DCM" / "IM1")
+    records = []
+    for names in (["..", "secret"], [str(secret)], ["DCM", "..", "..", "secret"], ["DCM/../../secret"], ["DCM", "IM1"]):
+        record = Dataset()
+        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", names
+        record.ReferencedSOPClassUIDInFile = VL
+        records.append(record)
+    directory = dicom_photograph(photograph(), "1.2.840.10008.1.3.10")
+    del directory.PixelData
+    directory.DirectoryRecordSequence = Sequence(records)
+    write(directory, medium / "DICOMDIR")
+    listed = find_photographs([str(medium / "DICOMDIR")], tmp_path / "out")
+    assert [photograph.path for photograph in listed.photographs] == [medium / "DCM" / "IM1"]
+    assert list(listed.passed_over.values()) == ["DICOMDIR entry that leads out of its folder"] * 4
 
 
 def test_without_the_extra_a_file_says_what_to_install(tmp_path, monkeypatch):

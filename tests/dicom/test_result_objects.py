@@ -11,7 +11,7 @@ import pytest
 
 from fundusseg.datasets import Phantom
 from fundusseg.dicom import codes
-from fundusseg.dicom.findings import Algorithm, Findings
+from fundusseg.dicom.findings import Algorithm, Findings, derived_uid
 from fundusseg.dicom.result_objects import result_objects
 from fundusseg.errors import ImageError
 from fundusseg.measures.contours import contours
@@ -133,6 +133,11 @@ def test_the_same_input_gives_the_same_objects_but_for_dates(tmp_path):
         assert dataset == other
     changed = Findings(MASKS, OUTLINES, RATIOS | {"area_cdr": 0.27}, "review", FOUND.reasons, "OD")
     assert objects(tmp_path / "c", changed)["sr"].SOPInstanceUID != one["sr"].SOPInstanceUID
+
+
+def test_a_uid_is_the_same_under_every_python():
+    """Pinned: were it another, archives would hold every object twice."""
+    assert derived_uid("a", "b") == "2.25.19848113100435868093602137785050516933"
 
 
 def test_what_cannot_be_referred_to_is_refused(tmp_path):
