@@ -5,7 +5,8 @@
     python -m fundusseg.fit --config configs/merged.yaml --data.root FOLDER --accelerator gpu
     python -m fundusseg.fit --config runs/version_0/config.yaml --resume runs/version_0/checkpoints/last.ckpt
     python -m fundusseg.fit --config mine.yaml --data.root FOLDER --start_from best.ckpt
-    torchrun --nproc_per_node 4 -m fundusseg.fit --config mine.yaml --accelerator gpu --devices 4 --trainer.strategy ddp
+    torchrun --nproc_per_node 4 -m fundusseg.fit --config mine.yaml --accelerator gpu
+    python -m fundusseg.fit --config mine.yaml --accelerator gpu --cluster auto --cluster_jobs 8 --cluster_gpus 1
 
 Without arguments it needs no data: it trains on synthetic photographs. Any argument can be set in the YAML file or on
 the command line; the whole resolved configuration is saved beside the checkpoint and runs again as it is.
@@ -17,9 +18,12 @@ resolved configuration, and refused where its data have changed; a finished run 
 checkpoint under that checkpoint's own split; --start_from takes its weights alone, for other data, and carries along
 what it was trained and chosen on.
 
-Several processes, on one machine or on many (torchrun, Slurm; --trainer.num_nodes), draw what one would, and share each
-batch of --data.batch_size; --trainer.sync_batchnorm true, on GPUs, normalises over all of it. Losses are those of one
-process to 1e-5 where every picture labels every region.
+Several processes, on one machine or on many, draw what one would, and share each batch of --data.batch_size;
+--trainer.sync_batchnorm true, on GPUs, normalises over all of it. Losses are those of one process to 1e-5 where every
+picture labels every region. torchrun says how many there are, Slurm needs --trainer.devices and --trainer.num_nodes
+too. Ray (the extra `cluster`) starts them by --cluster local, auto (the cluster this machine belongs to) or HOST:PORT:
+--cluster_jobs processes [as many as fit], each of --cluster_cpus [1] cores and --cluster_gpus [0] GPUs, elsewhere when
+a machine is lost; all see the same folders.
 """
 
 import shutil
@@ -33,6 +37,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fundusseg.cli import console, run
+from fundusseg.cluster.resources import take_resources
 from fundusseg.data.splits import SUBSETS
 from fundusseg.errors import CheckpointError, FundusSegError
 from fundusseg.models import checkpoint, count_parameters
@@ -54,6 +59,11 @@ CONSTANT = (
 
 def main(arguments: list[str]) -> int:
     """Fit and test; returns the exit code."""
+    resources, arguments = take_resources(arguments, "each process of a training")
+    if resources is not None:
+        from fundusseg.cluster.training import fit_on_cluster
+
+        return fit_on_cluster(arguments, resources)
     prepare_process()
     cli = FundusCLI(arguments, __doc__)
     cli.datamodule.watch = _watch

@@ -176,17 +176,18 @@ def _predict_elsewhere(
     """Predict on a cluster; returns the exit code."""
     from fundusseg.cluster.prediction import Work, predict_on_cluster
 
-    if settings.dicom:
-        raise ConfigurationError("--dicom true with --cluster", "one of the two", "leave one out")
     if option := next((name for name in ("table", "pattern", "repeatability") if getattr(settings, name)), None):
         raise ConfigurationError(
             f"--{option} with --cluster",
             "one of the two",
             "run it without --cluster",
         )
+    algorithm = None
+    if settings.dicom:
+        algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
     options = {"views": settings.views, **how}
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
-    work = Work(output, settings.device, options, settings.charts, settings.packed, trusted)
+    work = Work(output, settings.device, options, settings.charts, settings.packed, algorithm, trusted)
     return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, settings.overwrite)
 
 

@@ -12,6 +12,10 @@ More requests in hand than --queue are told to come again (503 with Retry-After)
 once everything accepted is answered. Where --checkpoint is a link that is moved to another bundle, as improve's
 current.bundle, the workers take that one up, and no request is lost. Nothing is written to a disk unless --store names
 a folder, which then keeps photographs, predictions and gradings in one file; no file's name is logged.
+
+On a Ray cluster (--cluster, the extra `cluster`) the same API is answered by --cluster_jobs replicas [as many as fit]
+behind the proxy of its head, each with a worker of --cluster_cpus cores or --cluster_gpus GPUs; without jobs and store,
+which are one machine's. --queue then bounds what waits for a replica.
 """
 
 import logging
@@ -19,7 +23,10 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
+from jsonargparse import Namespace
+
 from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
+from fundusseg.cluster.resources import add_cluster, resources_of
 from fundusseg.errors import ConfigurationError
 from fundusseg.inference.pretrained import pretrained_bundle
 
@@ -48,14 +55,20 @@ def parser() -> Parser:
     parser.add_argument("--token_file", default=None, type=str | None, help="File that holds the token.")
     parser.add_argument("--store", default=None, type=str | None, help="Folder that keeps photographs and gradings.")
     parser.add_argument("--cors", default=[], nargs="+", type=str, help="Origins of other sites' pages that may ask.")
+    add_cluster(parser, "each replica")
     add_trust(parser)
     return parser
+
+
+OF_ONE_MACHINE = ("workers", "connections", "header_seconds", "job_megabytes", "store")
+"""Options without a meaning on a cluster: of our own HTTP server, or of what one machine keeps."""
 
 
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; returns the exit code."""
     settings = parse_trusting(parser(), arguments)
     _check_packages()
+    resources = resources_of(settings)
     if settings.workers < 1:
         raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     checkpoint = settings.checkpoint or str(pretrained_bundle())
@@ -75,6 +88,12 @@ def main(arguments: list[str]) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = 0 if settings.workers == 1 else max(1, cores // settings.workers)
     worker = WorkerSettings(checkpoint, settings.device, threads, settings.megapixels, tuple(settings.trust))
+    if resources is not None:
+        _refuse_of_one_machine(settings)
+        from fundusseg.cluster.serving import serve_on_cluster
+
+        serve_on_cluster(worker, limits, access, settings.port, resources)
+        return 0
     pool = WorkerPool(worker, settings.workers, limits.photograph_seconds)
     store = None if settings.store is None else Store(Path(settings.store))
     app = create_app(pool, limits, access, store)
@@ -85,6 +104,14 @@ def main(arguments: list[str]) -> int:
     if pool.failure is not None and not pool.facts:
         raise pool.failure
     return 0
+
+
+def _refuse_of_one_machine(settings: Namespace) -> None:
+    for name in OF_ONE_MACHINE:
+        if settings[name] != parser().get_default(name):
+            raise ConfigurationError(
+                f"--{name} with --cluster", "one of them: it is of a service of one machine", f"leave --{name} out"
+            )
 
 
 def _check_packages() -> None:

@@ -61,10 +61,9 @@ def connected(resources: Resources) -> Iterator[int]:
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         raise _unreachable(resources.address, error) from error
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        nodes = _with_our_version(ray, nodes)
+        nodes = _with_our_version(ray, _alive(ray))
         _require_room(nodes, resources)
-        fit = _fitting(nodes, resources, os.cpu_count() if own else None)
+        fit = max(1, _fitting(nodes, resources))
         yield min(fit, resources.jobs or fit)
     finally:
         ray.shutdown()
@@ -117,15 +116,25 @@ def _fits(node: dict[str, Any], resources: Resources) -> bool:
     return has.get("CPU", 0.0) >= resources.cpus and has.get("GPU", 0.0) >= resources.gpus
 
 
-def _fitting(nodes: list[dict[str, Any]], resources: Resources, cores: int | None) -> int:
+def room(resources: Resources) -> int:
+    """How many jobs fit at a time on the nodes that there are now, were they idle."""
+    return _fitting(_alive(require_ray()), resources)
+
+
+def _alive(ray: Any) -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _fitting(nodes: list[dict[str, Any]], resources: Resources) -> int:
     """How many jobs fit at a time; of a Ray that we started, the cores count, not the tickets."""
+    cores = os.cpu_count() if resources.address == "local" else None
     total = 0
     for node in (node for node in nodes if _fits(node, resources)):
-        room = [(cores or node["Resources"]["CPU"]) / resources.cpus]
+        shares = [(cores or node["Resources"]["CPU"]) / resources.cpus]
         if resources.gpus:
-            room.append(node["Resources"]["GPU"] / resources.gpus)
-        total += int(min(room))
-    return max(1, total)
+            shares.append(node["Resources"]["GPU"] / resources.gpus)
+        total += int(min(shares))
+    return total
 
 
 def _with_our_version(ray: Any, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ from fundusseg.cluster.resources import Resources
 from fundusseg.cluster.result_store import ResultStore
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.inference.capture import Capture, read_capture
+from fundusseg.inference.dicom_results import check_dicom
 from fundusseg.inference.photograph_list import Photograph, PhotographList, find_photographs
 from fundusseg.inference.photograph_stages import photograph_rows
 from fundusseg.inference.report_page import EMBEDDED
@@ -30,6 +31,9 @@ from fundusseg.inference.result_paths import thumbnail_path
 from fundusseg.inference.run_journal import Journal, JournalEntry
 from fundusseg.inference.summary import MEASURES, WRITTEN, summarise_run
 from fundusseg.reports.progress import progress
+
+if TYPE_CHECKING:
+    from fundusseg.dicom.findings import Algorithm
 
 BLOCK = 16
 """Photographs of a block: what is done anew where an actor is lost, and what a Parquet file holds."""
@@ -48,6 +52,7 @@ class Work:
         options: Of the `Predictor`.
         charts: Draw a chart of every eye.
         packed: Keep a block's files in its Parquet file.
+        algorithm: How SEG and SR of DICOM photographs name what made them; None writes none.
         trusted: Packages whose classes the checkpoint may name.
     """
 
@@ -56,6 +61,7 @@ class Work:
     options: Mapping[str, Any] = field(default_factory=dict)
     charts: bool = False
     packed: bool = False
+    algorithm: "Algorithm | None" = None
     trusted: tuple[str, ...] = ()
 
 
@@ -86,7 +92,8 @@ class _Actor:
             return read_address(address) if address else read_capture(photograph)
 
         done = []
-        rows = photograph_rows(self.predictor, photographs, self.store, charts=self.work.charts, read=read)
+        how: dict[str, Any] = {"charts": self.work.charts, "algorithm": self.work.algorithm}
+        rows = photograph_rows(self.predictor, photographs, self.store, read=read, **how)
         for photograph, row in rows:
             item = items[os.fsencode(photograph.name)]
             now, spelt = JournalEntry.of_line(item["entry"]), os.fsdecode(item["spelt"])
@@ -123,6 +130,8 @@ def predict_on_cluster(
     """
     store = ResultStore(work.output, work.packed)
     listed, now = _listed(named, store.folder or Path())
+    if work.algorithm is not None:
+        check_dicom(listed.photographs)
     with ExitStack() as stack:
         folder = store.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         journal = stack.enter_context(Journal(folder, made_by, overwrite))

@@ -1,7 +1,9 @@
 """The options of every command that can run on a cluster: where it is, and what each job takes of a machine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 
 from jsonargparse import Namespace
 
@@ -43,6 +45,28 @@ def add_cluster(parser: Parser, job: str) -> None:
     parser.add_argument("--cluster_cpus", type=float, default=1.0, help=f"Cores of {job} on the cluster.")
     parser.add_argument("--cluster_gpus", type=float, default=0.0, help=f"GPUs of {job}; a share of one, too.")
     parser.add_argument("--cluster_jobs", type=int | None, default=None, help="Most at a time [as many as fit].")
+
+
+def take_resources(arguments: Sequence[str], job: str) -> tuple[Resources | None, list[str]]:
+    """Take ``--cluster...`` out of a command line whose other options are a configuration, in which they have no place.
+
+    Args:
+        arguments: The command line.
+        job: As `add_cluster` takes it.
+
+    Returns:
+        What it says, see `resources_of`; and the other arguments.
+    """
+    own, rest = [], []
+    given = iter(arguments)
+    for argument in given:
+        if not argument.startswith("--cluster"):
+            rest.append(argument)
+        else:
+            own += [argument] if "=" in argument else [argument, *islice(given, 1)]
+    parser = Parser(prog="fundusseg")
+    add_cluster(parser, job)
+    return resources_of(parser.parse_args(own)), rest
 
 
 def require_installed() -> None:

@@ -15,10 +15,10 @@ from fundusseg.studies.job_list import Job
 from fundusseg.studies.job_runner import run_command
 
 LOST = 255
-"""Exit code of a job whose every attempt was lost with its node."""
+"""Exit code of what was lost with its node."""
 
 RETRIES = 10
-"""Nodes that a job may be lost with."""
+"""Nodes that a job or a training may be lost with."""
 
 
 class RayPool:

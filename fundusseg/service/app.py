@@ -40,7 +40,11 @@ _CLIENT_LEFT = 499
 
 
 def create_app(
-    engine: Engine, limits: Limits | None = None, access: Access | None = None, store: Store | None = None
+    engine: Engine,
+    limits: Limits | None = None,
+    access: Access | None = None,
+    store: Store | None = None,
+    jobs: bool = True,
 ) -> FastAPI:
     """Make an application.
 
@@ -49,17 +53,18 @@ def create_app(
         limits: What it takes on.
         access: Who may ask.
         store: Where photographs and gradings are kept; it is closed with the application. Without one nothing is.
+        jobs: Whether jobs are taken, whose results lie in this process's memory: not where others answer beside it.
     """
     limits, access = limits or Limits(), access or Access()
     load, metrics = Load(), Metrics()
     predictions = Predictions(engine, metrics)
-    jobs = Jobs(predictions, limits, load)
+    accepted = Jobs(predictions, limits, load)
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         await engine.start()
         yield
-        jobs.close()
+        accepted.close()
         await engine.close()
         if store is not None:
             store.close()
@@ -72,7 +77,8 @@ def create_app(
     app.include_router(health_routes(app, engine, limits, load, metrics, kept=store is not None))
     app.include_router(prediction_routes(predictions, limits))
     app.include_router(measure_routes(limits))
-    app.include_router(job_routes(jobs, limits))
+    if jobs:
+        app.include_router(job_routes(accepted, limits))
     if store is not None:
         app.include_router(store_routes(Desk(store, predictions)))
     _add_page(app)

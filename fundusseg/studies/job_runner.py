@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from queue import SimpleQueue
@@ -54,6 +55,17 @@ def run_jobs(jobs: JobList, pool: Pool, report: Report) -> bool:
     Raises:
         OSError: A command could not be started, as where the disk is full; all work has then ended likewise.
     """
+    with told_to_stop() as told:
+        try:
+            _run(jobs, pool, report, told)
+        finally:
+            pool.stop()
+    return told.is_set()
+
+
+@contextmanager
+def told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM or Ctrl-C sets, in place of what they do otherwise."""
     told = threading.Event()
 
     def listen(number: int, frame: FrameType | None) -> None:
@@ -61,12 +73,10 @@ def run_jobs(jobs: JobList, pool: Pool, report: Report) -> bool:
 
     before = {number: signal.signal(number, listen) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        _run(jobs, pool, report, told)
+        yield told
     finally:
-        pool.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
-    return told.is_set()
 
 
 def _run(jobs: JobList, pool: Pool, report: Report, told: threading.Event) -> None:

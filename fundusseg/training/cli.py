@@ -1,9 +1,11 @@
 """The training command: every setting of data, model, trainer and callbacks, from YAML and dotted overrides."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import yaml
 from lightning.pytorch.callbacks import (
     Callback,
@@ -77,6 +79,21 @@ def hardware(
         folder = str(default_folder() / "xla") if cache_dir == "auto" else cache_dir
         return trainer_arguments(devices, batch_size, precision, folder)
     return {"accelerator": accelerator, "devices": devices, "strategy": strategy}
+
+
+def launched(settings: Any) -> dict[str, Any]:
+    """What torchrun, or Ray in its way, has decided of a Trainer's arguments where they are left to it.
+
+    They stand in no configuration: the same training goes on with another number of processes.
+
+    Args:
+        settings: The Trainer's as they are given.
+    """
+    if not torch.distributed.is_torchelastic_launched():
+        return {}
+    each, total = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    decided = {"devices": ("auto", each), "strategy": ("auto", "ddp"), "num_nodes": (1, total // each)}
+    return {name: value for name, (left, value) in decided.items() if settings[name] == left}
 
 
 class TrainingParser(ErrorMixin, LightningArgumentParser):
@@ -171,6 +188,7 @@ class FundusCLI(LightningCLI):
                 callback.check(self.trainer, self.model)
         self._check_pixel_weights()
         self._check_validation()
+        self._check_batch_norm()
         self._take_up()
         # Averaged weights leave the network at the end of a validation: only when the others have looked at it.
         callbacks.sort(key=lambda c: (isinstance(c, Checkpoint), isinstance(c, WeightAveraging)))
@@ -246,6 +264,16 @@ class FundusCLI(LightningCLI):
                 f"leave --trainer.{never.split()[0]} out, or try the pipeline with --trainer.fast_dev_run true",
             )
 
+    def _check_batch_norm(self) -> None:
+        """Only GPUs can normalise over the batches of all processes."""
+        trainer = self.trainer
+        if self.config.trainer.sync_batchnorm and trainer.world_size > 1 and trainer.strategy.root_device.type == "cpu":
+            raise ConfigurationError(
+                f"--trainer.sync_batchnorm true for {trainer.world_size} processes without GPUs",
+                "GPUs, which alone have it",
+                "leave it out: each process then normalises over its own share of a batch",
+            )
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what each run shows; without a logger or a progress bar, what needs one is left out."""
         settings = self.config_init.trainer
@@ -268,6 +296,8 @@ class FundusCLI(LightningCLI):
             precision=settings.precision,
             cache_dir=self.config_init.xla.cache_dir,
         )
+        if not isinstance(where["strategy"], SPMDStrategy):
+            where |= launched(settings)
         watched = any(isinstance(callback, CompileMonitor) for callback in _listed(settings.callbacks))
         if isinstance(where["strategy"], SPMDStrategy) and not watched:
             callbacks.append(CompileMonitor())

@@ -1,5 +1,6 @@
 """Nodes of a Ray cluster on this machine, on loopback alone; skipped with a reason where Ray is not installed."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -94,3 +95,24 @@ def wait(condition: Any, seconds: float = 240.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def below(pid: int) -> list[int]:
+    """Process numbers of all that a process started, and what these did."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found, todo = [], [pid]
+    while todo:
+        todo = [one for one, parent in parents.items() if parent in todo]
+        found += todo
+    return found
+
+
+def words(pid: int) -> list[str]:
+    """A process's command; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return []

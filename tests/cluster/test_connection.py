@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from fundusseg import __version__, predict
+from fundusseg import fit as verb
 from fundusseg.cluster import resources
 from fundusseg.cluster.connection import connected
 from fundusseg.cluster.resources import Resources
@@ -48,6 +49,8 @@ def test_what_no_node_has_and_another_version_of_the_package(nodes, tmp_path):
     cluster.kill(cluster.nodes[1])
     said = refused(Resources(cluster.address, gpus=1))
     assert "jobs of 1 cores and 1 GPUs, which no node has; expected at most 4 cores and 0 GPUs" in said
+    with pytest.raises(ConfigurationError, match="got 9 processes of 1 cores and 0 GPUs; expected at most 4, for"):
+        verb.main(["--cluster", cluster.address, "--cluster_jobs=9"])
     with connected(Resources(cluster.address, cpus=2)) as fit:
         assert fit == 2 and "ray" in sys.modules
     with connected(Resources(cluster.address, jobs=3)) as fit:

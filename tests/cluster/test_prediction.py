@@ -14,21 +14,26 @@ from PIL import Image
 from fundusseg import predict
 from fundusseg.errors import ConfigurationError
 from tests.cluster.conftest import ROOT, wait
+from tests.support.dicom_objects import dicom_photograph, write
 from tests.support.painter import photograph, write_checkpoint
 from tests.support.slow_painter import NOTES
 
 COUNT = int(os.environ.get("FUNDUSSEG_CLUSTER_PHOTOGRAPHS", "96"))
-"""2,000 are run by hand."""
+NODES = int(os.environ.get("FUNDUSSEG_CLUSTER_NODES", "2"))
+"""2,000 photographs on 4 nodes are run by hand."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """Photographs, one of them broken, a checkpoint, and what one process makes of them."""
+    """Photographs, one of them broken and two in a DICOM file, a checkpoint, and what one process makes of them."""
     place = tmp_path_factory.mktemp("cluster")
     (place / "in" / "left").mkdir(parents=True)
-    for number in range(COUNT - 1):
+    for number in range(COUNT - 2):
         image = photograph(200, 215)
         image[number % 200, :, 2] = number % 255
+        if number == 1:
+            write(dicom_photograph([image, image[:, ::-1]]), place / "in" / "left" / "0001.dcm")
+            continue
         Image.fromarray(image).save(place / "in" / ("left" if number % 2 else "") / f"{number:04}.png")
     (place / "in" / "broken.png").write_bytes(b"no picture")
     write_checkpoint(place / "a.ckpt", network="tests.support.slow_painter.SlowPainter")
@@ -45,6 +50,8 @@ def arguments(place, output, *more):
         str(place / "in"),
         "--output",
         str(output),
+        "--dicom",
+        "true",
         *more,
     ]
 
@@ -54,7 +61,8 @@ def content(folder):
 
 
 def start(place, output, address):
-    command = [sys.executable, "-m", "fundusseg.predict", *arguments(place, output, "--cluster", address)]
+    options = ("--cluster", address, f"--cluster_cpus={NODES // 2}")  # as many actors on more nodes
+    command = [sys.executable, "-m", "fundusseg.predict", *arguments(place, output, *options)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -63,7 +71,7 @@ def start(place, output, address):
 def test_an_actor_a_node_and_the_driver_are_killed(place, nodes, tmp_path):
     notes, output = tmp_path / "notes", tmp_path / "out"
     notes.touch()
-    cluster = nodes({NOTES: str(notes)}, {NOTES: str(notes)})
+    cluster = nodes(*[{NOTES: str(notes)}] * NODES)
 
     def seen():
         return [int(line) for line in notes.read_text().split()]
@@ -83,7 +91,9 @@ def test_an_actor_a_node_and_the_driver_are_killed(place, nodes, tmp_path):
     again = start(place, output, cluster.address)
     said = again.communicate()[0]
     assert again.returncode == 1 and f"{COUNT - 1} of {COUNT} photographs done" in said, said
-    assert content(output) == content(place / "local")
+    made = content(output)
+    assert made == content(place / "local")
+    assert {Path(f"left/0001_frame{frame}_{kind}.dcm") for frame in (1, 2) for kind in ("seg", "sr")} <= set(made)
     rows = [json.loads(line)["name"] for line in (output / "journal" / "rows.jsonl").read_text().splitlines()]
     assert len(rows) == len(set(rows)) == COUNT
     print(f"{len(seen())} executions of {COUNT - 1} photographs, {done} done when the driver was killed")
