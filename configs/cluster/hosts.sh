@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A plain set of machines that SSH reaches and that see one folder: the first is the head and runs the command.
+# Where the head has a token (~/.ray/auth_token), as `ray get-auth-token --generate` makes one, all hosts need the same.
 # Command   configs/cluster/hosts.sh "host1 host2 host3" FOLDER OUTPUT CHECKPOINT
 set -euo pipefail
 read -r head others <<< "$1"

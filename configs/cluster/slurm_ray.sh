@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One Slurm allocation as a Ray cluster; the last line may be `study` or `predict`.
+# One Slurm allocation as a Ray cluster; the last line may be `study` or `predict`, or `fit` with --cluster_jobs, as many
+# processes as there are GPUs.
 # Command   sbatch --nodes=4 configs/cluster/slurm_ray.sh FOLDER OUTPUT CHECKPOINT
 #SBATCH --job-name=fundusseg
 #SBATCH --ntasks-per-node=1

@@ -58,7 +58,7 @@ def connected(resources: Resources) -> Iterator[int]:
     try:
         with _silent():
             ray.init(**options)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
         raise _unreachable(resources.address, error) from error
     try:
         nodes = _with_our_version(ray, _alive(ray))

@@ -29,7 +29,7 @@ def test_a_recipe_gives_options_that_there_are(recipe):
     text = recipe.read_text().replace("\\\n", " ")
     if recipe.suffix == ".yml":
         text = yaml.safe_load(text)["spec"]["entrypoint"]
-    (verb, rest) = re.search(r"python -m fundusseg\.(\w+)([^\n]*)", text).groups()
+    (verb, rest) = re.search(r"-m fundusseg\.(\w+)([^\n]*)", text).groups()
     options = {word.partition("=")[0] for word in shlex.split(rest.rstrip('"')) if word.startswith("--")}
     assert options
     if verb in PARSERS:

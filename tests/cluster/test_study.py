@@ -20,7 +20,7 @@ pytestmark = [
 
 EPOCHS = {"trainer.max_epochs": 30, "early_stopping.patience": 30}
 PAGE = os.sysconf("SC_PAGE_SIZE")
-LONGER = {**STUDY, "overrides": EPOCHS, "localiser": {**STUDY["localiser"]}}
+LONGER = {**STUDY, "overrides": EPOCHS}
 
 
 def start(place, name, *options):
