@@ -36,9 +36,12 @@ class Replica:
         worker: Its worker process.
         limits: What it takes on.
         access: Who may ask.
+        alone: Whether Ray was started for this service, on this machine.
     """
 
-    def __init__(self, worker: WorkerSettings, limits: Limits, access: Access) -> None:
+    def __init__(self, worker: WorkerSettings, limits: Limits, access: Access, alone: bool) -> None:
+        if alone:
+            _keep_to_loopback()
         self._pool = WorkerPool(worker, 1, limits.photograph_seconds)
         self._application = create_app(self._pool, limits, access, jobs=False)
 
@@ -85,7 +88,8 @@ def serve_on_cluster(worker: WorkerSettings, limits: Limits, access: Access, por
             graceful_shutdown_timeout_s=patience,
             ray_actor_options={"num_cpus": resources.cpus, "num_gpus": resources.gpus},
         )
-        made_of = (replace(worker, threads=max(1, int(resources.cpus))), limits, access)
+        worker = replace(worker, threads=max(1, int(resources.cpus)))
+        made_of = (worker, limits, access, resources.address == "local")
 
         def run(draining: bool) -> Any:
             settings = {"draining": draining}
@@ -102,6 +106,14 @@ def serve_on_cluster(worker: WorkerSettings, limits: Limits, access: Access, por
             serve.delete(NAME)  # waits for what they have in hand
             if not serve.status().applications:  # none of somebody else's
                 serve.shutdown()
+
+
+def _keep_to_loopback() -> None:
+    """Let this replica's port for calls between replicas be this machine's own; Ray opens it on every interface."""
+    from ray.serve._private import replica
+
+    opened = replica.add_port_to_grpc_server
+    replica.add_port_to_grpc_server = lambda server, address: opened(server, address.replace("[::]", "127.0.0.1"))
 
 
 def _started(host: str, port: int, patience: float) -> Any:

@@ -1,7 +1,9 @@
 """The service on Ray Serve: the API of one machine, and nobody who asks waits for a replica that was killed."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +22,15 @@ CLUSTER = ("--cluster=local", "--cluster_jobs=2", "--cluster_cpus=0.5")
 def replicas(service):
     """Process numbers of the replicas below a service's process."""
     return [pid for pid in below(service.process.pid) if words(pid)[:1] and "ServeReplica:fundusseg" in words(pid)[0]]
+
+
+def heard(service):
+    """Addresses beside loopback on which a service's process, or what it started, listens."""
+    said = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    own = [f"pid={pid}," for pid in (service.process.pid, *below(service.process.pid))]
+    ours = [line.split()[3] for line in said if any(pid in line for pid in own)]
+    assert ours
+    return {address for address in ours if not address.startswith(("127.", "[::1]", "[::ffff:127."))}
 
 
 class Load:
@@ -48,6 +59,7 @@ class Load:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ss") is None, reason="`ss` shows who listens (Debian package iproute2)")
 @pytest.mark.skipif(sys.platform != "linux", reason="finds and kills processes by Linux's means")
 def test_two_replicas_of_which_one_is_killed(tmp_path):
     pytest.importorskip("ray", reason="the extra `cluster` is not installed")
@@ -60,6 +72,7 @@ def test_two_replicas_of_which_one_is_killed(tmp_path):
         assert answer.status == 200 and answer.json == wanted
         assert running.post("/v1/predictions", b"no picture").status == 422
         assert running.get("/v1/jobs/1").status == 404, "a job would lie in one replica's memory"
+        assert heard(running) == set(), "only this machine reaches it"
         load = Load(running, clients=4, each=10)
         time.sleep(1)
         os.kill(replicas(running)[0], signal.SIGKILL)
