@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.data.preparation import Preparation
@@ -24,6 +24,7 @@ from fundusseg.sample import Region, Subset
 from fundusseg.training.checkpoint_files import write_whole_files
 from fundusseg.training.checkpoint_paths import find_folders, leave_names
 from fundusseg.training.health import TerminateOnNaN, require_finite
+from fundusseg.training.loss_mean import LossMean
 from fundusseg.training.losses import BCELoss, DiceLoss, WeightedSum, needs_weights
 from fundusseg.training.resumed_schedule import (
     Groups,
@@ -99,9 +100,9 @@ class SegmentationTask(LightningModule):
         """Regions that were predicted alike in all of a stage's pictures."""
         self._check_network()
         self.scores: dict[Stage, SegmentationScores] = {}
-        self.losses: dict[Stage, MeanMetric] = {}
+        self.losses: dict[Stage, LossMean] = {}
         for stage in get_args(Stage):
-            self.losses[stage] = MeanMetric(nan_strategy="disable")
+            self.losses[stage] = LossMean()
             self.add_module(f"{stage}_loss", self.losses[stage])  # so that it moves to the device with the network
             if stage != "train":
                 self.scores[stage] = SegmentationScores(self.regions, [*self.sources])
