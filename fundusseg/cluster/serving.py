@@ -7,6 +7,7 @@ Ray Serve starts a replica anew where it is lost; a request that it had in hand 
 import asyncio
 import logging
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from fundusseg.cli import console
@@ -110,8 +111,7 @@ def serve_on_cluster(worker: WorkerSettings, limits: Limits, access: Access, por
 
 def _keep_to_loopback() -> None:
     """Let this replica's port for calls between replicas be this machine's own; Ray opens it on every interface."""
-    from ray.serve._private import replica
-
+    replica: Any = import_module("ray.serve._private.replica")
     opened = replica.add_port_to_grpc_server
     replica.add_port_to_grpc_server = lambda server, address: opened(server, address.replace("[::]", "127.0.0.1"))
 

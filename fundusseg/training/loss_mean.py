@@ -18,7 +18,7 @@ class LossMean(MeanMetric):
     def __init__(self) -> None:
         super().__init__(nan_strategy="disable")
 
-    def update(self, value: Tensor, weight: Tensor) -> None:
+    def update(self, value: Tensor, weight: Tensor) -> None:  # type: ignore[override]
         """Add a batch's mean and the weight of its pictures; one that only pads weighs nothing."""
         self.mean_value += value * weight
         self.weight += weight

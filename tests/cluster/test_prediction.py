@@ -32,7 +32,7 @@ def place(tmp_path_factory) -> Path:
         image = photograph(200, 215)
         image[number % 200, :, 2] = number % 255
         if number == 1:
-            write(dicom_photograph([image, image[:, ::-1]]), place / "in" / "left" / "0001.dcm")
+            write(dicom_photograph([image, image[:, ::-1]], patient=""), place / "in" / "left" / "0001.dcm")
             continue
         Image.fromarray(image).save(place / "in" / ("left" if number % 2 else "") / f"{number:04}.png")
     (place / "in" / "broken.png").write_bytes(b"no picture")
