@@ -22,8 +22,8 @@ Several processes, on one machine or on many, draw what one would, and share eac
 --trainer.sync_batchnorm true, on GPUs, normalises over all of it. Losses are those of one process to 1e-5 where every
 picture labels every region. torchrun says how many there are, Slurm needs --trainer.devices and --trainer.num_nodes
 too. Ray (the extra `cluster`) starts them by --cluster local, auto (the cluster this machine belongs to) or HOST:PORT:
---cluster_jobs processes [as many as fit], each of --cluster_cpus [1] cores and --cluster_gpus [0] GPUs, elsewhere when
-a machine is lost; all see the same folders.
+--cluster_jobs processes [as many as fit], each of --cluster_cpus [1] cores and --cluster_gpus [0] GPUs.
+All see the same folders.
 """
 
 import shutil
