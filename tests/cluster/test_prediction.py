@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from fundusseg import predict
 from fundusseg.errors import ConfigurationError
@@ -57,7 +58,12 @@ def arguments(place, output, *more):
 
 
 def content(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Files of a folder; of a DICOM object the UID, which follows from what it holds: it also says when it was made."""
+    return {path.relative_to(folder): kept(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def kept(path):
+    return str(dcmread(path).SOPInstanceUID) if path.suffix == ".dcm" else path.read_bytes()
 
 
 def start(place, output, address):
