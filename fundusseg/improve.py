@@ -11,15 +11,17 @@ name alone: 30 % are the frozen comparison set, which nothing is learnt from; of
 Outlines that no eye can have, that fit no picture, or that disagree with everything known are set aside and named with
 their grader. The first challenger has other thresholds (as `calibrate`); where that is not better, the second one is
 trained on from the champion's weights, rehearsing what the champion was trained on of the configuration's public
-sources, or without such its own soft outlines of photographs that nobody corrected.
+sources, or without such its own soft outlines of photographs that nobody corrected, and drawn back towards the
+champion's weights until what it knew is kept.
 
-Both are compared on the frozen set, and on what no network has seen of the public sources, by the paired tests of
-`evaluate --against`. One that is better on the frozen set and worse nowhere, beyond chance, becomes the champion:
+Both are compared on the frozen set, and on what no network has been trained on of the public sources, by the paired
+tests of `evaluate --against`. One that is better on the frozen set beyond chance, and nowhere worse by more than 0.005
+in Dice or ratio, beyond chance or in the mean of 15 patients, becomes the champion:
 FOLDER/champions/current.bundle. Every champion stays there with its card; rounds/NNNN/report.md tells what was learnt.
 A round that promotes nothing is a normal end. One that was stopped or killed is taken up by the same command.
 
 With --drift nothing is learnt: light, colour, size, vertical ratio, risk and verdicts of each week are tested against
-those of the first photographs, one of a patient and week, all looks together at 0.05 (Holm).
+those of the first photographs, one of a patient and week, all looks of a year together at 0.05.
 """
 
 from pathlib import Path
@@ -50,9 +52,11 @@ def parser() -> Parser:
     parser.add_argument("--config", type=str | None, help="YAML whose datasets are the public sources.")
     parser.add_argument("--patients", default=10, type=int, help="Patients to learn from, 5 or more.")
     parser.add_argument("--minutes", default=30.0, type=float, help="Of a fine-tuning.")
-    parser.add_argument("--epochs", default=15, type=int, help="Of a fine-tuning at most.")
-    parser.add_argument("--rate", default=2e-4, type=float, help="Of a fine-tuning's optimiser.")
+    parser.add_argument("--epochs", default=20, type=int, help="Of a fine-tuning at most.")
+    parser.add_argument("--rate", default=3e-4, type=float, help="Of a fine-tuning's optimiser.")
     parser.add_argument("--batch_size", default=8, type=int, help="Photographs in a step of a fine-tuning.")
+    parser.add_argument("--share", default=0.5, type=float, help="Of an epoch that is the site's; the rest rehearses.")
+    parser.add_argument("--num_workers", type=int | None, help="Processes that read, as of fit.")
     parser.add_argument("--seed", default=0, type=int, help="Of a fine-tuning.")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--roll_back", action="store_true", help="Make the champion before the current one again.")
@@ -100,7 +104,10 @@ def _settings(first: Any) -> Settings:
     for name in ("minutes", "rate"):
         if not first[name] > 0:
             raise ConfigurationError(f"--{name} {first[name]}", "more than 0", f"correct --{name}")
-    budget = Budget(first.minutes, first.epochs, first.rate, first.batch_size, first.seed)
+    if not 0 < first.share < 1:
+        raise ConfigurationError(f"--share {first.share}", "more than 0 and less than 1", "correct --share")
+    names = ("minutes", "epochs", "rate", "batch_size", "share", "num_workers", "seed")
+    budget = Budget(**{name: first[name] for name in names})
     return Settings(first.patients, compute_device(first.device), budget)
 
 

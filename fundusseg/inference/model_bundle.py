@@ -210,6 +210,9 @@ def write_segmenters(source: str | Path, folder: Path) -> list[Path]:
 def save_with_segmenters(source: str | Path, path: str | Path, segmenters: Sequence[str | Path]) -> None:
     """Write a bundle anew with other segmenters; localiser, eye, interval and failure detector stay.
 
+    The interval is to be measured anew, see `save_with_calibration`. The failure detector ranks as it did, but the risk
+    that it tells was measured on the weights before. The readers are those of the weights before, and go.
+
     Args:
         source: A bundle, or a checkpoint.
         path: The new bundle.
@@ -218,7 +221,13 @@ def save_with_segmenters(source: str | Path, path: str | Path, segmenters: Seque
     content = checkpoint.read(source)
     inside = content.get(KEY) or {"localiser": None, "calibration": None}
     parts = {"version": __version__, "segmenters": [_part(segmenter, half=False) for segmenter in segmenters]}
-    checkpoint.write({KEY: {**inside, **parts}}, Path(path))
+    checkpoint.write({KEY: {**inside, **parts, "conventions": None}}, Path(path))
+
+
+def save_with_calibration(source: str | Path, path: str | Path, calibration: Calibration | None) -> None:
+    """Write a bundle anew with another interval, or with none."""
+    inside = checkpoint.read(source)[KEY]
+    checkpoint.write({KEY: {**inside, "calibration": calibration and asdict(calibration)}}, Path(path))
 
 
 def _part(path: str | Path, half: bool) -> dict[str, Any]:

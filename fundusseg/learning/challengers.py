@@ -1,4 +1,8 @@
-"""The two steps that can make a better bundle, the cheap one first: thresholds fitted anew, then all weights."""
+"""The two steps that can make a better bundle, the cheap one first: thresholds fitted anew, then all weights.
+
+A fine-tuning runs at a constant rate with averaged weights, so that one which the clock ends is as good as a planned
+one. Of the straight line from the champion's weights to the new ones it takes the point that `blending` chooses.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,11 +26,14 @@ from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eye
 from fundusseg.inference import model_bundle
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
+from fundusseg.learning.blending import blend
 from fundusseg.learning.correction_files import REHEARSAL, SITE
+from fundusseg.learning.fresh_interval import fresh_interval
 from fundusseg.measures.bootstrap import FEWEST
 from fundusseg.models import checkpoint
 from fundusseg.models.checkpoint import Description, Earlier
 from fundusseg.sample import Record
+from fundusseg.training.averaging import AveragedWeights
 from fundusseg.training.preemption import Preemption
 from fundusseg.training.run_folder import claim
 from fundusseg.training.task import SegmentationTask
@@ -39,6 +46,12 @@ COVERAGE = 0.9
 
 MOST = 400
 """Pictures of an epoch: a budget in minutes should hold several."""
+
+DECAY = 0.98
+"""Of the averaged weights: about the last 50 steps count."""
+
+CHOOSING = 20
+"""Pictures of a public source that choose, where the site has fewer: forgetting is to be seen."""
 
 
 def recalibrate(champion: Path, output: Path, learnt: Folder, device: str) -> SiteCalibration | None:
@@ -81,13 +94,17 @@ class Budget:
         epochs: At most, for each segmenter.
         rate: Of the optimiser.
         batch_size: Photographs in a step.
+        share: Of the site's photographs in an epoch, 0..1; what is rehearsed is the rest.
+        num_workers: Processes that read; None as `fit` has it.
         seed: Of every random choice.
     """
 
     minutes: float = 30.0
-    epochs: int = 15
-    rate: float = 2e-4
+    epochs: int = 20
+    rate: float = 3e-4
     batch_size: int = 8
+    share: float = 0.5
+    num_workers: int | None = None
     seed: int = 0
 
 
@@ -129,7 +146,10 @@ def fine_tune(champion: Path, output: Path, lessons: Lessons, budget: Budget, de
         _fine_tune_one(part, lessons, budget, len(parts), device, work / f"segmenter-{number}")
         for number, part in enumerate(parts)
     ]
-    model_bundle.save_with_segmenters(champion, output, trained)
+    uncalibrated = work / "uncalibrated.bundle"
+    model_bundle.save_with_segmenters(champion, uncalibrated, trained)
+    interval = fresh_interval(uncalibrated, lessons.site, lessons.parts, device)
+    model_bundle.save_with_calibration(uncalibrated, output, interval)
 
 
 def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, device: str, work: Path) -> Path:
@@ -143,10 +163,11 @@ def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, 
     task = SegmentationTask.load_from_checkpoint(
         start,
         optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=budget.rate),
+        schedule=None,
         sources=data.sources,
         preparation=data.preparation,
     )
-    chosen = ModelCheckpoint(monitor="val/dice", mode="max", filename="best", auto_insert_metric_name=False)
+    latest = ModelCheckpoint(filename="latest")
     preemption = Preemption()
     trainer = Trainer(
         max_epochs=budget.epochs,
@@ -154,9 +175,10 @@ def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, 
         accelerator=device.partition(":")[0].replace("cuda", "gpu"),
         devices=1,
         logger=False,
-        callbacks=[chosen, preemption],
+        callbacks=[AveragedWeights(DECAY), latest, preemption],
         default_root_dir=work,
         num_sanity_val_steps=0,
+        limit_val_batches=0,  # the end is taken, and `blend` looks at it
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -165,28 +187,30 @@ def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, 
         claim(trainer)
     trainer.fit(task, datamodule=data, ckpt_path=saved)
     preemption.forget(trainer)
-    Path(chosen.best_model_path).replace(done)
+    blend(start, Path(latest.best_model_path), done, data, device)
     return done
 
 
 def _data_module(description: Description, lessons: Lessons, budget: Budget, work: Path) -> FundusDataModule:
-    """Half of each epoch from the site, half from what is rehearsed."""
+    """The site's share of each epoch from the site, the rest from what is rehearsed."""
     split = training_split(description.past, lessons)
     split.save(work / "split.json")
     counts = Counter(key.split("/", 1)[0] for key in split.train)
     datasets = [dataset for dataset in lessons.datasets if dataset.source in counts]
     rehearsed = max(1, counts.total() - counts[SITE])
-    weights = {source: 1.0 if source == SITE else count / rehearsed for source, count in counts.items()}
+    weights = {source: (1 - budget.share) * count / rehearsed for source, count in counts.items()}
+    weights[SITE] = budget.share
     kept = ("regions", "image_size", "roi", "roi_scale", "clahe")
     preparation: dict[str, Any] = {name: getattr(description.preparation, name) for name in kept}
     return FundusDataModule(
         datasets,
         batch_size=min(budget.batch_size, counts.total()),
         source_weights=weights if len(datasets) > 1 else None,
-        samples_per_epoch=max(budget.batch_size, min(MOST, 4 * counts[SITE])) if len(datasets) > 1 else None,
+        samples_per_epoch=max(budget.batch_size, min(MOST, 8 * counts[SITE])) if len(datasets) > 1 else None,
         split=str(work / "split.json"),
         drop_duplicates_from=[name for name in (REHEARSAL, SITE) if name in counts],
         seed=budget.seed,
+        num_workers=budget.num_workers,
         cache_dir=str(work / "cache"),
         fusion="mean",  # nested masks of a soft outline
         **preparation,
@@ -196,13 +220,14 @@ def _data_module(description: Description, lessons: Lessons, budget: Budget, wor
 def training_split(past: Sequence[Earlier], lessons: Lessons) -> Split:
     """Corrections by their patients' parts; of public sources what the champion was trained on, nothing else.
 
-    What it was chosen on goes on choosing, of each source at most as many pictures as the site has; what it has not
-    seen is set apart, so that it can tell champion and challenger apart. Sources nothing is learnt from are left out.
+    What it was chosen on goes on choosing, of each source `CHOOSING` pictures or as many as the site has; what it has
+    not seen is set apart, so that it can tell champion and challenger apart. Sources nothing is learnt from are left
+    out.
     """
     splits = [training.split for training in past if training.split is not None]
     identities = identify_all(lessons.public, {digest for split in splits for digest in split.files.values()})
     trained, chosen = (KnownPictures([(split, split.keys(name)) for split in splits]) for name in ("train", "val"))
-    most = max(1, sum(part == "val" for part in lessons.parts.values()))
+    most = max(CHOOSING, sum(part == "val" for part in lessons.parts.values()))
     subsets: dict[str, list[str]] = {"train": [], "val": [], "test": [], "dropped": []}
     patients: dict[str, str] = {}
     for dataset in lessons.datasets:

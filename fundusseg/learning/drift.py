@@ -1,7 +1,9 @@
 """Whether a store's photographs have changed: each week's measures, quality and verdicts against a reference window.
 
-Every week of every quantity is a look; all looks together err with the stated probability (Holm). One photograph of a
-patient and week counts, so that two eyes are not taken for two patients.
+Every week of every quantity is a look. All looks of `YEAR` weeks together err with the stated probability: each week
+has its own share of it, the same for ever, and within a week Holm's correction holds; so a stream that has run for
+years is looked at as keenly as a new one, and no alarm is taken back. One photograph of a patient and week counts, so
+that two eyes are not taken for two patients.
 """
 
 import io
@@ -23,7 +25,10 @@ from fundusseg.reports.files import write_csv, write_json, write_text
 from fundusseg.service.store import Store
 
 LEVEL = 0.05
-"""Probability of an alarm in a whole stream that does not change."""
+"""Probability of an alarm within `YEAR` weeks of a stream that does not change."""
+
+YEAR = 52
+"""Weeks that share it."""
 
 FEWEST = 8
 """Photographs of a week, below which it joins the next one."""
@@ -54,7 +59,7 @@ class Look:
         n: Photographs of the week.
         reference: Median, or share, of the reference window.
         now: Of the week.
-        p: Of no difference, after Holm over all looks.
+        p: Of no difference, after Holm over the week's looks, and times `YEAR`: at most 1.
     """
 
     week: str
@@ -90,16 +95,18 @@ def find_drift(stream: Sequence[Observation], reference: int = 100) -> list[Look
     window, later = one_each[:reference], one_each[reference:]
     if len(window) < reference:
         return []
-    found: list[tuple[str, str, int, float, float, float]] = []
+    looks: list[Look] = []
     for week, several in _weeks(later):
+        found: list[tuple[str, str, int, float, float, float]] = []
         for quantity in QUANTITIES:
             before, now = (_values(side, quantity) for side in (window, several))
             if len(before) >= FEWEST and len(now) >= FEWEST:
                 typical = np.mean if quantity in SHARES else np.median
                 p = _p(before, now, quantity in SHARES)
                 found.append((week, quantity, len(now), float(typical(before)), float(typical(now)), p))
-    raw = [one[-1] for one in found]
-    return [Look(*one[:-1], float(p)) for one, p in zip(found, holm(raw), strict=True)]
+        adjusted = holm([one[-1] for one in found])
+        looks += [Look(*one[:-1], min(1.0, YEAR * float(p))) for one, p in zip(found, adjusted, strict=True)]
+    return looks
 
 
 def week_of(at: str) -> str:
@@ -187,7 +194,7 @@ def _plot(looks: Sequence[Look]) -> bytes:
         own = [look for look in looks if look.quantity == quantity]
         axes.plot([weeks.index(look.week) for look in own], [max(look.p, 1e-12) for look in own], "o-", label=quantity)
     axes.axhline(LEVEL, color="black", linestyle="--")
-    axes.set(yscale="log", ylabel="p of no change, after Holm", xticks=range(len(weeks)))
+    axes.set(yscale="log", ylabel=f"p of no change, for {YEAR} weeks together", xticks=range(len(weeks)))
     axes.set_xticklabels(weeks, rotation=90)
     axes.legend(fontsize="small")
     content = io.BytesIO()

@@ -20,9 +20,8 @@ from fundusseg.learning.champions import Champions, remove_folder
 from fundusseg.learning.correction_files import write_corrections, write_rehearsal
 from fundusseg.learning.corrections import Correction, last_grading, of_part, patients, standing
 from fundusseg.learning.graders import SetAside, disagreeing, implausible, mismatched, repeat_weights
-from fundusseg.learning.promotion import Decision, compare_bundles
+from fundusseg.learning.promotion import FEWEST_FROZEN, Decision, compare_bundles
 from fundusseg.learning.round_report import report_text
-from fundusseg.measures.paired_tests import FEWEST_TESTED
 from fundusseg.reports.files import write_json, write_text
 from fundusseg.reports.model_card import card_path, model_card_text
 from fundusseg.sample import CUP, DISC, Record
@@ -121,7 +120,7 @@ class ImprovementRound:
         told = Outcome("", "", learnt=counts, set_aside=[one.sentence for one in aside], weights=weights)
         for what, there, needed in (
             ("to learn from", patients(learn), self.settings.patients),
-            ("to compare on", patients(frozen), FEWEST_TESTED),
+            ("to compare on", patients(frozen), FEWEST_FROZEN),
         ):
             if there < needed:
                 blamed = f"; {len(aside)} sets of outlines were set aside" if aside else ""

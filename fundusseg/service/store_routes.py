@@ -19,6 +19,7 @@ from fundusseg.reports.files import csv_text, plain
 from fundusseg.service.agreement import agreement
 from fundusseg.service.answers import problems
 from fundusseg.service.client import unless_gone
+from fundusseg.service.expected_gain import by_expected_gain, candidate
 from fundusseg.service.grading import Grading, Name, Posted, Round, latest
 from fundusseg.service.measure_routes import Drawn, measured
 from fundusseg.service.options import Options
@@ -42,6 +43,16 @@ class Reader(BaseModel):
     grader: Name
     round: Round = 1
     masked: bool = False
+
+
+class Listed(Reader):
+    """Query of a worklist.
+
+    With ``order=expected_gain`` what nobody has graded comes first, the most worthwhile to correct before all, see
+    `fundusseg.service.expected_gain`. It tells which predictions are uncertain: a masked study keeps to ``arrival``.
+    """
+
+    order: Literal["arrival", "expected_gain"] = "arrival"
 
 
 class Added(Options):
@@ -115,7 +126,7 @@ class Desk:
         prediction = self.store.prediction(grading.photograph, grading.predicted) if seen else None
         return grading.as_dict() | {"prediction": prediction}
 
-    def worklist(self, reader: Reader) -> list[dict[str, Any]]:
+    def worklist(self, reader: Listed) -> list[dict[str, Any]]:
         """All photographs with one grader's state; of others only how many have decided."""
         standing = latest(self.store.gradings())
         graders: dict[str, set[str]] = {}
@@ -138,6 +149,10 @@ class Desk:
             state = "open" if mine is None else STATES[mine.decision]
             others = len(graders.get(identity, set()) - {reader.grader})
             listed.append({**photograph, "state": state, "verdict": verdict, "vertical_cdr": ratio, "others": others})
+        if reader.order == "expected_gain":
+            candidates = [candidate(one, self.store.prediction(one["id"])) for one in listed]
+            place = {identity: at for at, identity in enumerate(by_expected_gain(candidates, {*graders}))}
+            listed.sort(key=lambda one: place.get(one["id"], len(place)))  # a stable sort: the rest as it came
         return listed
 
     def grade(self, posted: Posted, adjudicating: bool) -> tuple[dict[str, Any], bool]:
@@ -210,7 +225,7 @@ def store_routes(desk: Desk) -> APIRouter:
         return item
 
     @router.get("/worklist", summary="All photographs with one grader's state", **answers)
-    async def worklist(reader: Annotated[Reader, Query()]) -> dict[str, Any]:
+    async def worklist(reader: Annotated[Listed, Query()]) -> dict[str, Any]:
         """Nothing of what other graders said."""
         return {"photographs": plain(await answer(desk.worklist, reader))}
 

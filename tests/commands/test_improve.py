@@ -98,7 +98,16 @@ def test_a_folder_without_a_store_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["--patients=4", "--minutes=0", "--epochs=0", "--rate=0", "--batch_size=0", "--seed=-1", "--device=nowhere"],
+    [
+        "--patients=4",
+        "--minutes=0",
+        "--epochs=0",
+        "--rate=0",
+        "--batch_size=0",
+        "--seed=-1",
+        "--device=nowhere",
+        "--share=1",
+    ],
 )
 def test_an_option_that_cannot_be_followed_is_refused(place, wrong):
     with pytest.raises(ConfigurationError):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fundusseg import improve
-from fundusseg.learning.drift import find_drift, sentence, write_drift
+from fundusseg.learning.drift import YEAR, find_drift, sentence, write_drift
 from fundusseg.service.store import Store
 from tests.support import store_site
 
@@ -44,7 +44,8 @@ def stream(seed: int, weeks: int = 25, since: int = 10**6, **change: float) -> l
 
 
 def test_without_change_there_are_alarms_at_the_stated_level():
-    alarms = sum(any(look.alarm for look in find_drift(stream(seed))) for seed in range(STREAMS))
+    weeks = YEAR + 5  # the first ones are the reference
+    alarms = sum(any(look.alarm for look in find_drift(stream(seed, weeks))) for seed in range(STREAMS))
     print(f"{alarms} of {STREAMS} streams without change alarmed")
     assert alarms <= 0.05 * STREAMS + 2 * np.sqrt(0.05 * 0.95 * STREAMS)
 
@@ -69,6 +70,12 @@ def test_a_change_is_found_within_three_weeks(change, said):
                 break
     print(f"{said}: found in {len(needed)} of 10, median after {np.median(needed):.0f} photographs")
     assert len(needed) >= 9
+
+
+def test_an_alarm_stays_and_a_long_stream_is_looked_at_as_keenly():
+    late, alone = 60 * A_WEEK, {"brightness": -30.0}
+    short, long = (find_drift(stream(3, weeks, late, **alone)) for weeks in (62, 90))
+    assert [look for look in short if look.alarm] and long[: len(short)] == short
 
 
 def test_two_eyes_are_not_two_patients():

@@ -131,6 +131,16 @@ function offerConventions(readers, settings) {
   });
 }
 
+/** The order of the store's list; changed, it is fetched anew. */
+function offerOrders(settings, bench) {
+  const choice = element("order");
+  choice.value = settings.order;
+  choice.addEventListener("change", () => {
+    settings.order = choice.value;
+    bench.attempt(() => bench.start());
+  });
+}
+
 async function main() {
   fill(document);
   describeKeys(element("keys"));
@@ -161,6 +171,7 @@ async function main() {
   receive(upload, parts.bench);
   window.addEventListener("beforeunload", (event) => (shelf.unsaved || upload.running) && event.preventDefault());
   offerConventions(models.bundle.conventions, settings);
+  offerOrders(settings, parts.bench);
   parts.bench.nameGrader();
   if (models.store && !settings.grader) while (!(await parts.bench.who()));
   else await parts.bench.attempt(() => parts.bench.start());

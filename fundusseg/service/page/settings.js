@@ -1,7 +1,7 @@
 /** Who grades, in which round, masked or not, and where she stopped: kept in this browser. */
 
 const KEY = "fundusseg settings";
-const FRESH = {grader: "", round: 1, masked: false, convention: null, positions: {}};
+const FRESH = {grader: "", round: 1, masked: false, convention: null, order: "arrival", positions: {}};
 
 export class Settings {
   #values;
@@ -29,6 +29,15 @@ export class Settings {
 
   set convention(position) {
     this.#keep({convention: position || null});
+  }
+
+  /** In which order the store's photographs are listed: `arrival` or `expected_gain`. */
+  get order() {
+    return this.#values.order;
+  }
+
+  set order(order) {
+    this.#keep({order});
   }
 
   /** What distinguishes one worklist of decisions from another. */

@@ -22,7 +22,7 @@ export class StoreShelf {
   }
 
   async worklist() {
-    return (await get("v1/store/worklist", this.#who)).photographs;
+    return (await get("v1/store/worklist", {...this.#who, order: this.#settings.order})).photographs;
   }
 
   async add(file) {
