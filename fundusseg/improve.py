@@ -16,7 +16,7 @@ champion's weights until what it knew is kept.
 
 Both are compared on the frozen set, and on what no network has been trained on of the public sources, by the paired
 tests of `evaluate --against`. One that is better on the frozen set beyond chance, and nowhere worse by more than 0.005
-in Dice or ratio, beyond chance or in the mean of 15 patients, becomes the champion:
+in Dice or 0.01 in the ratio, beyond chance or in the mean of 15 patients, becomes the champion:
 FOLDER/champions/current.bundle. Every champion stays there with its card; rounds/NNNN/report.md tells what was learnt.
 A round that promotes nothing is a normal end. One that was stopped or killed is taken up by the same command.
 
@@ -53,9 +53,9 @@ def parser() -> Parser:
     parser.add_argument("--patients", default=10, type=int, help="Patients to learn from, 5 or more.")
     parser.add_argument("--minutes", default=30.0, type=float, help="Of a fine-tuning.")
     parser.add_argument("--epochs", default=20, type=int, help="Of a fine-tuning at most.")
-    parser.add_argument("--rate", default=3e-4, type=float, help="Of a fine-tuning's optimiser.")
+    parser.add_argument("--rate", default=1e-4, type=float, help="Of a fine-tuning's optimiser.")
     parser.add_argument("--batch_size", default=8, type=int, help="Photographs in a step of a fine-tuning.")
-    parser.add_argument("--share", default=0.5, type=float, help="Of an epoch that is the site's; the rest rehearses.")
+    parser.add_argument("--share", default=0.3, type=float, help="Of an epoch that is the site's; the rest rehearses.")
     parser.add_argument("--num_workers", type=int | None, help="Processes that read, as of fit.")
     parser.add_argument("--seed", default=0, type=int, help="Of a fine-tuning.")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from fundusseg.data.datamodule import FundusDataModule
 from fundusseg.learning.correction_files import SITE
 from fundusseg.models import checkpoint
+from fundusseg.reports.metric_names import LOWER_IS_BETTER, VCDR_ERROR
 from fundusseg.reports.tables import Score
 from fundusseg.training.task import SegmentationTask
 
@@ -21,8 +22,11 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 UNCHOSEN = 0.5
 """Share where no picture chooses."""
 
-FORGOTTEN = 0.002
-"""Dice that the public pictures which choose may lose: less than the margin of a promotion, as they are few."""
+FORGOTTEN = {"dice": 0.002, VCDR_ERROR: 0.004}
+"""What the public pictures that choose may lose: less than the margins of a promotion, as they are few."""
+
+Means = dict[tuple[str, str], float]
+"""Mean of each region and measure, higher is better."""
 
 
 def blend(champion: Path, trained: Path, output: Path, data: FundusDataModule, device: str) -> float:
@@ -40,12 +44,12 @@ def blend(champion: Path, trained: Path, output: Path, data: FundusDataModule, d
     if not data.split.val:
         _write_blend(champion, trained, UNCHOSEN, output)
         return UNCHOSEN
-    site, public = _dice(_scores(champion, data, device))
+    site, public = _means(_scores(champion, data, device))
     found: list[tuple[float, float]] = []
     for share in SHARES:
         _write_blend(champion, trained, share, output)
-        gained, kept = _dice(_scores(output, data, device))
-        if all(kept[region] >= before - FORGOTTEN for region, before in public.items()):
+        gained, kept = _means(_scores(output, data, device))
+        if all(kept[cell] >= before - FORGOTTEN[cell[1]] for cell, before in public.items()):
             found.append((sum(gained.values()) - sum(site.values()), share))
     best = max(found)[1] if found else SHARES[-1]
     _write_blend(champion, trained, best, output)
@@ -78,13 +82,16 @@ def _scores(path: Path, data: FundusDataModule, device: str) -> Sequence[Score]:
     return [score for score in task.results["val"] if score.source in data.sources]
 
 
-def _dice(scores: Sequence[Score]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean Dice of each region, of the site's pictures and of all others."""
-    found: list[dict[str, float]] = []
+def _means(scores: Sequence[Score]) -> tuple[Means, Means]:
+    """Of the site's pictures, and of all others."""
+    found: list[Means] = []
     for ours in (True, False):
-        cells = [one for one in scores if one.metric == "dice" and one.n and (one.source == SITE) == ours]
-        of = {
-            region: [one for one in cells if one.region == region] for region in dict.fromkeys(c.region for c in cells)
-        }
-        found.append({region: sum(c.value * c.n for c in own) / sum(c.n for c in own) for region, own in of.items()})
+        cells = [one for one in scores if one.metric in FORGOTTEN and one.n and (one.source == SITE) == ours]
+        sums: dict[tuple[str, str], list[float]] = {}
+        for one in cells:
+            sign = -1 if one.metric in LOWER_IS_BETTER else 1
+            total = sums.setdefault((one.region, one.metric), [0.0, 0.0])
+            total[0] += sign * one.value * one.n
+            total[1] += one.n
+        found.append({cell: total / count for cell, (total, count) in sums.items()})
     return found[0], found[1]

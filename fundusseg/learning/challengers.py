@@ -101,9 +101,9 @@ class Budget:
 
     minutes: float = 30.0
     epochs: int = 20
-    rate: float = 3e-4
+    rate: float = 1e-4
     batch_size: int = 8
-    share: float = 0.5
+    share: float = 0.3
     num_workers: int | None = None
     seed: int = 0
 

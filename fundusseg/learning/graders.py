@@ -58,6 +58,8 @@ class SetAside:
 def implausible(correction: Correction, image: Image, record: Record) -> str:
     """Why an outline can be no eye's, by the pass that `prepare` makes; empty where it can be.
 
+    What stands before a colon is said of many outlines alike.
+
     Args:
         correction: The outline.
         image: Its photograph.
@@ -74,7 +76,9 @@ def implausible(correction: Correction, image: Image, record: Record) -> str:
         doubts = find_doubts(Sample(record, image, tuple(annotations)))
     except FundusSegError as error:
         return error.got.split(", for ")[0]
-    return "; ".join(doubt.detail for doubt in doubts if not doubt.kind.endswith(OF_THE_PICTURE))
+    counted = [doubt for doubt in doubts if not doubt.kind.endswith(OF_THE_PICTURE)]
+    kinds, details = ([getattr(doubt, name) for doubt in counted] for name in ("kind", "detail"))
+    return f"{', '.join(kinds)}: {'; '.join(details)}" if counted else ""
 
 
 def mismatched(corrections: Sequence[Correction]) -> list[SetAside]:

@@ -37,8 +37,8 @@ PRIMARY = ("dice", VCDR_ERROR)
 FEWEST_FROZEN = 8
 """Patients below whom none of three numbers can pass 0.05: 3 * 2 / 2**7 is 0.047."""
 
-MARGIN = 0.005
-"""Of Dice, of the vertical ratio and of a disc's diameter: a smaller loss is none that anybody could see."""
+MARGINS = {"dice": 0.005, VCDR_ERROR: 0.01, "hd95_dd": 0.01}
+"""Smaller losses are none that anybody could see: of Dice, of the vertical ratio, of a disc's diameter."""
 
 SURE = 15
 """Patients of a place from which a mean loss counts whatever the test says."""
@@ -126,8 +126,8 @@ def decide(comparisons: Sequence[ModelComparison]) -> Decision:
     """Promote what is better on the frozen set beyond chance, and has lost nothing anywhere.
 
     Better: the Dice of disc and cup and the vertical ratio's error of the frozen set are one family of tests, stated
-    beforehand (Holm). Lost: more than `MARGIN`, in a number that is worse beyond chance, or in the mean of a place of
-    `SURE` patients or more, whatever chance says of it.
+    beforehand (Holm). Lost: more than one of `MARGINS`, in a number that is worse beyond chance, or in the mean of a
+    place of `SURE` patients or more, whatever chance says of it.
     """
     sentences = tuple(one.sentence for one in comparisons)
     site = _own_family([one for one in comparisons if one.source == SITE and one.metric in PRIMARY])
@@ -150,9 +150,9 @@ def _own_family(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]
 
 def _lost(one: ModelComparison) -> bool:
     loss = one.difference.mean if one.metric in LOWER_IS_BETTER else -one.difference.mean
-    if one.word == "worse":
-        return loss > MARGIN
-    return one.metric in PRIMARY and one.difference.patients >= SURE and loss > MARGIN
+    if not loss > MARGINS.get(one.metric, 0.0):
+        return False
+    return one.word == "worse" or (one.metric in PRIMARY and one.difference.patients >= SURE)
 
 
 def _short(comparisons: Sequence[ModelComparison]) -> str:

@@ -34,7 +34,8 @@ def cell(
         ([cell("site", 0.05), cell("public", -0.004)], True, "worse nowhere"),
         ([cell("site", 0.05), cell("public", -0.02, p=0.4, patients=6)], True, "worse nowhere"),
         ([cell("site", 0.05), cell("public", -0.006, p=0.4)], False, "worse: public"),
-        ([cell("site", 0.05), cell("public", 0.006, p=0.4, metric="vertical_cdr_error")], False, "worse: public"),
+        ([cell("site", 0.05), cell("public", 0.011, p=0.4, metric="vertical_cdr_error")], False, "worse: public"),
+        ([cell("site", 0.05), cell("public", 0.009, p=0.4, metric="vertical_cdr_error")], True, "worse nowhere"),
         # pixels of a distance are of no margin, but must not be worse beyond chance
         ([cell("site", 0.05), cell("public", 0.5, p=0.4, metric="hd95")], True, "worse nowhere"),
         ([cell("site", 0.05), cell("public", 0.5, metric="hd95")], False, "worse: public"),

@@ -95,6 +95,20 @@ def test_a_masked_grader_draws_before_she_sees(tab, eyes):
     expect(tab.entry("p0")).to_have_attribute("data-state", "corrected")
 
 
+def test_the_list_is_ordered_by_expected_gain_and_stays_so(tab, eyes):
+    tab.begin("anna")
+    tab.drop(eyes)
+    tab.press("a")
+    expect(tab.entry("p0")).to_have_attribute("data-state", "accepted")
+    assert tab.names()[0].startswith("p0")
+    tab.page.locator("#order").select_option("expected_gain")
+    expect(tab.page.locator("#photographs li .name").last).to_contain_text("p0")
+    tab.page.reload()
+    tab.rest()
+    expect(tab.page.locator("#photographs li .name").last).to_contain_text("p0")
+    assert tab.page.locator("#order").input_value() == "expected_gain"
+
+
 def test_a_reload_comes_back_to_where_one_stopped(tab, eyes):
     tab.begin("anna")
     tab.drop(eyes)

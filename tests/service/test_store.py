@@ -136,6 +136,20 @@ def test_what_is_sent_again_counts_once(kept):
     assert kept.get("/v1/store").json["gradings"] == before + 1
 
 
+def test_the_worklist_comes_in_the_order_that_is_asked_for(kept):
+    first, second, third = (add(kept, patient)["id"] for patient in ("W1", "W1", "W2"))
+    grade(kept, first, decision="accept")
+
+    def listed(order):
+        answer = kept.get(f"/v1/store/worklist?grader=bob&order={order}")
+        return [one["id"] for one in answer.json["photographs"] if one["id"] in (first, second, third)]
+
+    assert listed("arrival") == [first, second, third]
+    # what somebody has graded comes last, and before it the second photograph of a patient who was
+    assert listed("expected_gain") == [third, second, first]
+    assert kept.get("/v1/store/worklist?grader=bob&order=colour").status == 422
+
+
 def test_in_masked_mode_the_outline_comes_after_the_grader_s_own(kept):
     item = add(kept, query="&masked=true")
     assert item["masked"] is True
