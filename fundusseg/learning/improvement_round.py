@@ -129,12 +129,15 @@ class ImprovementRound:
 
     def _guarded(self, corrections: Sequence[Correction]) -> tuple[list[Correction], list[SetAside]]:
         """What may be learnt from, and what may not."""
-        odd: dict[tuple[str, str], list[str]] = {}
+        odd: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for one in corrections:
             record = Record("site", one.photograph[:16], Path(one.photograph[:16]), one.patient, (DISC, CUP))
             if reason := implausible(one, read_with_light(self.store.content(one.photograph))[0], record):
-                odd.setdefault((one.grader, reason.split(":")[0]), []).append(one.photograph)
-        aside = [SetAside(grader, tuple(names), reason) for (grader, reason), names in odd.items()]
+                odd.setdefault((one.grader, reason.split(":")[0]), []).append((one.photograph, reason))
+        # Of many alike the first is described with its numbers.
+        aside = [
+            SetAside(grader, tuple(one for one, _ in several), several[0][1]) for (grader, _), several in odd.items()
+        ]
         kept = _without(corrections, aside)
         for guard in (mismatched, disagreeing):
             found = guard(kept)
@@ -184,8 +187,13 @@ class ImprovementRound:
     def _compare(self, step: str, bundle: Path, frozen: Folder) -> Decision:
         output = self.folder / step
         decision = compare_bundles(bundle, self.champion, frozen, self.public, self.settings.device, output)
-        networks = {part: network.description for part, network in Bundle.load(bundle).parts.items()}
+        loaded = Bundle.load(bundle)
         remarks = [f"Challenger of round {self.number} ({step}): {decision.reason}.", *decision.sentences]
+        if step == FINE_TUNED and loaded.failure_detector is not None:
+            remarks.append(
+                "The failure detector is the first champion's: the risk that it tells was measured on other weights."
+            )
+        networks = {part: network.description for part, network in loaded.parts.items()}
         write_text(model_card_text(bundle.name, networks, remarks=remarks), card_path(bundle))
         return decision
 

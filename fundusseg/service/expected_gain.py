@@ -65,6 +65,8 @@ def by_expected_gain(candidates: Sequence[Candidate], corrected: Collection[str]
         candidates: All photographs.
         corrected: Digests of those that are corrected or accepted.
     """
+    if not candidates:
+        return []
     places = _scaled(np.array([one.features for one in candidates], np.float64).reshape(len(candidates), -1))
     done = [number for number, one in enumerate(candidates) if one.identity in corrected]
     left = [number for number, one in enumerate(candidates) if one.identity not in corrected]
@@ -91,8 +93,6 @@ def by_expected_gain(candidates: Sequence[Candidate], corrected: Collection[str]
 
 def _scaled(features: Floats) -> Floats:
     """Each from its median, in its own spread; undefined stands in the middle."""
-    if not len(features):
-        return features
     with np.errstate(invalid="ignore"):
         middle = np.nan_to_num(np.nanmedian(np.where(np.isnan(features).all(0), 0, features), axis=0))
         spread = np.nan_to_num(np.nanstd(np.where(np.isnan(features).all(0), 0, features), axis=0))

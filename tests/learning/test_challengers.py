@@ -1,6 +1,7 @@
 """A fine-tuned challenger: other weights, its past carried along, and nothing learnt from that is set apart."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +10,17 @@ from fundusseg.data.seen_patients import KnownPictures
 from fundusseg.data.splits import Split
 from fundusseg.datasets import Phantom
 from fundusseg.evaluation.cohort import identify_all
+from fundusseg.inference import model_bundle
+from fundusseg.inference.conventions import Conventions
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.uncertainty import Calibration
+from fundusseg.learning import blending
 from fundusseg.learning.challengers import Budget, Lessons, fine_tune, training_split
 from fundusseg.learning.correction_files import write_corrections, write_rehearsal
 from fundusseg.learning.corrections import of_part, standing
+from fundusseg.models import checkpoint
+from fundusseg.reports.tables import Score
 from fundusseg.service.store import Store
 from tests.support import store_site
 
@@ -65,6 +72,41 @@ def test_a_challenger_has_other_weights_and_its_past(trained_site, lessons, tmp_
     )
     assert after.description.earlier == before.description.past
     assert set(after.description.sources) == {"site", "phantom" if public else "rehearsal"}
+
+
+def test_the_interval_is_measured_anew_on_eyes_that_taught_nothing(trained_site, lessons, tmp_path):
+    champion, new = tmp_path / "first.bundle", tmp_path / "new.bundle"
+    best = next(trained_site.rglob("best.ckpt"))
+    model_bundle.save(champion, [best], None, Calibration(123.0, 0.5, 50, 1), conventions=Conventions({"anna": 0.5}))
+    what = Lessons(lessons.site, lessons.parts, None, (PUBLIC,))
+    fine_tune(champion, new, what, Budget(minutes=2, epochs=1), "cpu", tmp_path / "work")
+    found = Bundle.load(new)
+    assert found.calibration is not None and found.calibration.factor != 123.0
+    assert 0 < found.calibration.count <= [*lessons.parts.values()].count("val")
+    assert found.conventions is None
+
+
+@pytest.mark.parametrize(("forgets", "share"), [(False, 1.0), (True, 0.25)])
+def test_the_blend_is_of_both_weights(trained_site, lessons, tmp_path, monkeypatch, forgets, share):
+    start = model_bundle.write_segmenters(trained_site / "first.bundle", tmp_path)[0]
+    description, weights = checkpoint.load(start)
+    other = tmp_path / "trained.ckpt"
+    moved = {name: one + 1 if one.is_floating_point() else one for name, one in weights.items()}
+    checkpoint.write({checkpoint.KEY: description.as_dict(), "state_dict": moved}, other)
+    gains = iter([0.5, 0.9, 0.8, 0.7, 0.6])  # the champion's own, then of all of the trained weights, ...
+
+    def scores(*_):
+        better = next(gains)
+        of = {"site": better, "phantom": 1 - forgets * better}
+        cell = {"region": "disc", "metric": "dice", "n": 5, "undefined": 0}
+        return [Score(source=source, value=value, **cell) for source, value in of.items()]
+
+    monkeypatch.setattr(blending, "_scores", scores)
+    data = SimpleNamespace(split=Split((), ("site/1",), ()))
+    assert blending.blend(start, other, tmp_path / "blend.ckpt", data, "cpu") == share
+    for name, one in checkpoint.load(tmp_path / "blend.ckpt")[1].items():
+        if one.is_floating_point():
+            assert torch.allclose(one, weights[name] + share)
 
 
 def test_a_second_round_goes_on_from_the_first(trained_site, lessons, tmp_path):

@@ -12,7 +12,7 @@ from fundusseg.learning.drift import YEAR, find_drift, sentence, write_drift
 from fundusseg.service.store import Store
 from tests.support import store_site
 
-STREAMS = int(os.environ.get("FUNDUSSEG_DRIFT_STREAMS", "40"))
+STREAMS = int(os.environ.get("FUNDUSSEG_DRIFT_STREAMS", "12"))
 """Simulated streams without change; by hand 200."""
 
 A_WEEK = 20
@@ -73,7 +73,7 @@ def test_a_change_is_found_within_three_weeks(change, said):
 
 
 def test_an_alarm_stays_and_a_long_stream_is_looked_at_as_keenly():
-    late, alone = 60 * A_WEEK, {"brightness": -30.0}
+    late, alone = 60 * A_WEEK, {"brightness": -60.0}
     short, long = (find_drift(stream(3, weeks, late, **alone)) for weeks in (62, 90))
     assert [look for look in short if look.alarm] and long[: len(short)] == short
 

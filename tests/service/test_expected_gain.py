@@ -25,9 +25,10 @@ def test_the_strange_come_before_the_known():
 
 
 def test_a_second_eye_of_a_patient_comes_later():
-    several = [one("P left", 0.9, patient="P"), one("P right", 0.8, patient="P"), one("Q", 0.7)]
-    assert by_expected_gain(several, ()) == ["P left", "Q", "P right"]
-    assert by_expected_gain(several, {"P left"}) == ["Q", "P right"]
+    several = [one("P left", 0.9, patient="P"), one("P right", 0.8, patient="P"), one("Q", 0.7), one("R", 0.1)]
+    several.append(one("S", 0.05))
+    assert by_expected_gain(several, ()) == ["P left", "Q", "P right", "R", "S"]
+    assert by_expected_gain(several, {"P left"}) == ["Q", "P right", "R", "S"]
 
 
 def test_each_comes_once_however_many_there_are():
