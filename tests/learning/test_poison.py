@@ -86,7 +86,7 @@ def careless(store: Store, truth: Truth, chance: np.random.Generator) -> None:
             shuffle,
             "outlines of anna: (they fit their own pictures no better than each other's|disc of a picture that is)",
         ),
-        (discs_as_cups, "outlines of anna: the cup of anna is 100.0% of its disc"),
+        (discs_as_cups, "outlines of anna: cup of an odd size: the cup of anna is 100.0% of its disc"),
         (careless, "outlines of careless: they disagree with everything known"),
     ],
     ids=["shuffled", "discs as cups", "careless"],
