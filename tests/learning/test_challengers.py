@@ -77,7 +77,7 @@ def test_a_challenger_has_other_weights_and_its_past(trained_site, lessons, tmp_
 def test_the_interval_is_measured_anew_on_eyes_that_taught_nothing(trained_site, lessons, tmp_path):
     champion, new = tmp_path / "first.bundle", tmp_path / "new.bundle"
     best = next(trained_site.rglob("best.ckpt"))
-    model_bundle.save(champion, [best], None, Calibration(123.0, 0.5, 50, 1), conventions=Conventions({"anna": 0.5}))
+    model_bundle.save(champion, [best], None, Calibration(123.0, 0.5, 50, 4), conventions=Conventions({"anna": 0.5}))
     what = Lessons(lessons.site, lessons.parts, None, (PUBLIC,))
     fine_tune(champion, new, what, Budget(minutes=2, epochs=1), "cpu", tmp_path / "work")
     found = Bundle.load(new)
