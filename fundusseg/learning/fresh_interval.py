@@ -32,7 +32,8 @@ def fresh_interval(bundle: Path, site: Folder, parts: dict[str, str], device: st
     predictor, readings = Predictor(loaded), OutlineReadings([site])
     readings.records = [record for record in readings.records if parts[record.name] == "val"]
     eyes = [eye for eye in segment_eyes(predictor, readings) if isinstance(eye, SiteEye)]
-    found = [one for one in (read_eye(eye, predictor.thresholds) for eye in eyes) if math.isfinite(one["error"])]
+    read = [read_eye(eye, predictor.thresholds) for eye in eyes]
+    found = [one for one in read if math.isfinite(one["error"]) and math.isfinite(one["spread"])]
     if not found:
         return before
     errors, spreads = ([one[name] for one in found] for name in ("error", "spread"))
