@@ -57,6 +57,7 @@ from fundusseg.errors import ConfigurationError
 from fundusseg.inference.dicom_results import algorithm_of, check_dicom
 from fundusseg.inference.photograph_list import Photograph, find_photographs
 from fundusseg.inference.photograph_stages import photograph_rows
+from fundusseg.inference.precision import Precision
 from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.provenance import provenance
 from fundusseg.inference.run_journal import Journal, JournalEntry
@@ -70,7 +71,6 @@ from fundusseg.reports.progress import progress
 from fundusseg.runtimes.choices import Runtime
 
 if TYPE_CHECKING:
-    from fundusseg.dicom.findings import Algorithm
     from fundusseg.inference import Predictor
 
 DEFAULT_OUTPUT = "predictions"
@@ -88,6 +88,8 @@ def parser() -> Parser:
     parser.add_argument("--output", default=None, type=str | None, help="Folder for the results [predictions].")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, tpu, ...")
     parser.add_argument("--runtime", default="torch", type=Runtime, help="What computes the networks (extra `export`).")
+    parser.add_argument("--precision", default="32-true", type=Precision, help="bf16: faster; edges move by pixels.")
+    parser.add_argument("--compile", default=False, type=bool, help="Compile the networks first: for many photographs.")
     parser.add_argument("--views", default=None, type=int | None, help="Mirrored views of each, 1 to 4 [the bundle's].")
     parser.add_argument("--smoothing", default="none", type=Smoothing, help="Of disc and cup.")
     parser.add_argument(
@@ -99,7 +101,7 @@ def parser() -> Parser:
     parser.add_argument("--millimetres_per_pixel", default=None, type=float | None, help="Gives areas in mm2.")
     parser.add_argument("--charts", default=False, type=bool, help="A chart of every eye: outlines, rim, numbers.")
     parser.add_argument("--dicom", default=False, type=bool, help="SEG and SR of every DICOM photograph.")
-    parser.add_argument("--workers", default=1, type=int, help="Threads that decode, and that write.")
+    parser.add_argument("--workers", default=1, type=int, help="Processes, which share the cores.")
     parser.add_argument(
         "--overwrite", action="store_true", help="Begin anew, also in a folder of another checkpoint's results."
     )
@@ -137,23 +139,26 @@ def main(arguments: list[str]) -> int:
 
     prepare_process()
     device = compute_device(settings.device)
-    how = {name: getattr(settings, name) for name in ("smoothing", "millimetres_per_pixel", "convention", "runtime")}
-    predictor = Predictor.from_checkpoint(checkpoint, device, views=settings.views, **how)
+    names = ("views", "smoothing", "millimetres_per_pixel", "convention", "runtime", "precision")
+    options = {name: getattr(settings, name) for name in names} | {"compiled": settings.compile}
+    predictor = Predictor.from_checkpoint(checkpoint, device, **options)
     made_by = provenance(predictor, checkpoint) | {"charts": settings.charts}
     if settings.runtime != "torch":
         made_by["runtime"] = settings.runtime
     with _stoppable():
         try:
             if resources is not None:
-                return _predict_elsewhere(settings, checkpoint, made_by, resources, how)
-            return _predict_here(settings, predictor, checkpoint, made_by)
+                return _predict_elsewhere(settings, checkpoint, made_by, resources, options)
+            return _predict_here(settings, predictor, checkpoint, made_by, options)
         except KeyboardInterrupt as stop:
             console.print("stopped; the same command goes on where this one was", style="yellow")
             return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
 
 
-def _predict_here(settings: Namespace, predictor: "Predictor", checkpoint: Path, made_by: dict[str, Any]) -> int:
-    """Predict in this process; returns the exit code."""
+def _predict_here(
+    settings: Namespace, predictor: "Predictor", checkpoint: Path, made_by: dict[str, Any], options: dict[str, Any]
+) -> int:
+    """Predict on this machine; returns the exit code."""
     output = Path(settings.output or DEFAULT_OUTPUT)
     listed = find_photographs(settings.photographs, output)
     table = Path(settings.table) if settings.table else None
@@ -164,14 +169,22 @@ def _predict_here(settings: Namespace, predictor: "Predictor", checkpoint: Path,
         check_dicom(identities.photographs)
         algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
     with Journal(output, made_by, settings.overwrite) as journal:
-        predict(predictor, identities.photographs, journal, settings.workers, settings.charts, algorithm)
+        left = photographs_left(identities.photographs, journal)
+        if settings.workers == 1 or len(left) < 2:
+            rows = photograph_rows(predictor, left, journal, charts=settings.charts, algorithm=algorithm)
+        else:
+            from fundusseg.cluster.processes import LocalWork, rows_of_processes
+
+            how = (settings.device, options, settings.charts, algorithm, tuple(settings.trust))
+            rows = rows_of_processes(LocalWork(checkpoint, output, journal.partial, *how), left, settings.workers)
+        note(rows, journal, len(identities.photographs), len(left))
         entries = journal.order([photograph.name for photograph in identities.photographs])
         summarise_patients(entries, identities, made_by, output, repeatability)
         return summarise_run(entries, made_by, output, listed.passed_over)
 
 
 def _predict_elsewhere(
-    settings: Namespace, checkpoint: Path, made_by: dict[str, Any], resources: Resources, how: dict[str, Any]
+    settings: Namespace, checkpoint: Path, made_by: dict[str, Any], resources: Resources, options: dict[str, Any]
 ) -> int:
     """Predict on a cluster; returns the exit code."""
     from fundusseg.cluster.prediction import Work, predict_on_cluster
@@ -185,7 +198,6 @@ def _predict_elsewhere(
     algorithm = None
     if settings.dicom:
         algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
-    options = {"views": settings.views, **how}
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
     work = Work(output, settings.device, options, settings.charts, settings.packed, algorithm, trusted)
     return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, settings.overwrite)
@@ -200,32 +212,26 @@ def _require_cluster(settings: Namespace) -> None:
         )
 
 
-def predict(
-    predictor: "Predictor",
-    photographs: Sequence[Photograph],
-    journal: Journal,
-    workers: int = 1,
-    charts: bool = False,
-    algorithm: "Algorithm | None" = None,
-) -> None:
-    """Do what the journal does not hold yet; each photograph is noted once its files are written.
-
-    Args:
-        predictor: The network.
-        photographs: The whole list.
-        journal: Of the output folder.
-        workers: Threads that decode, and that write.
-        charts: Draw a chart of every eye.
-        algorithm: How SEG and SR name what made them; None writes none.
-    """
+def photographs_left(photographs: Sequence[Photograph], journal: Journal) -> list[Photograph]:
+    """Photographs that the journal does not hold yet."""
     fresh = [(photograph, JournalEntry.of_photograph(photograph, {})) for photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
     if left:
         # A table stands for a run that came to its end.
         (journal.output / MEASURES).unlink(missing_ok=True)
+    return left
 
-    rows = photograph_rows(predictor, left, journal, workers, charts, algorithm=algorithm)
-    with progress(len(photographs), len(photographs) - len(left), console) as advance:
+
+def note(rows: Iterator[tuple[Photograph, dict[str, Any]]], journal: Journal, total: int, left: int) -> None:
+    """Note each photograph once its files are written, and show how far the run is.
+
+    Args:
+        rows: Of the photographs that are left.
+        journal: Of the output folder.
+        total: Photographs of the whole list.
+        left: Photographs of ``rows``.
+    """
+    with progress(total, total - left, console) as advance:
         for photograph, row in rows:
             journal.add(JournalEntry.of_photograph(photograph, row))
             advance()

@@ -41,6 +41,9 @@ _TO_NUMBERS = "bring 0..1 to 0..255 by (255 * pixels).round().astype('uint8'), o
 _TO_SHAPE = "give one photograph at a time, channels last by pixels.transpose(1, 2, 0)"
 
 _DEEP = "deep colour"
+_STRIP = 256
+"""Rows that are copied at once."""
+
 _ORIENTATION, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_LAYOUT = 0x0112, 258, 277, 284
 
 
@@ -227,7 +230,16 @@ def _rgb(picture: Pillow.Image, path: str | Path) -> tuple[Image, float]:
     if _is_wide(picture):
         grey, light = eight_bits(np.asarray(picture), path, _depth(picture))
         return np.repeat(grey[..., None], 3, axis=2), light
-    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"), dtype=np.uint8), 1.0
+    return _pixels(picture if picture.mode == "RGB" else picture.convert("RGB")), 1.0
+
+
+def _pixels(picture: Pillow.Image) -> Image:
+    """H x W x 3 uint8 of an RGB picture, strip by strip: Pillow hands out a whole one by way of two copies."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, _STRIP):
+        bottom = min(picture.height, top + _STRIP)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
 
 
 def _decode(source: Source, page: int = 0) -> Pillow.Image:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.imaging import roi
-from fundusseg.imaging.roi import Box, crop, disc_box
+from fundusseg.imaging.roi import Box, brightest, crop, disc_box
 from fundusseg.sample import Image
 
 _SIDE = 256
@@ -82,13 +82,16 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
     # Floor, so that no field is looked at coarser than `_SIDE`.
     step = max(1, min(box.height, box.width) // _SIDE)
     # Every n-th pixel is enough for means, and cheap on a photograph of 60 megapixels.
-    field = image[box.slices][::step, ::step].reshape(-1, 3)
-    lit = field[field.max(axis=1) > _LIT]
-    if len(lit) < 0.02 * len(field):
-        return Quality(np.nan, np.nan, float(field.max(axis=1).mean()), 0.0, (), ("nothing is lit",))
-    red, _, blue = (float(value) for value in lit.mean(axis=0) / lit.mean(axis=0).sum())
-    brightness, white = float(lit.max(axis=1).mean()), float((lit.min(axis=1) > 240).mean())
-    faults, flaws = _of_colour(lit, red, blue)
+    field = image[box.slices][::step, ::step]
+    bright = brightest(field)
+    seen = bright > _LIT
+    lit = field[seen]  # N x 3
+    if len(lit) < 0.02 * bright.size:
+        return Quality(np.nan, np.nan, float(bright.mean()), 0.0, (), ("nothing is lit",))
+    colour = np.array([channel.mean() for channel in lit.T])
+    red, _, blue = (float(value) for value in colour / colour.sum())
+    brightness, white = float(bright[seen].mean()), float(np.logical_and.reduce([c > 240 for c in lit.T]).mean())
+    faults, flaws = _of_colour(colour, red, blue)
     if brightness < DARK:
         (faults if brightness < VERY_DARK else flaws).append(f"poorly lit (brightness {brightness:.0f} of 255)")
     elif (dim := brightness * light) < DARK:
@@ -99,10 +102,10 @@ def assess(image: Image, field_of_view: Box | None = None, light: float = 1.0) -
     return Quality(red, blue, brightness, white, tuple(flaws), tuple(faults))
 
 
-def _of_colour(lit: npt.NDArray[np.uint8], red: float, blue: float) -> tuple[list[str], list[str]]:
-    """Faults and flaws of the colours of (N, 3) lit pixels with these shares of red and blue."""
+def _of_colour(colour: npt.NDArray[np.float64], red: float, blue: float) -> tuple[list[str], list[str]]:
+    """Faults and flaws of a field of this mean (3,) with these shares of red and blue."""
     shares = f"(red {red:.2f}, blue {blue:.2f} of all light)"
-    if np.ptp(lit.mean(axis=0)) < _GREY:
+    if np.ptp(colour) < _GREY:
         return [], ["grey: its colours cannot tell whether it is a fundus photograph"]
     if red < NO_RED or blue > ALL_BLUE:
         return [f"not the colours of a fundus photograph {shares}"], []
@@ -117,10 +120,17 @@ def framed(image: Image) -> bool:
     Args:
         image: H x W x 3 uint8 RGB.
     """
-    small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA).max(axis=2)
+    # A 21st of each side, at the grain of a picture of 128 x 128 pixels: all of it would take twenty times as long.
+    height, width = (max(1, round(6 * side / 128)) for side in image.shape[:2])
+    corners = [image[rows, columns] for rows in _ends(height) for columns in _ends(width)]
+    small = [brightest(np.asarray(cv2.resize(c, (6, 6), interpolation=cv2.INTER_AREA), np.uint8)) for c in corners]
     # The third darkest of four: one corner may show the camera's notch or text.
-    corners = (small[:6, :6], small[:6, -6:], small[-6:, :6], small[-6:, -6:])
-    return bool(sorted(float(np.median(corner)) for corner in corners)[2] <= _FRAME)
+    return bool(sorted(float(np.median(corner)) for corner in small)[2] <= _FRAME)
+
+
+def _ends(length: int) -> tuple[slice, slice]:
+    """The first and the last so many."""
+    return slice(None, length), slice(-length, None)
 
 
 def sharpness(image: Image, row: float, column: float, diameter: float) -> float:
@@ -140,7 +150,7 @@ def sharpness(image: Image, row: float, column: float, diameter: float) -> float
     around = crop(image, Box(round(row - side / 2), round(column - side / 2), side, side), 192)
     green = around[..., 1].astype(np.float32)
     # The field's own edge is sharp in any picture: what the wider blur brings in from there does not count.
-    lit = np.pad((around.max(axis=2) > _LIT).astype(np.uint8), 1)
+    lit = np.pad((brightest(around) > _LIT).astype(np.uint8), 1)
     inside = cv2.erode(lit, np.ones((25, 25), np.uint8))[1:-1, 1:-1] > 0
     if not inside.any():
         return 0.0
@@ -161,4 +171,4 @@ def unlit_surroundings(image: Image, disc: npt.NDArray[np.bool_]) -> float:
     box = disc_box(disc, 1.3)
     around, inside = crop(image, box, 128), crop(disc.view(np.uint8), box, 128)
     ring = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))) > inside
-    return float((around.max(axis=2)[ring] <= _LIT).mean()) if ring.any() else 0.0
+    return float((brightest(around)[ring] <= _LIT).mean()) if ring.any() else 0.0

@@ -98,7 +98,7 @@ def field_of_view(image: Image) -> Box:
     size = (max(1, round(width / step)), max(1, round(height / step)))
     reduced = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     # Every colour channel counts: a field lit in red only is as bright as a white one.
-    bright = reduced if image.ndim == 2 else reduced.max(axis=2)
+    bright = reduced if image.ndim == 2 else brightest(reduced)
     small = np.asarray(cv2.medianBlur(bright, 5), np.uint8)
     frame, noise = _frame_level(small)
     if frame > _BLACK:
@@ -147,6 +147,11 @@ def disc_box(mask: npt.NDArray[np.bool_] | npt.NDArray[np.uint8], scale: float) 
         )
     side = max(1, round(scale * max(disc.height, disc.width)))
     return Box((2 * disc.top + disc.height - side) // 2, (2 * disc.left + disc.width - side) // 2, side, side)
+
+
+def brightest(pixels: Image) -> Image:
+    """Brightest channel of ... x 3 uint8; many times quicker than ``max`` over an axis of three."""
+    return np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
 
 
 def square(box: Box) -> Box:

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from fundusseg.errors import ConfigurationError
 from fundusseg.inference.failure_signs import SIGNS, FailureSigns
@@ -195,6 +194,8 @@ def _centred(values: _Array, centres: _Array) -> _Array:
 
 def _logistic(scores: _Array, failed: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Slope, at least 0, and intercept of the log odds."""
+    from scipy.optimize import minimize  # takes long to load, and `predict` fits nothing
+
     signed = np.where(failed, -1.0, 1.0)
 
     def loss(line: _Array) -> float:

@@ -71,7 +71,7 @@ def failure_signs(
     doubt = distance = math.nan
     if localised:
         doubt = 1.0 if location is None else 1 - location.peak
-        distance = math.nan if location is None else location.apart(*segmented.disc_circle())
+        distance = math.nan if location is None else location.apart(*segmented.disc_circle)
     vagueness = {region: _mean(_vagueness, segmented, region) for region in (DISC, CUP)}
     apart = {region: _mean(_disagreement, segmented, region) for region in (DISC, CUP)}
     return FailureSigns(

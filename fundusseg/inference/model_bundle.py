@@ -13,10 +13,12 @@ from fundusseg.errors import CheckpointError, ConfigurationError
 from fundusseg.inference.conventions import Conventions
 from fundusseg.inference.eye_side import EyeReader
 from fundusseg.inference.failure_detection import FailureDetector
+from fundusseg.inference.precision import Precision
 from fundusseg.inference.segmenter import Segmenter
 from fundusseg.inference.uncertainty import Calibration
 from fundusseg.models import checkpoint
 from fundusseg.models.checkpoint import Earlier
+from fundusseg.models.mobilenet_unet import network_for_inference
 from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.plain_types import require_types
 from fundusseg.runtimes.choices import Runtime
@@ -81,13 +83,22 @@ class Bundle:
         return self.networks if self.eye is None else {**self.networks, "eye": self.eye.network}
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", runtime: Runtime = "torch") -> "Bundle":
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        runtime: Runtime = "torch",
+        precision: Precision = "32-true",
+        compiled: bool = False,
+    ) -> "Bundle":
         """Read a bundle, or a checkpoint.
 
         Args:
             path: The file.
             device: Where the networks compute.
             runtime: What computes them, see `fundusseg.runtimes`.
+            precision: Of the segmenters; the localiser, which decides where they look, stays in float32.
+            compiled: Compile segmenters and localiser.
 
         Raises:
             CheckpointError: The file is missing, unreadable, or none of ours.
@@ -95,7 +106,7 @@ class Bundle:
         """
         content = checkpoint.read(path)
         if KEY not in content:
-            return cls((_segmenter(content, path, device, runtime),))
+            return cls((_segmenter(content, path, device, runtime, precision, compiled),))
         try:
             inside = content[KEY]
             localiser, calibration = inside["localiser"], inside["calibration"]
@@ -108,8 +119,8 @@ class Bundle:
                 conventions = Conventions(conventions)
                 require_types(conventions)
             return cls(
-                tuple(_segmenter(part, path, device, runtime) for part in inside["segmenters"]),
-                None if localiser is None else _segmenter(localiser, path, device, runtime),
+                tuple(_segmenter(one, path, device, runtime, precision, compiled) for one in inside["segmenters"]),
+                None if localiser is None else _segmenter(localiser, path, device, runtime, compiled=compiled),
                 calibration,
                 None if eye is None else EyeReader(_segmenter(eye, path, device, runtime)),
                 None if detector is None else FailureDetector.from_dict(detector),
@@ -251,7 +262,18 @@ def _halved(weight: Tensor) -> Tensor:
     return half if bool(half.isfinite().all()) else weight
 
 
-def _segmenter(content: dict[str, Any], path: str | Path, device: str, runtime: Runtime) -> Segmenter:
+def _segmenter(
+    content: dict[str, Any],
+    path: str | Path,
+    device: str,
+    runtime: Runtime,
+    precision: Precision = "32-true",
+    compiled: bool = False,
+) -> Segmenter:
+    if runtime != "torch" and (compiled or precision != "32-true"):
+        raise ConfigurationError(
+            f"--runtime {runtime} with --precision or --compile, which are torch's", "one of them", "leave the others out"
+        )
     description, weights = checkpoint.parse(content, path)
-    network = runtime_network(checkpoint.build(description, weights, path), description, runtime, device)
-    return Segmenter(network, description, device)
+    network = checkpoint.build(description, weights, path, network_for_inference)
+    return Segmenter(runtime_network(network, description, runtime, device), description, device, precision, compiled)

@@ -31,6 +31,7 @@ from fundusseg.inference.eye_side import eye_seen
 from fundusseg.inference.failure_signs import FailureSigns, failure_signs
 from fundusseg.inference.localiser import APART, CROP, DiscLocation, locate_disc
 from fundusseg.inference.model_bundle import Bundle
+from fundusseg.inference.precision import Precision
 from fundusseg.inference.pretrained import pretrained_bundle
 from fundusseg.inference.segmenter import VIEWS
 from fundusseg.inference.square import SegmentedSquare, Views, combine, segmented_square
@@ -166,18 +167,32 @@ class Predictor:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, device: str = "cpu", runtime: Runtime = "torch", **options: Any
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        runtime: Runtime = "torch",
+        precision: Precision = "32-true",
+        compiled: bool = False,
+        **options: Any,
     ) -> "Predictor":
-        """Load a checkpoint or a bundle, see `Bundle.load`; options are those of the constructor.
+        """Load a checkpoint or a bundle; nothing but the file is needed.
+
+        Args:
+            path: The file.
+            device: As `Bundle.load` takes it, as are ``runtime``, ``precision`` and ``compiled``.
+            runtime: What computes the networks.
+            precision: Of the segmenters.
+            compiled: Compile segmenters and localiser.
+            options: Of the constructor.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
-        return cls(Bundle.load(path, device, runtime), **options)
+        return cls(Bundle.load(path, device, runtime, precision, compiled), **options)
 
     @classmethod
     def pretrained(cls, device: str = "cpu", **options: Any) -> "Predictor":
-        """Load the bundle that ships with the package; options are those of the constructor.
+        """Load the bundle that ships with the package; options are those of `from_checkpoint`.
 
         Raises:
             CheckpointError: It is missing or damaged.
@@ -250,10 +265,10 @@ class Predictor:
         if not centred or DISC not in preparation.regions:
             return self.segment_square(photograph, square)
         first = self.segment_square(photograph, square, views=1)
-        if not first.disc.any():
+        if not first.has_disc:
             return first
         second = self.segment_square(photograph, roi.disc_box(first.disc, preparation.roi_scale))
-        return second if second.disc.any() else first
+        return second if second.has_disc else first
 
     def segment_square(
         self, photograph: Image, square: Box, views: int | None = None, threshold: float | None = None
@@ -282,7 +297,9 @@ class Predictor:
         seen, by = eye_seen(self.bundle.eye, assessed.photograph, assessed.field_of_view, segmented)
         eye, eye_from = (eye, "given") if eye else (eye_from_name(name), "name")
         eye, eye_from = (eye, eye_from) if eye else (seen, by)
-        measures = measure(segmented.label_map, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
+        # Nothing lies outside the square, which is a small part of a photograph.
+        drawn = segmented.label_map[segmented.inside]
+        measures = measure(drawn, segmented.regions, eye=eye, millimetres_per_pixel=self.scale)
         spread = segmented.spread()
         low, high = math.nan, math.nan
         if self.calibration is not None:
@@ -329,7 +346,7 @@ class Predictor:
         faults, flaws = self._doubts(assessed.photograph, location, segmented, prediction)
         verdict, reasons = triage(faults, (*(assessed.quality.flaws if assessed.quality else ()), *flaws))
         # Without a disc the measures are undefined already, and say why.
-        if verdict == "reject" and segmented.disc.any():
+        if verdict == "reject" and segmented.has_disc:
             nothing, other = math.nan, None if self.bundle.conventions is None else math.nan
             prediction = replace(
                 prediction,
@@ -345,9 +362,9 @@ class Predictor:
         self, photograph: Image, location: DiscLocation | None, segmented: SegmentedSquare, spread: float
     ) -> FailureSigns | None:
         """What speaks against the outlines; None without a disc."""
-        if not segmented.disc.any():
+        if not segmented.has_disc:
             return None
-        sharp = quality.sharpness(photograph, *segmented.disc_circle())
+        sharp = quality.sharpness(photograph, *segmented.disc_circle)
         return failure_signs(segmented, location, self.bundle.localiser is not None, spread, sharp)
 
     def _doubts(
@@ -356,7 +373,7 @@ class Predictor:
         """Faults and flaws of what was found, beyond those of colour and light."""
         if prediction.signs is None:
             return ["no disc found"], []
-        whole, cut = segmented.disc_circle()[2] < CROP * max(photograph.shape[:2]), segmented.disc_touches_edge()
+        whole, cut = segmented.disc_circle[2] < CROP * max(photograph.shape[:2]), segmented.disc_touches_edge()
         dark_around = not cut and quality.unlit_surroundings(photograph, segmented.disc) > quality.CUT
         sharp, seen = prediction.signs.sharpness, prediction.eye_seen
         faults = {

@@ -20,6 +20,9 @@ def provenance(predictor: "Predictor", checkpoint: Path) -> dict[str, Any]:
         for network in predictor.bundle.parts.values()
         for source, licence in network.description.all_sources.items()
     }
+    segmenter = predictor.bundle.segmenters[0]
+    # Only what is not usual: folders of before go on.
+    unusual = {"precision": segmenter.precision} if segmenter.precision != "32-true" else {}
     return {
         "checkpoint": f"sha256 {file_digest(checkpoint)}",
         NAME: checkpoint.name,
@@ -36,4 +39,6 @@ def provenance(predictor: "Predictor", checkpoint: Path) -> dict[str, Any]:
         "views": predictor.views,
         "smoothing": predictor.smoothing,
         "millimetres per pixel": predictor.scale,
+        **unusual,
+        **({"compiled": True} if segmenter.compiled else {}),
     }

@@ -91,6 +91,9 @@ class Journal:
         run: What makes the results: plain types. It is compared with what the folder's results were made by.
         overwrite: Begin anew, also where the folder was made by something else.
 
+    Attributes:
+        partial: Folder where files are written before they take their names.
+
     Raises:
         ConfigurationError: The folder's results were made by something else, another process writes to it, or it cannot
             be written to.
@@ -98,7 +101,7 @@ class Journal:
 
     def __init__(self, output: Path, run: Mapping[str, Any], overwrite: bool = False) -> None:
         self.output, self.folder = output, output / JOURNAL
-        self._partial, self._path = self.folder / "partial", self.folder / ROWS
+        self.partial, self._path = self.folder / "partial", self.folder / ROWS
         self._lock = FileLock(self.folder / _LOCK)
         try:
             # The lock before all else: a second run would clear away what the first is writing.
@@ -106,8 +109,8 @@ class Journal:
             if overwrite:
                 self._forget()
             # What a killed run was writing when it ended.
-            shutil.rmtree(self._partial, ignore_errors=True)
-            self._partial.mkdir(parents=True)
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.partial.mkdir(parents=True)
             self._check(dict(run))
             self.entries = {entry.name: entry for entry in read_entries(self._path)}
             self._compact(self.entries.values())
@@ -151,7 +154,7 @@ class Journal:
         if before is None:
             self.write(self.folder / PROVENANCE, json.dumps(run, indent=2).encode())
         elif other := difference(before, run):
-            self._partial.rmdir()
+            self.partial.rmdir()
             raise ConfigurationError(
                 f"an output folder whose results come from another {other}: {self.output}",
                 "one checkpoint's results in a folder",
@@ -160,7 +163,7 @@ class Journal:
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file of the output folder atomically, from any thread."""
-        write_whole(path, content, self._partial / str(get_ident()))
+        write_whole(path, content, self.partial / str(get_ident()))
 
     def keep(self, now: JournalEntry, file: str) -> bool:
         """Whether a photograph is done already; its path is then spelt as it is today.
@@ -192,7 +195,7 @@ class Journal:
     def close(self) -> None:
         """End the run; it can be taken up again."""
         self._file.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        shutil.rmtree(self.partial, ignore_errors=True)
         self._lock.release()
 
     def _compact(self, entries: Iterable[JournalEntry]) -> None:

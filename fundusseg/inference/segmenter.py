@@ -1,5 +1,6 @@
 """One network on pictures as it was trained on them: squares in, probabilities out."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.inference.precision import Precision, check_precision
 from fundusseg.inference.tiling import predict_tiled
 from fundusseg.models import Network, checkpoint
 from fundusseg.models.checkpoint import Description
+from fundusseg.models.compiled import Compiled, fold_batch_norms
+from fundusseg.models.mobilenet_unet import network_for_inference
 from fundusseg.sample import Image
 
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -24,32 +28,48 @@ class Segmenter:
         network: uint8 (B, 3, S, S) to logits (B, R, S, S).
         description: The checkpoint's.
         device: Where to compute: ``cpu``, ``cuda``, ``cuda:1``, ...
+        precision: ``bf16`` computes convolutions in bfloat16, of which 8 bits are precise; some masks change by pixels
+            of their edge.
+        compiled: Compile the network at its first picture, see `fundusseg.models.compiled.Compiled`.
 
     Raises:
-        ConfigurationError: The device is not there.
+        ConfigurationError: The device is not there, or has no bfloat16.
     """
 
-    def __init__(self, network: nn.Module, description: Description, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        description: Description,
+        device: str = "cpu",
+        precision: Precision = "32-true",
+        compiled: bool = False,
+    ) -> None:
         try:
             self.device = torch.device(device)
-            self.network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            check_precision(precision, self.device.type)
+            network = network.eval() if precision == "32-true" else fold_batch_norms(network.eval())
+            self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(
                 f"device {device!r} ({checkpoint.first_line(error)})",
                 "a device of this machine",
                 "use --device cpu",
             ) from error
-        self.description = description
+        self.precision, self.description = precision, description
+        self.compiled = Compiled(self.network) if compiled else None
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu") -> "Segmenter":
+    def from_checkpoint(
+        cls, path: str | Path, device: str = "cpu", precision: Precision = "32-true", compiled: bool = False
+    ) -> "Segmenter":
         """Load what `fit` wrote; nothing but the file is needed.
 
         Raises:
             CheckpointError: The file is missing or is not one of ours.
         """
         description, weights = checkpoint.load(path)
-        return cls(checkpoint.build(description, weights, path), description, device)
+        network = checkpoint.build(description, weights, path, network_for_inference)
+        return cls(network, description, device, precision, compiled)
 
     @torch.no_grad()
     def __call__(self, pictures: Image, views: int = 1) -> npt.NDArray[np.float32]:
@@ -75,6 +95,11 @@ class Segmenter:
         side = pixels.shape[-1]
         # A network without padding predicts the middle alone: tiles with mirrored surroundings give the rest.
         if isinstance(self.network, Network) and self.network.output_size(side, side) != (side, side):
-            return torch.stack([predict_tiled(self.network, picture, side) for picture in pixels])
-        probabilities: Tensor = self.network(pixels).float().sigmoid()
-        return probabilities
+            with self._in_precision():
+                return torch.stack([predict_tiled(self.network, picture, side) for picture in pixels])
+        with self._in_precision():
+            logits: Tensor = (self.compiled or self.network)(pixels)
+        return logits.float().sigmoid()
+
+    def _in_precision(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.precision == "32-true" else torch.autocast(self.device.type, torch.bfloat16)

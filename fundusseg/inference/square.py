@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fundusseg.imaging.roi import Box, disc_box, restore
 from fundusseg.measures.contours import Points, contours
-from fundusseg.measures.cup_disc import measure
+from fundusseg.measures.cup_disc import vertical_ratio
 from fundusseg.measures.label_map import Smoothing, label_map, region_mask
 from fundusseg.sample import DISC, Image, Region
 
@@ -51,7 +51,16 @@ class SegmentedSquare:
     @cached_property
     def disc(self) -> npt.NDArray[np.bool_]:
         """H x W, the cup included; of no size where the networks do not look for a disc."""
-        return region_mask(self.label_map, DISC, self.regions) if DISC in self.regions else np.zeros((0, 0), np.bool_)
+        if DISC not in self.regions:
+            return np.zeros((0, 0), np.bool_)
+        disc = np.zeros(self.label_map.shape, np.bool_)
+        disc[self.inside] = region_mask(self.label_map[self.inside], DISC, self.regions)
+        return disc
+
+    @cached_property
+    def has_disc(self) -> bool:
+        """Whether there is any."""
+        return bool(self.disc.any())
 
     def outlines(self) -> dict[Region, Points]:
         """Outline of each region in pixels of the photograph, to a part of a pixel where nothing is smoothed."""
@@ -61,8 +70,9 @@ class SegmentedSquare:
         rows, columns = self.inside
         return {region: points + np.array([columns.start, rows.start]) for region, points in found.items()}
 
+    @cached_property
     def disc_circle(self) -> tuple[float, float, float]:
-        """Row and column of the disc's centre, and its longer side."""
+        """Row and column of the disc's centre, and its longer side; of a square with a disc."""
         around = disc_box(self.disc, 1.0)
         return around.top + around.height / 2, around.left + around.width / 2, float(around.height)
 
@@ -77,7 +87,7 @@ class SegmentedSquare:
             return math.nan
         # On the square's own S x S pixels: at native size each view would cost a whole photograph's.
         maps = [label_map(view, self.regions, self.thresholds) for views in self.views for view in views]
-        return float(np.std([measure(labels, self.regions).vertical_cdr for labels in maps], ddof=1))
+        return float(np.std([vertical_ratio(labels, self.regions) for labels in maps], ddof=1))
 
 
 def segmented_square(

@@ -165,6 +165,20 @@ def measure(
     return _in_millimetres(found, millimetres_per_pixel)
 
 
+def vertical_ratio(label_map: npt.NDArray[np.uint8], regions: Sequence[Region] = (DISC, CUP)) -> float:
+    """The vertical ratio of `measure` alone, in a tenth of the time.
+
+    Args:
+        label_map: H x W uint8; 0 background, 1 rim, 2 cup.
+        regions: What the map's maker looked for.
+    """
+    disc = bounds(region_mask(label_map, DISC)) if {DISC, CUP} <= set(regions) else None
+    if disc is None:
+        return _NAN
+    cup = bounds(region_mask(label_map[disc.slices], CUP))
+    return (cup.height if cup else 0) / disc.height
+
+
 def check_scale(scale: float | None) -> None:
     """Refuse a scale that is not above 0, in millimetres per pixel.
 

@@ -6,7 +6,7 @@ It is a Lightning checkpoint with one more entry, `KEY`.
 import inspect
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -286,19 +286,25 @@ def parse(content: Mapping[str, Any], path: str | Path) -> tuple[Description, di
     return description, weights
 
 
-def build(description: Description, weights: Mapping[str, Tensor], path: str | Path = "the checkpoint") -> nn.Module:
+def build(
+    description: Description,
+    weights: Mapping[str, Tensor],
+    path: str | Path = "the checkpoint",
+    make: Callable[[Mapping[str, Any]], nn.Module] | None = None,
+) -> nn.Module:
     """Rebuild the network with its weights, in evaluation mode.
 
     Args:
         description: Of the network.
         weights: Its own.
         path: The file, for the message.
+        make: Builds it of its ``class_path`` and ``init_args``; None for `from_spec`.
 
     Raises:
         CheckpointError: Its class cannot be imported, its weights do not fit, or it does not compute logits.
     """
     try:
-        network = from_spec(description.network)
+        network = (make or from_spec)(description.network)
         fill(network, description, weights)
         _try(network.eval(), description.preparation)
     except CheckpointError as error:

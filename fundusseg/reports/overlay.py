@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import ImageError
+from fundusseg.imaging.roi import bounds
 from fundusseg.measures.label_map import region_mask
 from fundusseg.sample import CUP, DISC, Image, Region
 
@@ -57,19 +58,33 @@ def overlay(
                 f"the picture's own {image.shape[1]} x {image.shape[0]}",
                 "bring the label map to the picture's size",
             )
-    canvas = np.ascontiguousarray(image).copy()
-    shade = np.zeros(image.shape[:2], np.uint8)
+    canvas = np.array(image, order="C")
+    # Lines reach a few pixels beyond what they are drawn around; the rest of a photograph is many times larger.
+    around = _around([label_map] if truth is None else [label_map, truth], 2 * line + 4)
+    drawn, labels = np.ascontiguousarray(canvas[around]), label_map[around]
+    shade = np.zeros(labels.shape, np.uint8)
     for region in regions:
-        _contour(shade, region_mask(label_map, region, regions), (255,), line)
+        _contour(shade, region_mask(labels, region, regions), (255,), line)
     beside = cv2.dilate(shade, np.ones((3, 3), np.uint8)) > 0
-    canvas[beside] = (canvas[beside] * _SHADE).astype(np.uint8)
+    drawn[beside] = (drawn[beside] * _SHADE).astype(np.uint8)
     if truth is not None:
         for region in regions:
-            _contour(canvas, region_mask(truth, region, regions), TRUTH_COLOUR, line + 1)
+            _contour(drawn, region_mask(truth[around], region, regions), TRUTH_COLOUR, line + 1)
     for region in regions:
         colour = CUP_COLOUR if region == CUP else DISC_COLOUR
-        _contour(canvas, region_mask(label_map, region, regions), colour, line)
+        _contour(drawn, region_mask(labels, region, regions), colour, line)
+    canvas[around] = drawn
     return canvas
+
+
+def _around(maps: Sequence[npt.NDArray[np.uint8]], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of all that is not 0 in the maps, and a margin."""
+    boxes = [box for box in map(bounds, maps) if box is not None]
+    if not boxes:
+        return slice(0, 0), slice(0, 0)
+    top, left = (min(getattr(box, side) for box in boxes) - margin for side in ("top", "left"))
+    bottom, right = max(box.top + box.height for box in boxes), max(box.left + box.width for box in boxes)
+    return slice(max(0, top), bottom + margin), slice(max(0, left), right + margin)
 
 
 def enlarge(pixels: Image, times: int) -> Image:

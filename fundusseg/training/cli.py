@@ -125,6 +125,7 @@ class FundusCLI(LightningCLI):
             "--accelerator", choices=ACCELERATORS, default=None, help="Short form of --trainer.accelerator."
         )
         parser.add_argument("--devices", type=str | None, default=None, help="Short form of --trainer.devices.")
+        parser.add_argument("--compile", type=bool | None, default=None, help="Short form of --model.compile.")
         parser.add_argument(
             "--xla.cache_dir",
             type=str | None,
@@ -175,6 +176,8 @@ class FundusCLI(LightningCLI):
         if self.config.accelerator is not None:
             self.config.trainer.accelerator = self.config.accelerator
             self.config.accelerator = None
+        if self.config.compile is not None:
+            self.config.model.compile, self.config.compile = self.config.compile, None
         if self.config.devices is not None:
             devices = self.config.devices
             self.config.trainer.devices = int(devices) if devices.lstrip("-").isdigit() else devices

@@ -18,6 +18,7 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import ConfigurationError
 from fundusseg.models import Network, UNet, checkpoint
+from fundusseg.models.compiled import Compiled
 from fundusseg.models.layers import crop_centre
 from fundusseg.reports.tables import Score
 from fundusseg.sample import Region, Subset
@@ -63,6 +64,7 @@ class SegmentationTask(LightningModule):
         schedule: Of the learning rate; None keeps it constant.
         preparation: How pictures become squares; the data module's.
         sources: Licence of every source; the data module's.
+        compile: Compile the network at its first batch, see `fundusseg.models.compiled.Compiled`.
     """
 
     def __init__(
@@ -73,8 +75,11 @@ class SegmentationTask(LightningModule):
         schedule: Schedule | None = OneCycle(),  # noqa: B008 (it holds two numbers and no state)
         preparation: Preparation | None = None,
         sources: Mapping[str, str] | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
+        self._to_compile = compile
+        self._compiled: Compiled | None = None
         self.preparation = preparation or Preparation()
         self.regions = self.preparation.regions
         self.sources = dict(sources or {"unnamed": "not stated"})
@@ -126,7 +131,9 @@ class SegmentationTask(LightningModule):
         # The layout of the weights, see `setup`: in another one it would be converted by convolutions.
         if image.device.type != "xla":
             image = image.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.model(image)
+        if self._to_compile and self._compiled is None:
+            self._compiled = Compiled(self.model)
+        logits: Tensor = (self._compiled or self.model)(image)
         return logits
 
     def setup(self, stage: str) -> None:
@@ -134,7 +141,10 @@ class SegmentationTask(LightningModule):
 
         Raises:
             DatasetError: The weights come from a training on what is validated or tested on now.
+            ConfigurationError: It is to be compiled for XLA, which compiles by itself.
         """
+        if self._to_compile and self.trainer.strategy.root_device.type == "xla":
+            raise ConfigurationError("--compile on a TPU", "neither: XLA compiles every step", "leave --compile out")
         write_whole_files(self.trainer)
         self._refuse_seen(training.split for training in self.earlier)
         if self.trainer.strategy.root_device.type != "xla":

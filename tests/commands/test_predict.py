@@ -214,8 +214,18 @@ def test_a_photograph_that_changed_is_done_again(checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_workers_change_nothing(checkpoint, many, whole, tmp_path):
-    predict.main(["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), "--workers", "3"])
+    predict.main(
+        ["--checkpoint", checkpoint, str(many), "--output", str(tmp_path / "out"), "--workers", "3", "--trust", "tests"]
+    )
     assert content(tmp_path / "out") == content(whole)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_ended_ends_the_run_in_one_sentence(many, tmp_path, monkeypatch):
+    network = write_checkpoint(tmp_path / "a.ckpt", network="tests.support.ended.EndedInChildren")
+    arguments = ["--checkpoint", network, str(many), "--output", str(tmp_path / "out"), "--workers", "2"]
+    with pytest.raises(ConfigurationError, match="fewer --workers"):
+        predict.main([*arguments, "--trust", "tests"])
 
 
 def test_another_checkpoint_is_refused(checkpoint, many, tmp_path):
@@ -333,6 +343,8 @@ def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
     ("arguments", "words"),
     [
         (["--workers", "0"], "0 workers"),
+        (["--precision", "bf17"], "bf17"),
+        (["--compile", "perhaps"], "perhaps"),
         (["--views", "9"], "9 views"),
         (["--millimetres_per_pixel", "-1"], "scale of -1.0"),
     ],

@@ -258,3 +258,27 @@ def test_what_was_passed_over_is_listed(tmp_path, monkeypatch):
     assert "3 .dcm" in text and "0.dcm" in text and "2.dcm" not in text and "and 1 more" in text
     assert "1 .txt" in text and "&lt;b&gt;.txt" in text
     assert "Passed over" not in report_html([], {}, tmp_path).decode()
+
+
+@pytest.mark.slow
+def test_a_long_table_is_shown_in_parts_that_sort_and_find_all_of_it(tmp_path, chromium):
+    ratios = np.random.default_rng(0).permutation(600) / 600
+    lines = [
+        ReportRow(row(f"p{n}.png", float(r)), tmp_path / "o.jpg", tmp_path / "no.jpg") for n, r in enumerate(ratios)
+    ]
+    report = tmp_path / "report.html"
+    report.write_bytes(report_html(lines, {}, tmp_path))
+    assert report.read_text().count('class="file">p') == 600, "without scripts all rows are there"
+
+    def seen(script):
+        text = browse(chromium, with_script(report, script))
+        return re.findall(r'class="file">(p\d+\.png)<', text), re.search(r"<output>(.*?)</output>", text)[1]
+
+    assert seen("") == ([f"p{n}.png" for n in range(250)], "1 to 250 of 600")
+    on = 'document.querySelectorAll("#pager button")[1].click();'
+    files, said = seen(on + on)
+    assert files == [f"p{n}.png" for n in range(500, 600)] and said == "501 to 600 of 600"
+    sort = 'document.querySelectorAll("th button")[2].click();'
+    assert seen(sort)[0] == [f"p{n}.png" for n in np.argsort(ratios)[:250]]
+    find = 'const s = document.querySelector("#pager input"); s.value = "P59"; s.dispatchEvent(new Event("input"));'
+    assert seen(find) == (["p59.png", *(f"p{n}.png" for n in range(590, 600))], "1 to 11 of 11")

@@ -27,7 +27,7 @@ def test_what_lies_in_the_square_lies_at_its_place_in_the_photograph():
     found = segmented(Box(10, 30, 20, 20), disc_of(slice(5, 15), slice(2, 8)))
     rows, columns = np.nonzero(found.label_map)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (15, 24, 32, 37)
-    assert found.disc_circle() == (20.0, 35.0, 10.0) and not found.disc_touches_edge()
+    assert found.disc_circle == (20.0, 35.0, 10.0) and not found.disc_touches_edge()
     corners = found.outlines()["disc"]
     assert corners.min(0) == pytest.approx([31.5, 14.5]) and corners.max(0) == pytest.approx([37.5, 24.5])
 

@@ -152,3 +152,17 @@ def test_lightnings_own_way_loads_a_file_of_the_command_line(data, tmp_path, mon
     assert again.thresholds.tolist() == first.thresholds.tolist() and isinstance(again.loss, DiceLoss)
     image = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     torch.testing.assert_close(again.eval()(image), first.eval()(image))
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same_training(data, tmp_path):
+    weights = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        network = UNet(start_channels=2, depth=1)
+        mine = SegmentationTask(network, preparation=data.preparation, sources=data.sources, compile=compiled)
+        trainer(tmp_path, limit_train_batches=2).fit(mine, datamodule=data)
+        assert compiled == (mine._compiled is not None and mine._compiled.is_compiled)
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in network.parameters()]))
+        assert not any("_orig_mod" in name for name in mine.state_dict())
+    assert torch.allclose(*weights, atol=1e-3)
