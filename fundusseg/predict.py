@@ -127,9 +127,8 @@ def main(arguments: list[str]) -> int:
     """Predict; returns the exit code: 0, 1 when a file could not be done, 130 or 143 when stopped."""
     _refuse_former(arguments)
     settings = parse_trusting(parser(), arguments)
-    if settings.workers < 1:
-        raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
     resources = resources_of(settings)
+    _check_workers(settings, resources)
     if resources is None:
         _require_cluster(settings)
     checkpoint = Path(settings.checkpoint) if settings.checkpoint else pretrained_bundle()
@@ -201,6 +200,15 @@ def _predict_elsewhere(
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
     work = Work(output, settings.device, options, settings.charts, settings.packed, algorithm, trusted)
     return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, settings.overwrite)
+
+
+def _check_workers(settings: Namespace, resources: Resources | None) -> None:
+    """Refuse processes where something else decides how many there are."""
+    if settings.workers < 1:
+        raise ConfigurationError(f"{settings.workers} workers", "1 or more", "correct --workers")
+    other = "--cluster" if resources is not None else f"--device {settings.device}"
+    if settings.workers > 1 and (resources is not None or settings.device in ("tpu", "xla")):
+        raise ConfigurationError(f"--workers {settings.workers} with {other}", "one of the two", "leave --workers out")
 
 
 def _require_cluster(settings: Namespace) -> None:

@@ -26,7 +26,7 @@ ROOMS = {
     "xla": {},
     "reports": {"imaging", "measures", "data", "models"},
     "training": {"measures", "data", "models", "xla", "reports"},
-    "inference": {"dicom", "imaging", "measures", "models", "runtimes", "reports"},
+    "inference": {"dicom", "imaging", "measures", "models", "runtimes", "xla", "reports"},
     "patients": {"imaging", "measures", "reports", "inference"},
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},

@@ -75,5 +75,5 @@ def eye_seen(
     disc = segmented.disc.view(np.uint8) if segmented.disc.size else None
     if reader is None or disc is None or not disc.any():
         return infer_eye("", disc, field_of_view)
-    told = reader(photograph, *segmented.disc_circle())
+    told = reader(photograph, *segmented.disc_circle)
     return told, "vessels and fovea" if told else "not told"

@@ -13,7 +13,7 @@ from fundusseg.inference.output_files import (
     write_result,
 )
 from fundusseg.inference.photograph_list import Photograph
-from fundusseg.inference.pipeline import pipeline
+from fundusseg.inference.pipeline import pipeline, side_by_side
 
 if TYPE_CHECKING:
     from fundusseg.dicom.findings import Algorithm
@@ -38,7 +38,7 @@ def photograph_rows(
         predictor: The network.
         photographs: What to do.
         folder: Where their files go.
-        workers: Threads that decode, and that write.
+        workers: Threads that decode, and that write, where photographs are segmented one after the other.
         charts: Draw a chart of every eye.
         read: Reads one; None for where its path says.
         algorithm: How SEG and SR name what made them; None writes none.
@@ -55,6 +55,14 @@ def photograph_rows(
             write_dicom(folder, photograph, result, regions, algorithm)
         return result.row
 
-    for photograph, future in pipeline(photographs, read or read_capture, work, store, workers):
+    def do(photograph: Photograph) -> dict[str, Any]:
+        return store(photograph, work(photograph, (read or read_capture)(photograph)))
+
+    done = (
+        pipeline(photographs, read or read_capture, work, store, workers)
+        if predictor.at_once == 1
+        else side_by_side(photographs, do, predictor.at_once)
+    )
+    for photograph, future in done:
         error = future.exception()
         yield photograph, future.result() if error is None else failed_row(photograph, error)

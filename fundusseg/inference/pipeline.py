@@ -54,6 +54,27 @@ def pipeline(
             yield _done(*writing.popleft())
 
 
+def side_by_side(
+    items: Iterable[Item], do: Callable[[Item], Result], threads: int
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Take items through one function, several at the same time, in order; what one raises is its own result.
+
+    Args:
+        items: What to do.
+        do: All that is done with one.
+        threads: Items that are in hand at any time.
+
+    Yields:
+        Each item in order with its done future.
+    """
+    with ThreadPoolExecutor(threads, "photograph") as pool:
+        source = iter(items)
+        begun = deque((item, pool.submit(do, item)) for item in islice(source, threads))
+        while begun:
+            yield _done(*begun.popleft())
+            begun.extend((item, pool.submit(do, item)) for item in islice(source, 1))
+
+
 def _done(item: Item, future: Future[Result]) -> tuple[Item, Future[Result]]:
     future.exception()  # waits
     return item, future

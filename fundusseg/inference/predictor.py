@@ -205,6 +205,13 @@ class Predictor:
         return self.bundle.segmenters[0].description
 
     @property
+    def at_once(self) -> int:
+        """Photographs that several threads should bring at the same time, so that batches are full."""
+        gathered = self.bundle.segmenters[0].gathered
+        # Twice as many as fit: the next batch gathers while one is computed.
+        return 1 if gathered is None else max(2, 2 * gathered.size // self.views)
+
+    @property
     def thresholds(self) -> dict[Region, float]:
         """Of each region, the mean of the segmenters' own, the cup's as the convention has it."""
         return self._thresholds(self._cup_logits)

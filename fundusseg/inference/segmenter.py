@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fundusseg.errors import ConfigurationError
+from fundusseg.inference.gathered_batches import GatheredBatches
 from fundusseg.inference.precision import Precision, check_precision
 from fundusseg.inference.tiling import predict_tiled
 from fundusseg.models import Network, checkpoint
@@ -19,6 +20,10 @@ from fundusseg.sample import Image
 
 VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """The picture as it is, mirrored, upside down, and both: a disc is a disc in each."""
+
+
+CUDA_BATCH = 16
+"""Pictures of a batch on a GPU: four photographs in four views."""
 
 
 class Segmenter:
@@ -57,6 +62,7 @@ class Segmenter:
             ) from error
         self.precision, self.description = precision, description
         self.compiled = Compiled(self.network) if compiled else None
+        self.gathered = self._gathered()
 
     @classmethod
     def from_checkpoint(
@@ -82,13 +88,28 @@ class Segmenter:
         Returns:
             V x N x R x S x S probabilities, each view turned back.
         """
-        pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(self.device)
+        pixels = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+        # Where calls of several threads meet in one batch, they meet on the CPU.
+        pixels = pixels if self.gathered else pixels.to(self.device)
         # (N, 3, S, S) to (V N, 3, S, S): all views in one batch, view by view.
         turned = torch.cat([pixels.flip(axes) for axes in VIEWS[:views]])
-        found = self._probabilities(turned).chunk(views)
+        found = (self.gathered or self._probabilities)(turned).chunk(views)
         back = [view.flip(axes) for view, axes in zip(found, VIEWS[:views], strict=True)]
         probabilities: npt.NDArray[np.float32] = torch.stack(back).cpu().numpy()
         return probabilities
+
+    def _gathered(self) -> GatheredBatches | None:
+        """How the views of several photographs become one batch; None on a CPU, which gains nothing by it."""
+        side = self.description.preparation.image_size
+        whole = not isinstance(self.network, Network) or self.network.output_size(side, side) == (side, side)
+        if self.device.type == "xla" and whole:
+            from fundusseg.xla.divided_network import DividedNetwork
+
+            divided = DividedNetwork(self.network, self.device)
+            return GatheredBatches(divided, divided.size)
+        if self.device.type == "cuda" and whole:
+            return GatheredBatches(lambda pixels: self._probabilities(pixels.to(self.device)).cpu(), CUDA_BATCH)
+        return None
 
     def _probabilities(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, S, S) to float32 (B, R, S, S)."""
@@ -98,7 +119,7 @@ class Segmenter:
             with self._in_precision():
                 return torch.stack([predict_tiled(self.network, picture, side) for picture in pixels])
         with self._in_precision():
-            logits: Tensor = (self.compiled or self.network)(pixels)
+            logits: Tensor = (self.compiled or self.network)(pixels.contiguous(memory_format=torch.channels_last))
         return logits.float().sigmoid()
 
     def _in_precision(self) -> AbstractContextManager[object]:

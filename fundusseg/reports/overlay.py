@@ -61,6 +61,8 @@ def overlay(
     canvas = np.array(image, order="C")
     # Lines reach a few pixels beyond what they are drawn around; the rest of a photograph is many times larger.
     around = _around([label_map] if truth is None else [label_map, truth], 2 * line + 4)
+    if around is None:
+        return canvas
     drawn, labels = np.ascontiguousarray(canvas[around]), label_map[around]
     shade = np.zeros(labels.shape, np.uint8)
     for region in regions:
@@ -77,11 +79,11 @@ def overlay(
     return canvas
 
 
-def _around(maps: Sequence[npt.NDArray[np.uint8]], margin: int) -> tuple[slice, slice]:
-    """Rows and columns of all that is not 0 in the maps, and a margin."""
+def _around(maps: Sequence[npt.NDArray[np.uint8]], margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of all that is not 0 in the maps, and a margin; None where all is."""
     boxes = [box for box in map(bounds, maps) if box is not None]
     if not boxes:
-        return slice(0, 0), slice(0, 0)
+        return None
     top, left = (min(getattr(box, side) for box in boxes) - margin for side in ("top", "left"))
     bottom, right = max(box.top + box.height for box in boxes), max(box.left + box.width for box in boxes)
     return slice(max(0, top), bottom + margin), slice(max(0, left), right + margin)

@@ -120,6 +120,13 @@ def replicate(tensors: Iterable[torch.Tensor], mesh: Any) -> None:
             spmd.mark_sharding(tensor, mesh, (None,) * tensor.ndim)
 
 
+def divide(batch: torch.Tensor, mesh: Any) -> None:
+    """Divide a batch on the devices along its first dimension."""
+    from torch_xla.distributed import spmd
+
+    spmd.mark_sharding(batch, mesh, ("data",) + (None,) * (batch.ndim - 1))
+
+
 def send(
     batches: Iterator[Any], device: torch.device, mesh: Any, ranks: Mapping[str, int], hosts: int
 ) -> Iterator[dict[str, torch.Tensor]]:

@@ -41,11 +41,13 @@ def _name_user() -> None:
 
 
 def compute_device(name: str) -> str:
-    """The name by which torch knows a device: ``tpu`` is the first XLA device, others are as they are.
+    """The name by which torch knows a device: ``tpu`` is all XLA devices as one, others are as they are.
 
     Raises:
         ConfigurationError: There is no TPU, or torch_xla is not installed.
     """
     if name not in ("tpu", "xla"):
         return name
+    backend.require_devices()
+    backend.start(None)
     return str(backend.device())
