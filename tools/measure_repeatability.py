@@ -27,7 +27,8 @@ from fundusseg.data.duplicates import VIEW, VIEW_SCALE, find_duplicates, percept
 from fundusseg.imaging.csv_files import read_rows
 from fundusseg.imaging.image_files import encode_jpeg, read_mask, read_photograph, write_png
 from fundusseg.imaging.roi import crop, disc_box
-from fundusseg.inference.predictor import Prediction, Predictor
+from fundusseg.inference.prediction import Prediction
+from fundusseg.inference.predictor import Predictor
 from fundusseg.measures.repeatability import DISC_AREA, HOURS, MEASURES, Z, within_eye_sd
 from fundusseg.measures.rim import clock_hours, rim_profile
 from fundusseg.patients.alignment import SIDE, Alignment, Disc, align, into_crop

@@ -1,4 +1,4 @@
 from .model_bundle import Bundle as Bundle
-from .predictor import Prediction as Prediction
+from .prediction import Prediction as Prediction
 from .predictor import Predictor as Predictor
 from .segmenter import Segmenter as Segmenter

@@ -10,7 +10,8 @@ from fundusseg.sample import Eye, Image
 
 if TYPE_CHECKING:
     from fundusseg.dicom.header import PhotographHeader
-    from fundusseg.inference.predictor import Prediction, Predictor
+    from fundusseg.inference.prediction import Prediction
+    from fundusseg.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, eq=False, slots=True)

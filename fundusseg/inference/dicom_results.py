@@ -18,7 +18,8 @@ from fundusseg.sample import CUP, DISC, Region
 
 if TYPE_CHECKING:
     from fundusseg.dicom.findings import Algorithm, Findings
-    from fundusseg.inference.predictor import Prediction, Predictor
+    from fundusseg.inference.prediction import Prediction
+    from fundusseg.inference.predictor import Predictor
 
 RATIOS = ("vertical_cdr", "horizontal_cdr", "area_cdr")
 

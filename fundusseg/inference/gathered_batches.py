@@ -52,8 +52,9 @@ class GatheredBatches:
     def _compute(self, calls: list[tuple[Tensor, Future[Tensor]]]) -> None:
         try:
             together = torch.cat([pixels for pixels, _ in calls])
-            found = torch.cat([self._filled(part) for part in together.split(self.size)])
-            for (_, future), part in zip(calls, found.split([len(pixels) for pixels, _ in calls]), strict=True):
+            found = torch.cat([self._filled(part) for part in torch.split(together, self.size)])
+            parts = torch.split(found, [len(pixels) for pixels, _ in calls])
+            for (_, future), part in zip(calls, parts, strict=True):
                 future.set_result(part)
         except Exception as error:  # whatever a device raises is each caller's to know
             for _, future in calls:

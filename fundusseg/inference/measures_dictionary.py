@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.prediction import Prediction
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.reports.data_dictionary import Column, described_columns
 

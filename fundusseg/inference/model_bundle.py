@@ -272,7 +272,9 @@ def _segmenter(
 ) -> Segmenter:
     if runtime != "torch" and (compiled or precision != "32-true"):
         raise ConfigurationError(
-            f"--runtime {runtime} with --precision or --compile", "one of them: those are torch's", "leave the others out"
+            f"--runtime {runtime} with --precision or --compile",
+            "one of them: those are torch's",
+            "leave the others out",
         )
     description, weights = checkpoint.parse(content, path)
     network = checkpoint.build(description, weights, path, network_for_inference)

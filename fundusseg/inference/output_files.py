@@ -22,7 +22,7 @@ from fundusseg.reports.overlay import overlay
 from fundusseg.sample import Image, Region
 
 if TYPE_CHECKING:
-    from fundusseg.inference.predictor import Prediction
+    from fundusseg.inference.prediction import Prediction
 
 FileKind: TypeAlias = Literal["labels", "contours", "overlay", "chart"]
 

@@ -5,12 +5,10 @@ It is a Lightning checkpoint with one more entry, `KEY`.
 
 import inspect
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,14 +24,13 @@ from fundusseg.data.preparation import Preparation
 from fundusseg.data.splits import Split
 from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.models.canonical_form import canonical
+from fundusseg.models.library_versions import versions
 from fundusseg.models.redaction import command_without_paths, without_paths
 from fundusseg.plain_types import is_of, require_types
 from fundusseg.sample import Region
 
 KEY = "fundusseg"
 _NETWORK = "model."
-_LIBRARIES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "opencv-python-headless", "numpy")
-"""Whose version a training's numbers may hang on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +187,6 @@ def named(description: Description, path: str | Path) -> Description:
         if without_paths(text) == configuration:
             configuration = text
     return replace(description, split=split, configuration=configuration)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of Python and of the libraries that are installed, by name."""
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:  # opencv has several names
-            continue
-    return found
 
 
 def network_spec(network: nn.Module, configuration: str = "") -> dict[str, Any]:

@@ -344,6 +344,7 @@ def test_a_name_that_is_no_unicode(checkpoint, tmp_path):
     [
         (["--workers", "0"], "0 workers"),
         (["--workers", "2", "--device", "tpu"], "leave --workers out"),
+        (["--runtime", "onnx", "--compile", "true"], "leave the others out"),
         (["--precision", "bf17"], "bf17"),
         (["--compile", "perhaps"], "perhaps"),
         (["--views", "9"], "9 views"),

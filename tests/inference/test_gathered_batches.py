@@ -70,4 +70,4 @@ def test_eight_devices_find_what_the_cpu_finds_by_one_program(tmp_path):
     assert said["apart"] < 1e-4 and said["same rows"]
     scores = [pd.read_csv(io.StringIO(text)).select_dtypes("number") for text in said["scores"]]
     pd.testing.assert_frame_equal(*scores, atol=0.02)
-    assert said["found"] > 1000 and said["differing"] <= 0.001 * said["found"]
+    assert said["found"] > 0 and said["differing"] == 0, "no pixel of these lies on its threshold"

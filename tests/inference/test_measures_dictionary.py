@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from fundusseg.inference.measures_dictionary import measures_columns
 from fundusseg.inference.output_files import measures_names
-from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.prediction import Prediction
 from fundusseg.measures.cup_disc import Measures
 
 

@@ -13,7 +13,7 @@ from fundusseg.errors import ImageError
 from fundusseg.imaging.roi import Box
 from fundusseg.inference.output_files import _flat, failed_row, measures_csv
 from fundusseg.inference.photograph_list import Photograph
-from fundusseg.inference.predictor import Prediction
+from fundusseg.inference.prediction import Prediction
 from fundusseg.inference.run_journal import JournalEntry
 from fundusseg.measures.cup_disc import Measures
 from fundusseg.reports.files import read_cell

@@ -58,8 +58,9 @@ def main(folder: Path) -> None:
     again = backend.counters()
     codes.append(predict.main([*arguments, "--output", str(folder / "again"), "--device", "tpu"]))
     for where, name in (("scored", "cpu"), ("scored on tpu", "tpu")):
-        phantoms = '[{"class_path": "fundusseg.datasets.Phantom", "init_args": {"count": 4, "size": 96, "seed": 7}}]'
-        given = ["--checkpoint", str(path), "--data.datasets", phantoms, "--views", "4"]
+        phantoms = {"class_path": "fundusseg.datasets.Phantom", "init_args": {"count": 4, "size": 96, "seed": 7}}
+        (folder / "data.json").write_text(json.dumps({"data": {"datasets": [phantoms]}}))
+        given = ["--checkpoint", str(path), "--config", str(folder / "data.json"), "--views", "4", "--allow_seen"]
         codes.append(evaluate.main([*given, "--output", str(folder / where), "--device", name]))
     predictor = Predictor.from_checkpoint(path, device, views=4)
     said = {

@@ -4,7 +4,7 @@ const body = document.querySelector("tbody");
 const headings = [...document.querySelectorAll("th")];
 const words = new Intl.Collator("en", {numeric: true});
 const pager = document.querySelector("#pager");
-const [search, said, back, on] = pager.querySelectorAll("input, output, button");
+const [search, shown, back, on] = pager.querySelectorAll("input, output, button");
 let rows = [...body.rows];
 let found = rows;
 let first = 0;
@@ -23,7 +23,7 @@ function show(from) {
   first = from;
   const last = Math.min(found.length, first + PAGE);
   body.replaceChildren(...found.slice(first, last));
-  said.value = found.length ? `${first + 1} to ${last} of ${found.length}` : "none";
+  shown.value = found.length ? `${first + 1} to ${last} of ${found.length}` : "none";
   [back.disabled, on.disabled] = [first === 0, last === found.length];
 }
 
