@@ -29,7 +29,7 @@ that disagree, ...); `reject` (no fundus photograph, no disc), with the reasons 
 Where a table, a pattern of names, a LIST.csv with a column `patient` or DICOM says whose photographs these are,
 patients and eyes are summed up too: patients.csv (right and left side by side, their asymmetry), eyes.csv (a row an
 eye, its change over the visits), visits.csv, each with its data dictionary (CSV, JSON, and a CSV that REDCap imports).
-Of several photographs of an eye and day the best counts, all are kept.
+Of several photographs of an eye and day the best counts, all are kept. With --cluster nothing is summed up so.
 
     python -m fundusseg.predict PHOTOGRAPHS --table visits.csv
     python -m fundusseg.predict PHOTOGRAPHS --pattern "{patient}_{eye}_{date}"

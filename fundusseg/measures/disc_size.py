@@ -1,7 +1,7 @@
 """The disc's size where the photograph's scale is known, and the stage of damage that must be read beside it.
 
 A large disc has a large cup without any damage: over the sizes of healthy discs the median vertical ratio rises from
-0.35 to 0.55 (Crowston et al. 2004, doi 10.1136/bjo.2003.028233).
+0.35 to 0.55 (Crowston et al. 2004, doi 10.1136/bjo.2003.028548).
 """
 
 import math
@@ -40,7 +40,7 @@ def area_class(area: float) -> str:
 def ddls_stage(narrowest: float, absent: float, height: float) -> float:
     """Stage of the Disc Damage Likelihood Scale, corrected for the disc's size; NaN where anything is unknown.
 
-    Henderer 2006, doi 10.1136/bjo.2005.083360, table 1.
+    Henderer, British Journal of Ophthalmology 90(4), 2006, 395-396, table 1 (PMC1856990).
 
     Args:
         narrowest: Smallest rim/disc ratio.

@@ -84,7 +84,7 @@ def trend(
     scattered = freedom > 0 and float(chdtrc(freedom, spread / sd**2)) < _SCATTERED
     if scattered:
         sd = (spread / freedom) ** 0.5
-    half = sd * _half_length(tuple(np.round(np.sort(places), 3).tolist()), coverage)
+    half = sd * _half_length(tuple(np.round(np.sort(places), 6).tolist()), coverage)
     return Trend(slope / span, (slope - half) / span, (slope + half) / span, span, len(values), scattered)
 
 
@@ -99,6 +99,7 @@ def _slopes(places: npt.NDArray[np.float64], series: npt.NDArray[np.float64]) ->
 @lru_cache(4096)
 def _half_length(places: tuple[float, ...], coverage: float) -> float:
     """Half of the interval of a slope over the whole span, for errors of standard deviation 1."""
+    # Visits of two days must not fall together here: of a day in decades six places of `places` keep both.
     # The more visits, the more pairs; always the same seed, so that the same visits give the same interval.
     draws = max(2_000, _DRAWS * 10 // max(10, len(places) ** 2))
     noise = np.random.default_rng(0).standard_normal((draws, len(places)))

@@ -1,15 +1,18 @@
 """Right eye beside left: how far apart they are, with the interval that measurement error leaves."""
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
+from fundusseg.inference.result_paths import contours_path
 from fundusseg.measures.repeatability import DISC_AREA, Repeatability
 from fundusseg.patients.eyes import Patient, Visit
 
 CONVENTION = 0.2
 """Asymmetry of the vertical ratio that clinical convention calls suspicious: 97.5 % of adults without glaucoma are
-below 0.19, 2.1 % at or above 0.20. Qiu, Boland and Ramulu 2017, doi 10.1016/j.ophtha.2017.03.049; definitions of
-glaucoma in surveys take the 97.5th percentile, Foster et al. 2002, doi 10.1136/bjo.86.2.238."""
+below 0.19, 2.1 % at or above 0.20. Qiu, Boland and Ramulu, Cup-to-Disc Ratio Asymmetry in U.S. Adults, Ophthalmology
+2017; definitions of glaucoma in surveys take the 97.5th percentile, Foster et al. 2002, doi 10.1136/bjo.86.2.238."""
 
 _NOTHING = (math.nan, math.nan, math.nan)
 
@@ -23,7 +26,7 @@ class Asymmetry:
         left: The left eye's.
         vertical_cdr: Of the vertical ratio.
         rim_min_ratio: Of the narrowest rim/disc ratio.
-        disc_area_ratio: The right disc's area over the left one's, where both have one scale.
+        disc_area_ratio: The right disc's area over the left one's, where both are in one unit.
     """
 
     right: Visit
@@ -58,13 +61,19 @@ class Asymmetry:
         return said + (f"; the eyes were photographed {self.days_apart} days apart" if self.days_apart else "")
 
 
-def asymmetry(patient: Patient, repeatability: Repeatability) -> Asymmetry | None:
-    """Of the last day on which both eyes are measured, or else of each eye's last visit; None where one is missing."""
+def asymmetry(patient: Patient, repeatability: Repeatability, output: Path | None = None) -> Asymmetry | None:
+    """Of the last day on which both eyes are measured, or else of each eye's last visit; None where one is missing.
+
+    Args:
+        patient: Of one or two eyes.
+        repeatability: Error of the measures.
+        output: Where predict wrote each photograph's size; None takes both for one size.
+    """
     if len(patient.eyes) < 2:
         return None
     right, left = patient.eyes["OD"], patient.eyes["OS"]
     days = {visit.day: visit for visit in right.measured}
-    both = [(days[visit.day], visit) for visit in left.measured if visit.day in days]
+    both = [(days[visit.day], visit) for visit in left.measured if visit.day and visit.day in days]
     pair = both[-1] if both else (right.latest, left.latest)
     if pair[0] is None or pair[1] is None:
         return None
@@ -75,11 +84,13 @@ def asymmetry(patient: Patient, repeatability: Repeatability) -> Asymmetry | Non
         return _NOTHING if one is None or other is None else repeatability.difference(one, other, name)
 
     ratio, rim = difference("vertical_cdr"), difference("rim_min_ratio")
-    return Asymmetry(pair[0], pair[1], ratio, rim, _disc_areas(pair[0], pair[1], repeatability))
+    return Asymmetry(pair[0], pair[1], ratio, rim, _disc_areas(pair[0], pair[1], repeatability, output))
 
 
-def _disc_areas(right: Visit, left: Visit, repeatability: Repeatability) -> tuple[float, float, float]:
-    """Ratio of the discs' areas, from the logarithms; in pixels where both photographs are of one size."""
+def _disc_areas(
+    right: Visit, left: Visit, repeatability: Repeatability, output: Path | None
+) -> tuple[float, float, float]:
+    """Ratio of the discs' areas, from the logarithms; without a scale, of photographs of one size alone."""
     areas = []
     for visit in (right, left):
         row = visit.best.row
@@ -90,8 +101,19 @@ def _disc_areas(right: Visit, left: Visit, repeatability: Repeatability) -> tupl
         return _NOTHING
     if scale and other_scale:
         one, other = one * scale**2, other * other_scale**2
+    elif output is not None and (_size(right, output) is None or _size(right, output) != _size(left, output)):
+        return _NOTHING
     low, middle, high = sorted(map(math.exp, repeatability.difference(math.log(one), math.log(other), DISC_AREA)))
     return middle, low, high
+
+
+def _size(visit: Visit, output: Path) -> tuple[int, int] | None:
+    """Width and height of its best photograph, as predict wrote them beside the outlines; None where that is gone."""
+    try:
+        content = json.loads(contours_path(output, visit.best.entry.name).read_text())
+        return content["width"], content["height"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def scale_of(row: dict[str, object]) -> tuple[float | None, str]:

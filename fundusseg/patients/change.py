@@ -31,7 +31,7 @@ class EyeChange:
     def sentence(self) -> str:
         """No change beyond measurement error, or how much in how many years."""
         if self.ratio is None:
-            return "no change can be told: one visit only, of those that are measured and of known date"
+            return "no change can be told: one visit only, or none, is measured and of known date"
         total, low, high = self.ratio.total
         over = f"{total:+.2f} ({low:+.2f} to {high:+.2f}) in {self.ratio.years:.1f} years, {self.ratio.visits} visits"
         said = f"no change of the vertical ratio beyond measurement error: {over}"

@@ -66,7 +66,7 @@ VISITS = (
     *(RECORD, PATIENT, EYE),
     Column("visit", "Number of the eye's visit", "integer"),
     Column("visit_date", "Day of the visit", "date"),
-    Column("years", "Since the eye's first dated visit", unit="years"),
+    Column("years", "Since the eye's first measured visit of known date", unit="years"),
     Column("photographs", "Photographs of the visit", "integer"),
     Column("others", "Photographs that were not chosen, in measures.csv too", "text", identifies=True),
     *MEASURED,
@@ -102,7 +102,7 @@ PATIENTS = (
     Column("asymmetry_convention", "Asymmetry of 0.2, a clinical convention", "category", choices=_CONVENTION),
     *(Column(f"rim_min_ratio_{side}", f"Smallest rim/disc ratio, {word}") for side, word in _SIDES.items()),
     *_with_interval("rim_min_ratio_asymmetry", "Smallest rim/disc ratio, right less left"),
-    *_with_interval("disc_area_ratio", "Disc area, right over left; without a scale in pixels of one camera"),
+    *_with_interval("disc_area_ratio", "Disc area, right over left; without a scale of photographs of one size"),
     *(Column(f"disc_size_{s}", f"Disc size, {w}", "category", choices=_SIZE) for s, w in _SIDES.items()),
     *(
         Column(f"ddls_stage_{s}", f"Stage of the Disc Damage Likelihood Scale, {w}", "integer")

@@ -139,7 +139,8 @@ def group_patients(entries: Iterable[JournalEntry], identities: Identities) -> t
         if photograph.patient:
             found.setdefault(photograph.patient, []).append(photograph)
         else:
-            unassigned += photograph.remarks or [f"{entry.row['file']}: no patient is known"]
+            said = "; ".join(photograph.remarks) or entry.row["file"]
+            unassigned.append(f"{said}: no patient is known")
     return [_patient(name, photographs) for name, photographs in found.items()], unassigned
 
 
@@ -151,7 +152,7 @@ def _identified(entry: JournalEntry, identity: Identity) -> EyePhotograph:
     if identity.patient and tagged and identity.patient != tagged:
         remarks.append(f"{file}: of patient {identity.patient} as given, but {tagged} by the DICOM file")
     # Two patients for one file are none, whatever its tags say.
-    patient = identity.patient or ("" if any(" patients, " in remark for remark in remarks) else tagged)
+    patient = identity.patient or ("" if "patient" in identity.contradicted else tagged)
     written = identity.date or str(row.get("date") or "")
     day = read_date(written)
     if written and day is None:

@@ -20,12 +20,14 @@ class Identity:
         eye: Empty likewise.
         date: As it is written.
         remarks: Sentences about what could not be taken.
+        contradicted: Fields of which several are said.
     """
 
     patient: str = ""
     eye: str = ""
     date: str = ""
     remarks: tuple[str, ...] = ()
+    contradicted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +100,15 @@ def _by_tables(photographs: Sequence[Photograph], tables: Sequence[VisitTable]) 
 def _of_rows(photograph: Photograph, rows: Sequence[TableRow]) -> Identity:
     """One identity of all lines of a photograph; where they differ in the patient or eye, none is taken."""
     said: dict[str, str] = {}
-    remarks = []
+    remarks, contradicted = [], []
     for name, called in (("patient", "patients"), ("eye", "eyes"), ("date", "dates")):
         values = list(dict.fromkeys(value for row in rows if (value := getattr(row, name))))
         if len(values) > 1:
             lines = " and ".join(row.where for row in rows)
+            contradicted.append(name)
             remarks.append(f"{photograph.path}: {len(values)} {called}, {' and '.join(values)} ({lines})")
         said[name] = values[0] if len(values) == 1 else ""
-    return Identity(said["patient"], said["eye"], said["date"], tuple(remarks))
+    return Identity(said["patient"], said["eye"], said["date"], tuple(remarks), tuple(contradicted))
 
 
 def _with_eyes(photographs: Sequence[Photograph], found: Mapping[str, Identity]) -> Identities:
@@ -121,5 +124,7 @@ def _with_eyes(photographs: Sequence[Photograph], found: Mapping[str, Identity])
             identities[photograph.name] = replace(identity, eye="", remarks=(*identity.remarks, remark))
             named.append(replace(photograph, eye=""))
             continue
-        named.append(replace(photograph, eye=eye) if eye else photograph)
+        # Of two eyes neither is taken, not the first line's either.
+        taken = eye or "eye" in identity.contradicted
+        named.append(replace(photograph, eye=eye) if taken else photograph)
     return Identities(named, identities)

@@ -10,6 +10,9 @@ _FIELDS = {
     "eye": r"(?P<eye>(?i:od|os|right|left|r|l))",
     "date": r"(?P<date>[^/]+?)",
 }
+_ENDLESS = re.compile(r"(\*|\{date\})\{patient\}|\{patient\}(\*|\{date\})")
+"""Where a patient's name has no end that can be seen: patients would be one by their first letter."""
+
 _PART = re.compile(r"\{(\w*)\}|(\*)|([^{}*]+)|(.)")
 
 
@@ -21,7 +24,7 @@ class NamePattern:
             ``/`` the folders above count too.
 
     Raises:
-        ConfigurationError: It names no patient, a field twice, or an unknown one.
+        ConfigurationError: It names no patient, one that ends nowhere, a field twice, or an unknown one.
 
     >>> NamePattern("{patient}_{eye}_{date}*").read(Path("in/P_7_OD_2024-05-31 (2).jpg"))
     {'patient': 'P_7', 'eye': 'OD', 'date': '2024-05-31'}
@@ -40,6 +43,8 @@ class NamePattern:
             parts.append(_FIELDS[name])
         if "patient" not in seen:
             raise self._error("no {patient}")
+        if _ENDLESS.search(pattern):
+            raise self._error("{patient} with nothing between it and * or {date}")
         # Of a date all that is a date's: a star after it takes the rest.
         text = "".join(parts).replace(f"{_FIELDS['date']}[^/]*", r"(?P<date>[\d.-]*\d)[^/]*")
         self._form = re.compile(text)

@@ -63,7 +63,7 @@ def patients_html(
             "with a change": changed,
             "with an asymmetry of 0.2": sum(_reached(one) for one in judged),
             "with one eye": sum(len(one.patient.eyes) < 2 for one in judged),
-            "photographs of nobody": unassigned,
+            "not assigned": unassigned,
         },
         patients=[_patient(number, one, output, repeatability) for number, one in enumerate(ordered)],
         side=PICTURE,

@@ -45,6 +45,8 @@ def summarise_patients(
     """
     patients, unassigned = group_patients(entries, identities)
     if not patients and not identities.by_name:
+        if repeatability.origin != Repeatability().origin:
+            console.print("no patient is known, so that --repeatability changed nothing", style="yellow")
         return
     judged = [*_judged(patients, output, repeatability)]
     about = _about(made_by, repeatability)
@@ -70,7 +72,7 @@ def _judged(patients: Sequence[Patient], output: Path, repeatability: Repeatabil
             if pictures > EMBEDDED and not (change.ratio and change.ratio.changed):
                 views = tuple(replace(view, picture=b"", outlines={}) for view in change.views)
                 changes[eye] = replace(change, views=views)
-        yield Judged(patient, asymmetry(patient, repeatability), changes)
+        yield Judged(patient, asymmetry(patient, repeatability, output), changes)
 
 
 def judge(eye: PatientEye, output: Path, repeatability: Repeatability) -> EyeChange:

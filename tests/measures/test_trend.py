@@ -16,7 +16,9 @@ def test_the_slope_is_scipys():
         assert trend(YEARS, values, 1.0).slope == pytest.approx(theilslopes(values, YEARS).slope)
 
 
-@pytest.mark.parametrize("years", [YEARS[:2], YEARS[:3], YEARS, np.arange(9) / 2])
+@pytest.mark.parametrize(
+    "years", [YEARS[:2], YEARS[:3], YEARS, np.arange(9) / 2, np.array([0, 1 / 365.25, 8])], ids=len
+)
 def test_the_interval_holds_the_truth_and_unchanged_eyes_are_told_so(years):
     random = np.random.default_rng(0)
     values = 0.5 + 0.01 * years + random.normal(0, 0.03, (1500, len(years)))

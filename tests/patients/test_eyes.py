@@ -1,9 +1,12 @@
 """Photographs put together: visits, the best of each, both eyes, and a sentence for what does not fit."""
 
+import json
+import math
 from datetime import date
 
 import pytest
 
+from fundusseg.inference.result_paths import contours_path
 from fundusseg.inference.run_journal import JournalEntry
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients.asymmetry import asymmetry
@@ -80,6 +83,36 @@ def test_eyes_are_compared_on_their_last_common_day():
     assert rows["patients"][0]["vertical_cdr_asymmetry"] == pytest.approx(0.1)
     rows, _ = judged(said[0], (entry("l2", "OS", 0.7), "1", "2020-01-11"))
     assert rows["patients"][0]["days_apart"] == 10 and "10 days apart" in rows["patients"][0]["asymmetry_said"]
+
+
+def test_photographs_of_unknown_dates_do_not_stand_before_those_of_a_common_day():
+    said = [(entry("r", "OD", 0.5), "1", "2020-01-01"), (entry("l", "OS", 0.4), "1", "2020-01-01")]
+    rows, _ = judged(*said, (entry("r?", "OD", 0.9), "1", ""), (entry("l?", "OS", 0.1), "1", ""))
+    assert rows["patients"][0]["vertical_cdr_asymmetry"] == pytest.approx(0.1)
+    assert rows["patients"][0]["date_right"] == "2020-01-01"
+
+
+def test_discs_in_pixels_of_photographs_of_two_sizes_are_not_compared(tmp_path):
+    def ratio(width: int, **scale: float) -> float:
+        both = [(entry("r", "OD", **scale), "1", ""), (entry("l", "OS", **scale), "1", "")]
+        for name, own in (("r", 2000), ("l", width)):
+            contours_path(tmp_path, name).write_text(json.dumps({"width": own, "height": 1500}))
+        (patient,), _ = grouped(*both)
+        return asymmetry(patient, KNOWN, tmp_path).disc_area_ratio[0]
+
+    assert ratio(2000) == pytest.approx(1) and math.isnan(ratio(1000))
+    assert ratio(1000, nominal_mm_per_pixel=0.01) == pytest.approx(1)
+
+
+def test_two_patients_for_a_file_are_none_and_a_folders_name_is_no_contradiction():
+    identities = {
+        "a": Identity(remarks=("a: 2 patients, 1 and 2",), contradicted=("patient",)),
+        "b": Identity(remarks=("my patients, 2024/b: not in the table",)),
+    }
+    entries = [entry(name, patient="tagged", date="soon") for name in identities]
+    (patient,), unassigned = group_patients(entries, Identities([], identities))
+    assert patient.name == "tagged" and patient.eyes["OD"].visits[0].best.entry.name == "b"
+    assert len(unassigned) == 1 and unassigned[0].startswith("a: 2 patients") and "no patient" in unassigned[0]
 
 
 def test_what_is_missing_or_contradicts_itself_is_one_sentence_and_nothing_is_lost():

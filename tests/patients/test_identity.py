@@ -50,7 +50,13 @@ def test_a_pattern_reads_names(pattern, path, said):
     assert said is None if found is None else tuple(map(found.get, ("patient", "eye", "date"))) == said
 
 
-@pytest.mark.parametrize("pattern", ["{eye}_{date}", "{patient}_{patient}", "{patient}_{age}", "{patient", "patient"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("{eye}_{date}", "{patient}_{patient}", "{patient}_{age}", "{patient", "patient"),
+        *("{patient}*", "*{patient}_{eye}", "{patient}{date}_{eye}"),
+    ],
+)
 def test_a_pattern_that_says_nothing_sure_is_refused(pattern):
     with pytest.raises(ConfigurationError, match="pattern"):
         NamePattern(pattern)
@@ -102,6 +108,12 @@ def test_a_list_that_names_patients_is_a_table(place):
     found = find_identities(photographs("a.jpg", eye="OD"), None, None, ["list.csv", "plain.csv", "a.jpg"])
     assert found.by_name == {"a": Identity("7")} and found.photographs[0].eye == "OD"
     assert not find_identities(photographs("a.jpg"), None, None, ["plain.csv"]).by_name
+
+
+def test_of_two_eyes_neither_is_taken_not_even_the_lists(place):
+    Path("list.csv").write_text("file,patient,eye\na.jpg,1,OD\na.jpg,1,OS\n")
+    found = find_identities(photographs("a.jpg", eye="OD"), None, None, ["list.csv"])
+    assert found.photographs[0].eye == "" and found.by_name["a"].contradicted == ("eye",)
 
 
 @pytest.mark.parametrize("content", ["", "file,eye\na.jpg,OD\n", "patient,eye\n1,OD\n"])

@@ -123,9 +123,11 @@ def test_a_cluster_is_asked_for_photographs_alone(checkpoint, folder, option):
         predict.main(["--checkpoint", checkpoint, str(folder), option, "--cluster", "local"])
 
 
-def test_without_patients_no_table_is_written(checkpoint, folder):
+def test_without_patients_no_table_is_written_and_an_error_that_nobody_needs_is_told(checkpoint, folder, capsys):
     shutil.move(folder / "nobody.png", "one.png")
-    output = run(checkpoint, "one.png", code=0)
+    Path("own.csv").write_text("measure,within_eye_sd\n" + "".join(f"{name},0.1\n" for name in MEASURES))
+    output = run(checkpoint, "one.png", "--repeatability", "own.csv", code=0)
+    assert "--repeatability changed nothing" in capsys.readouterr().out
     assert not {f"{name}.csv" for name in ("eyes", "visits", "patients", "unassigned")} & {
         p.name for p in output.iterdir()
     }
