@@ -20,6 +20,7 @@ from tests.support.visits import fundus, motion, moved
 
 KNOWN = Repeatability({**Repeatability().within_eye, "vertical_cdr": 0.02})
 MADE_BY = {"fundusseg": "1", "checkpoint": "sha256 ab", "checkpoint file": "a", "convention": "consensus", "views": 1}
+SIZES = {"disc_area": 9000.0, "disc_height": 110.0, "rim_absent": 0.0, "nominal_mm_per_pixel": 0.016}
 NASTY = "<img src=x onerror=document.title='owned'>"
 VISITS = [
     ("steady", "OD", "2019-01-01", 0.50),
@@ -48,7 +49,7 @@ def run(output: Path) -> None:
         small.parent.mkdir(parents=True, exist_ok=True)
         small.write_bytes(thumbnail(picture, codes))
         row = {"file": f"{name}.png", "error": "", "eye": eye, "vertical_cdr": ratio, "rim_min_ratio": 0.2}
-        row |= {"disc_area": 9000.0, "disc_height": 110.0, "rim_absent": 0.0, "nominal_mm_per_pixel": 0.016}
+        row |= SIZES
         entries.append(JournalEntry(name, str(output / f"{name}.png"), 0, 0, "", row))
         identities[name] = Identity(patient, eye, day)
     summarise_patients(entries, Identities([], identities), MADE_BY, output, KNOWN)
@@ -160,6 +161,26 @@ def test_right_stands_beside_left_and_both_are_explained(opened):
     assert set(sizes) == {160, 320}
     opened.keyboard.press("n")
     assert opened.locator(".patient:visible .missing").text_content() == "No photograph of the left eye."
+
+
+@pytest.mark.slow
+def test_more_patients_than_a_page_of_the_table_are_all_reached(page, tmp_path):
+    names_ = [f"P{number:03}" for number in range(253)]
+    entries = [
+        JournalEntry(name, name, 0, 0, "", {"file": name, "error": "", "eye": "OD", "vertical_cdr": 0.5, **SIZES})
+        for name in names_
+    ]
+    summarise_patients(entries, Identities([], {name: Identity(name) for name in names_}), MADE_BY, tmp_path, KNOWN)
+    page.goto((tmp_path / "patients.html").as_uri())
+    assert names(page) == names_[:250]
+    for _ in range(250):
+        page.keyboard.press("n")
+    assert shown(page) == ["P250"] and names(page) == names_[250:]
+    page.keyboard.press("p")
+    assert shown(page) == ["P249"] and names(page)[-1] == "P249"
+    page.locator("#pager input").press_sequentially("p25")
+    assert names(page) == names_[250:] and shown(page) == ["P249"], "letters in the field are no keys"
+    assert page.faults == []
 
 
 def test_the_same_results_give_the_same_page(output):

@@ -10,22 +10,24 @@ function choose(id, focus) {
   if (!chosen) return;
   stop();
   patients.forEach((patient) => { patient.hidden = patient !== chosen; });
-  document.querySelectorAll("tr[data-patient]").forEach((row) => {
+  rows.forEach((row) => {
     row.classList.toggle("chosen", row.dataset.patient === chosen.id);
   });
   if (focus) (chosen.querySelector(".visits") ?? chosen).focus();
 }
 
-// In the order in which the table is sorted now.
+// In the order in which the table is sorted now, through all its pages.
 function step(direction) {
-  const ids = [...document.querySelectorAll("tr[data-patient]")].map((row) => row.dataset.patient);
+  const ids = found.map((row) => row.dataset.patient);
+  if (!ids.length) return;
   const now = ids.indexOf(patients.find((patient) => !patient.hidden)?.id);
   const next = Math.min(ids.length - 1, Math.max(0, now + direction));
+  if (!found[next].isConnected) show(next - next % PAGE);
   history.replaceState(null, "", `#${ids[next]}`);
   choose(ids[next], true);
 }
 
-function show(visits, direction) {
+function turn(visits, direction) {
   const figures = [...visits.querySelectorAll("figure")];
   const now = figures.findIndex((figure) => figure.classList.contains("shown"));
   figures[now].classList.remove("shown");
@@ -49,11 +51,11 @@ const actions = {
     stop();
     if (same || visits.querySelectorAll("figure").length < 2) return;
     if (visits.classList.contains("beside")) actions.beside(visits);
-    flickering = {visits, timer: setInterval(() => show(visits, 1), HALF_SECOND)};
+    flickering = {visits, timer: setInterval(() => turn(visits, 1), HALF_SECOND)};
     press(visits, "flicker", true);
   },
-  back(visits) { stop(); show(visits, -1); },
-  on(visits) { stop(); show(visits, 1); },
+  back(visits) { stop(); turn(visits, -1); },
+  on(visits) { stop(); turn(visits, 1); },
   outlines(visits) { press(visits, "outlines", !visits.classList.toggle("bare")); },
   beside(visits) { stop(); press(visits, "beside", visits.classList.toggle("beside")); },
 };
@@ -65,7 +67,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input")) return;
   if (event.key === "n" || event.key === "p") { step(event.key === "n" ? 1 : -1); return; }
   // A button's own Space presses it.
   if (!(event.key in keys) || event.target.closest("button, a, summary")) return;
