@@ -66,7 +66,7 @@ from fundusseg.measures.label_map import Smoothing
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients.identity import find_identities
 from fundusseg.patients.site_repeatability import read_repeatability
-from fundusseg.patients.summary import summarise_patients
+from fundusseg.patients.summary import check_spared, summarise_patients
 from fundusseg.reports.progress import progress
 from fundusseg.runtimes.choices import Runtime
 
@@ -159,6 +159,7 @@ def _predict_here(
 ) -> int:
     """Predict on this machine; returns the exit code."""
     output = Path(settings.output or DEFAULT_OUTPUT)
+    check_spared(filter(None, (settings.table, settings.repeatability, *settings.photographs)), output)
     listed = find_photographs(settings.photographs, output)
     table = Path(settings.table) if settings.table else None
     identities = find_identities(listed.photographs, table, settings.pattern, settings.photographs)

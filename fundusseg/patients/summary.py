@@ -1,12 +1,13 @@
 """The end of a run whose patients are known: eyes.csv, visits.csv, patients.csv, patients.html, and what is said."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fundusseg.atomic_file import write_whole
 from fundusseg.cli import console
+from fundusseg.errors import ConfigurationError
 from fundusseg.inference.run_journal import JournalEntry
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients.asymmetry import asymmetry
@@ -60,6 +61,24 @@ def summarise_patients(
     write_whole(output / UNASSIGNED, said.encode("utf-8", "backslashreplace"))
     write_whole(output / PAGE, patients_html(judged, about, output, repeatability, len(unassigned)))
     _say(judged, unassigned, output)
+
+
+def check_spared(inputs: Iterable[str], output: Path) -> None:
+    """Refuse tables that the patients' own would be written over.
+
+    Args:
+        inputs: Files that the run reads.
+        output: The output folder.
+
+    Raises:
+        ConfigurationError: One of them has the name and the place of a table that is written.
+    """
+    names = {UNASSIGNED, *(f"{name}.csv" for name in TABLES)}
+    own = (path for path in inputs if Path(path).name in names)  # asks the disk for few
+    if path := next((path for path in own if Path(path).resolve().parent == output.resolve()), None):
+        raise ConfigurationError(
+            f"the table {path}, which this run would write over", "a table outside the output folder", "move it"
+        )
 
 
 def _judged(patients: Sequence[Patient], output: Path, repeatability: Repeatability) -> Iterator[Judged]:

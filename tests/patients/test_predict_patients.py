@@ -117,6 +117,14 @@ def test_an_option_that_cannot_be_followed_is_refused_before_anything_is_done(ch
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("given", [["in", "--table", "./visits.csv"], ["visits.csv"]])
+def test_a_table_is_not_written_over(checkpoint, folder, given):
+    Path("visits.csv").write_text("file,patient\nin/nobody.png,1\n")
+    with pytest.raises(ConfigurationError, match=r"visits\.csv, which this run would write over"):
+        predict.main(["--checkpoint", checkpoint, *given, "--output", "."])
+    assert Path("visits.csv").read_text() == "file,patient\nin/nobody.png,1\n"
+
+
 @pytest.mark.parametrize("option", ["--table=a.csv", "--pattern={patient}", "--repeatability=a.csv"])
 def test_a_cluster_is_asked_for_photographs_alone(checkpoint, folder, option):
     with pytest.raises(ConfigurationError, match="with --cluster"):
