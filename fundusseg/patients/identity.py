@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fundusseg.errors import ConfigurationError, ImageError
-from fundusseg.imaging.csv_files import EYE_WORDS, eye_of
+from fundusseg.imaging.csv_files import EYE_WORDS, EYES, eye_of
 from fundusseg.inference.photograph_list import Photograph
+from fundusseg.patients.dates import read_date
 from fundusseg.patients.name_pattern import NamePattern
 from fundusseg.patients.visit_table import TableRow, VisitTable, has_patients
 
@@ -102,13 +103,20 @@ def _of_rows(photograph: Photograph, rows: Sequence[TableRow]) -> Identity:
     said: dict[str, str] = {}
     remarks, contradicted = [], []
     for name, called in (("patient", "patients"), ("eye", "eyes"), ("date", "dates")):
-        values = list(dict.fromkeys(value for row in rows if (value := getattr(row, name))))
+        values = list({_meant(name, value): value for row in rows if (value := getattr(row, name))}.values())
         if len(values) > 1:
             lines = " and ".join(row.where for row in rows)
             contradicted.append(name)
             remarks.append(f"{photograph.path}: {len(values)} {called}, {' and '.join(values)} ({lines})")
         said[name] = values[0] if len(values) == 1 else ""
     return Identity(said["patient"], said["eye"], said["date"], tuple(remarks), tuple(contradicted))
+
+
+def _meant(name: str, value: str) -> object:
+    """What a cell says, however it is spelt: R is the right eye, and 31.05.2024 is 2024-05-31."""
+    if name == "eye":
+        return EYES.get(value.lower().removesuffix(" eye"), value)
+    return (read_date(value) or value) if name == "date" else value
 
 
 def _with_eyes(photographs: Sequence[Photograph], found: Mapping[str, Identity]) -> Identities:

@@ -110,6 +110,12 @@ def test_a_list_that_names_patients_is_a_table(place):
     assert not find_identities(photographs("a.jpg"), None, None, ["plain.csv"]).by_name
 
 
+def test_one_eye_and_one_day_in_two_spellings_are_no_contradiction(place):
+    found = by_table("file,patient,eye,date\na.jpg,1,OD,2024-05-31\na.jpg,1,right,31.5.2024\n", "a.jpg")
+    identity = found.by_name["a"]
+    assert not identity.remarks and found.photographs[0].eye == "OD" and read_date(identity.date) == date(2024, 5, 31)
+
+
 def test_of_two_eyes_neither_is_taken_not_even_the_lists(place):
     Path("list.csv").write_text("file,patient,eye\na.jpg,1,OD\na.jpg,1,OS\n")
     found = find_identities(photographs("a.jpg", eye="OD"), None, None, ["list.csv"])
