@@ -40,7 +40,7 @@ from fundusseg.learning.drift import find_drift, observations, sentence, write_d
 from fundusseg.learning.improvement_round import ImprovementRound, Settings, close_open, forget_deleted, round_folder
 from fundusseg.service.store import Store
 from fundusseg.service.store_schema import FILE
-from fundusseg.xla.process import compute_device, prepare_process
+from fundusseg.xla.process import prepare_process
 
 
 def parser() -> Parser:
@@ -106,9 +106,11 @@ def _settings(first: Any) -> Settings:
             raise ConfigurationError(f"--{name} {first[name]}", "more than 0", f"correct --{name}")
     if not 0 < first.share < 1:
         raise ConfigurationError(f"--share {first.share}", "more than 0 and less than 1", "correct --share")
+    if first.device.partition(":")[0] in ("tpu", "xla"):
+        raise ConfigurationError(f"--device {first.device}", "cpu, cuda, cuda:1, ...", "learn on one of these")
     names = ("minutes", "epochs", "rate", "batch_size", "share", "num_workers", "seed")
     budget = Budget(**{name: first[name] for name in names})
-    return Settings(first.patients, compute_device(first.device), budget)
+    return Settings(first.patients, first.device, budget)
 
 
 def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int:

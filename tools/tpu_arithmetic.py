@@ -7,9 +7,11 @@ convolutions forward, as each is computed again for the gradients of pixels and 
 must at least move through the chip's memory for it, and the pictures a second of one chip at the utilisation given, or
 as its memory allows. The bytes are those of each layer's output in bfloat16: written and read on the way forward, read
 on the way back, its gradient written and read then; weights are shared by the batch. The host must feed uint8 squares
-and targets at that rate: beside it stand the processes of one core each that our loader takes for that.
+and targets at that rate: beside it stand the processes of one core each that our loader would take for that, if a
+core gives `FEED` squares a second, which is assumed.
 
-Peaks are Google's (cloud.google.com/tpu/docs/v2, v5e and v6e): TFLOP/s in bfloat16 and GB/s of one chip. The published
+Peaks are Google's, TFLOP/s in bfloat16 and GB/s of one chip: of v5e and v6e from cloud.google.com/tpu/docs/v5e and v6e;
+of v2 a quarter of the 180 TFLOP/s announced for a board of four, and a bandwidth that was not looked up. The published
 system that the first recipe follows reports 427 pictures a second on a v2-8, four chips (Civit-Masot et al. 2019, doi
 10.1109/ACCESS.2019.2944692).
 """
@@ -31,7 +33,7 @@ RECIPES = (
     *("tpu", "merged", "localiser", "bundle/segmenter"),
     *("seeds/isbi_membrane", "seeds/mu_net_sclera", "seeds/original_unet", "seeds/unet_light_cup"),
 )
-CHIPS = {"v2": (45e12, 700e9), "v5e": (197e12, 819e9), "v6e": (918e12, 1640e9)}
+CHIPS = {"v2": (45e12, 700e9), "v5e": (197e12, 819e9), "v6e": (918e12, 1600e9)}
 """FLOP/s in bfloat16, and bytes a second of the memory."""
 
 SLICES = (1, 4, 8, 64, 256)
@@ -42,7 +44,7 @@ PASSES = 5
 """Times that a layer's output, or its gradient, goes through memory."""
 
 FEED = 1000.0
-"""Augmented squares of 128 pixels a second that one core gives, as tools/benchmark_data.py measures them."""
+"""Augmented squares of 128 pixels a second that one core gives: assumed; tools/benchmark_data.py measures it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ Integers = npt.NDArray[np.int64]
 
 _WORD = 64
 
+_ROOM = 2**20
+"""Pairs that are compared at a time: photographs of one camera share many parts, those of a dark border most."""
+
 
 def near_pairs(asked: Hashes, kept: Hashes, distance: int) -> Integers:
     """All pairs of a hash that is asked for and one that is kept, in which at most some bits differ.
@@ -45,7 +48,7 @@ def _sharing_a_part(asked: Hashes, kept: Hashes, distance: int) -> Iterator[tupl
         table = _Table(_bits(kept[:, word], low, high), high - low)
         values = _bits(asked[:, word], low, high)
         for mask in _masks(high - low, distance // (words * cuts)):
-            yield table.pairs(values ^ mask)
+            yield from table.pairs(values ^ mask)
 
 
 class _Table:
@@ -56,14 +59,16 @@ class _Table:
         # Where each value begins in that order.
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=2**bits))])
 
-    def pairs(self, values: Integers) -> tuple[Integers, Integers]:
-        """Position of a value that is asked for beside that of each hash that has it."""
+    def pairs(self, values: Integers) -> Iterator[tuple[Integers, Integers]]:
+        """Position of a value that is asked for beside that of each hash that has it, about `_ROOM` at a time."""
         first = self.starts[values]
         counts = self.starts[values + 1] - first
-        one = np.repeat(np.arange(len(values)), counts)
-        # Position of each hash among those of its value.
-        within = np.arange(len(one)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return one, self.order[first[one] + within]
+        full = np.flatnonzero(np.diff(np.cumsum(counts) // _ROOM)) + 1
+        for some in np.split(np.arange(len(values)), full):
+            one = np.repeat(some, counts[some])
+            # Position of each hash among those of its value.
+            within = np.arange(len(one)) - np.repeat(np.cumsum(counts[some]) - counts[some], counts[some])
+            yield one, self.order[first[one] + within]
 
 
 def _bits(words: Hashes, low: int, high: int) -> Integers:

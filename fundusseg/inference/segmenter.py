@@ -61,6 +61,12 @@ class Segmenter:
                 "use --device cpu",
             ) from error
         self.precision, self.description = precision, description
+        if compiled and (self.device.type == "xla" or not self._whole):
+            raise ConfigurationError(
+                "--compile for " + ("a TPU" if self.device.type == "xla" else "a network that predicts tile by tile"),
+                "another device or network: XLA compiles by itself, and tiles are not compiled",
+                "leave --compile out",
+            )
         self.compiled = Compiled(self.network) if compiled else None
         self.gathered = self._gathered()
 
@@ -98,16 +104,20 @@ class Segmenter:
         probabilities: npt.NDArray[np.float32] = torch.stack(back).cpu().numpy()
         return probabilities
 
+    @property
+    def _whole(self) -> bool:
+        """Whether the network predicts all of its square, not the middle alone."""
+        side = self.description.preparation.image_size
+        return not isinstance(self.network, Network) or self.network.output_size(side, side) == (side, side)
+
     def _gathered(self) -> GatheredBatches | None:
         """How the views of several photographs become one batch; None on a CPU, which gains nothing by it."""
-        side = self.description.preparation.image_size
-        whole = not isinstance(self.network, Network) or self.network.output_size(side, side) == (side, side)
-        if self.device.type == "xla" and whole:
+        if self.device.type == "xla" and self._whole:
             from fundusseg.xla.divided_network import DividedNetwork
 
             divided = DividedNetwork(self.network, self.device)
             return GatheredBatches(divided, divided.size)
-        if self.device.type == "cuda" and whole:
+        if self.device.type == "cuda" and self._whole:
             return GatheredBatches(lambda pixels: self._probabilities(pixels.to(self.device)).cpu(), CUDA_BATCH)
         return None
 

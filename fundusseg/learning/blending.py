@@ -4,8 +4,10 @@ The weights of a network and of its fine-tuned successor are averaged with one s
 the new pictures are learnt before the old ones are forgotten (WiSE-FT: Wortsman et al. 2022, arXiv 2109.01903).
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
 
@@ -49,11 +51,22 @@ def blend(champion: Path, trained: Path, output: Path, data: FundusDataModule, d
     for share in SHARES:
         _write_blend(champion, trained, share, output)
         gained, kept = _means(_scores(output, data, device))
-        if all(kept[cell] >= before - FORGOTTEN[cell[1]] for cell, before in public.items()):
-            found.append((sum(gained.values()) - sum(site.values()), share))
+        if all(kept.get(cell, -math.inf) >= before - FORGOTTEN[cell[1]] for cell, before in public.items()):
+            # A number that is defined in no picture any more is lost, not gained.
+            found.append((sum(gained.get(cell, -math.inf) - before for cell, before in site.items()), share))
     best = max(found)[1] if found else SHARES[-1]
     _write_blend(champion, trained, best, output)
     return best
+
+
+def on_device(device: str) -> dict[str, Any]:
+    """A Trainer's arguments for one device.
+
+    >>> on_device("cuda:1")
+    {'accelerator': 'gpu', 'devices': [1]}
+    """
+    kind, _, number = device.partition(":")
+    return {"accelerator": kind.replace("cuda", "gpu"), "devices": [int(number)] if kind == "cuda" and number else 1}
 
 
 def _write_blend(champion: Path, trained: Path, share: float, output: Path) -> None:
@@ -71,8 +84,7 @@ def _scores(path: Path, data: FundusDataModule, device: str) -> Sequence[Score]:
     """Of the pictures that choose."""
     task = SegmentationTask.load_from_checkpoint(path, sources=data.sources, preparation=data.preparation)
     trainer = Trainer(
-        accelerator=device.partition(":")[0].replace("cuda", "gpu"),
-        devices=1,
+        **on_device(device),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -26,7 +26,7 @@ from fundusseg.evaluation.site_eyes import OutlineReadings, SiteEye, segment_eye
 from fundusseg.inference import model_bundle
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
-from fundusseg.learning.blending import blend
+from fundusseg.learning.blending import blend, on_device
 from fundusseg.learning.correction_files import REHEARSAL, SITE
 from fundusseg.learning.fresh_interval import fresh_interval
 from fundusseg.measures.bootstrap import FEWEST
@@ -153,7 +153,7 @@ def fine_tune(champion: Path, output: Path, lessons: Lessons, budget: Budget, de
 
 
 def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, device: str, work: Path) -> Path:
-    """One segmenter; its best checkpoint."""
+    """One segmenter; the blend of its weights before and after."""
     done = work / "best.ckpt"
     if done.is_file():
         return done
@@ -167,13 +167,12 @@ def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, 
         sources=data.sources,
         preparation=data.preparation,
     )
-    latest = ModelCheckpoint(filename="latest")
+    latest = ModelCheckpoint(filename="last")  # the name by which `Preemption` keeps it for a process that is killed
     preemption = Preemption()
     trainer = Trainer(
         max_epochs=budget.epochs,
         max_time={"seconds": max(1, int(budget.minutes * 60 / several))},
-        accelerator=device.partition(":")[0].replace("cuda", "gpu"),
-        devices=1,
+        **on_device(device),
         logger=False,
         callbacks=[AveragedWeights(DECAY), latest, preemption],
         default_root_dir=work,
@@ -186,8 +185,8 @@ def _fine_tune_one(start: Path, lessons: Lessons, budget: Budget, several: int, 
     if saved is None:
         claim(trainer)
     trainer.fit(task, datamodule=data, ckpt_path=saved)
-    preemption.forget(trainer)
     blend(start, Path(latest.best_model_path), done, data, device)
+    preemption.forget(trainer)  # not before: a blend that is killed would cost the whole training
     return done
 
 

@@ -38,13 +38,24 @@ class Champions:
         link = self.folder / CURRENT
         return link.resolve() if link.exists() else None
 
+    @property
+    def _kept(self) -> list[Path]:
+        return sorted(self.folder.glob("champion-*.bundle"))
+
     def crown_first(self, bundle: Path) -> None:
         """Make a bundle the first champion; one that is kept already changes nothing.
 
         Raises:
-            ConfigurationError: There are champions, and it is none of them.
+            ConfigurationError: There are champions, and it is none of them; or the link that says which is in use is
+                gone, and one of them would be written over or left behind.
         """
         if self.current is None:
+            if others := [kept.name for kept in self._kept if file_digest(kept) != file_digest(bundle)]:
+                raise ConfigurationError(
+                    f"{others[-1]} in {self.folder}, and no {CURRENT} that says which champion is in use",
+                    "a link of that name",
+                    f"make it: ln -s {others[-1]} {self.folder / CURRENT}",
+                )
             self.point_to(self.keep(bundle, 0, None, {"reason": "the bundle that was given first"}))
             return
         kept = [json.loads(path.read_text())["sha256"] for path in self.folder.glob("champion-*.json")]

@@ -16,7 +16,7 @@ from fundusseg.service.store import Store
 Part = Literal["train", "val", "frozen"]
 
 FROZEN, CHOSEN = 0.3, 0.15
-"""Shares of patients who are compared on and never learnt from, and on whom a training's epoch is chosen."""
+"""Shares of patients who are compared on and never learnt from, and on whom a training's weights are chosen."""
 
 SIZE = 64
 """Pixels of the grid on which outlines of different photographs are laid over each other."""

@@ -109,11 +109,12 @@ def mismatched(corrections: Sequence[Correction]) -> list[SetAside]:
 
 
 def disagreeing(corrections: Sequence[Correction]) -> list[SetAside]:
-    """Graders who disagree with the network more than the other graders do, beyond chance.
+    """Graders who disagree with the network more than another grader does, beyond chance.
 
     The disagreement of an outline is 1 - Dice of its disc plus the vertical ratio's distance from what is expected:
     the network's, moved by the median of the grader's other patients (cross-validated, so that a style of her own is
-    no disagreement). Each grader's is tested against all others' (Mann-Whitney, one-sided, after Holm).
+    no disagreement). Each grader's is tested against those of the one who disagrees least (Mann-Whitney,
+    one-sided, after Holm).
     """
     graders = {
         grader: own

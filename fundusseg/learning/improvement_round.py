@@ -29,6 +29,8 @@ from fundusseg.service.store import Store
 
 RECALIBRATED, FINE_TUNED = "recalibrated", "fine-tuned"
 
+NO_THRESHOLD = "no threshold would move beyond chance, or too few patients are new to the network"
+
 REHEARSED = 100
 """Photographs with the champion's own outlines, where no public source is at hand."""
 
@@ -158,7 +160,7 @@ class ImprovementRound:
             bundle = self.folder / f"{step}.bundle"
             self.say(f"Challenger: {step}")
             if not bundle.is_file() and not self._make(step, bundle, lessons, learn):
-                told.tried[step] = {"promoted": False, "reason": "no threshold would move beyond chance"}
+                told.tried[step] = {"promoted": False, "reason": NO_THRESHOLD}
                 continue
             decision = self._compare(step, bundle, compared)
             told.tried[step] = asdict(decision)

@@ -50,7 +50,7 @@ def runtime_network(network: nn.Module, description: Description, runtime: Runti
             "a network that predicts all of them",
             "leave --runtime out",
         )
-    path = _onnx_file(network, side)
+    path = _onnx_file(network, description, side)
     return _OnnxNetwork(path) if runtime == "onnx" else _OpenVINONetwork(path)
 
 
@@ -93,9 +93,11 @@ def _contiguous(pixels: Tensor) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.numpy())
 
 
-def _onnx_file(network: nn.Module, side: int) -> Path:
+def _onnx_file(network: nn.Module, description: Description, side: int) -> Path:
     """The network's graph in the cache folder, made where it is not there yet."""
-    digest = hashlib.sha256(f"{__version__} {torch.__version__} {OPSET} {side} {network}".encode())
+    # Its constructor's arguments too: a layer need not print all that it computes by.
+    made_by = f"{__version__} {torch.__version__} {OPSET} {side} {network} {description.network}"
+    digest = hashlib.sha256(made_by.encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     path = default_folder() / _FOLDER / f"{digest.hexdigest()}.onnx"

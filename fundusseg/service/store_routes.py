@@ -49,7 +49,7 @@ class Listed(Reader):
     """Query of a worklist.
 
     With ``order=expected_gain`` what nobody has graded comes first, the most worthwhile to correct before all, see
-    `fundusseg.service.expected_gain`. It tells which predictions are uncertain: a masked study keeps to ``arrival``.
+    `fundusseg.service.expected_gain`. It tells which predictions are uncertain, and is refused where they are masked.
     """
 
     order: Literal["arrival", "expected_gain"] = "arrival"
@@ -127,7 +127,13 @@ class Desk:
         return grading.as_dict() | {"prediction": prediction}
 
     def worklist(self, reader: Listed) -> list[dict[str, Any]]:
-        """All photographs with one grader's state; of others only how many have decided."""
+        """All photographs with one grader's state; of others only how many have decided.
+
+        Raises:
+            Refusal: The predictions are masked, and their uncertainty is asked for.
+        """
+        if reader.masked and reader.order == "expected_gain":
+            raise Refusal(422, "order=expected_gain of masked predictions", "order=arrival", "leave order out")
         standing = latest(self.store.gradings())
         graders: dict[str, set[str]] = {}
         for identity, grader, _ in standing:

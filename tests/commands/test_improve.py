@@ -106,6 +106,7 @@ def test_a_folder_without_a_store_is_refused(tmp_path):
         "--batch_size=0",
         "--seed=-1",
         "--device=nowhere",
+        "--device=tpu",
         "--share=1",
     ],
 )
@@ -125,3 +126,16 @@ def test_another_first_bundle_is_refused_once_there_are_champions(place, tmp_pat
         run(place, "--bundle", str(other))
     assert run(place, "--bundle", str(other), "--champions", str(tmp_path / "elsewhere"), "--patients=39") is not None
     assert (tmp_path / "elsewhere" / "champion-0000.bundle").read_bytes() == other.read_bytes()
+
+
+def test_no_champion_is_written_over_where_the_link_to_the_current_one_is_gone(place, tmp_path):
+    champions = run(place)
+    kept = {path: path.read_bytes() for path in champions.folder.glob("champion-*.bundle")}
+    assert len(kept) == 2
+    (champions.folder / "current.bundle").unlink()
+    with pytest.raises(ConfigurationError, match="ln -s champion-0001"):
+        run(place)
+    other = store_site.write_champion(tmp_path / "other.bundle", threshold=0.4)
+    with pytest.raises(ConfigurationError, match="which champion is in use"):
+        run(place, "--bundle", str(other))
+    assert {path: path.read_bytes() for path in kept} == kept

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fundusseg.data import hash_neighbours
 from fundusseg.data.hash_neighbours import near_pairs
 
 
@@ -38,6 +39,17 @@ def test_the_edge_of_the_distance():
     for bits in (8, 9):
         spread = np.array([[sum(1 << (7 * bit) for bit in range(bits))]], np.uint64)
         assert len(near_pairs(spread, nothing, 8)) == (bits == 8)
+
+
+def test_hashes_that_share_a_part_are_compared_a_few_at_a_time(monkeypatch):
+    """Photographs of one camera: a tenth of all pairs share a part, and would not fit into memory together."""
+    monkeypatch.setattr(hash_neighbours, "_ROOM", 100)
+    hashes = np.random.default_rng(2).integers(0, 2**64, (60, 4), np.uint64)
+    hashes[:, 0] = 7
+    hashes[40] = hashes[3] ^ np.uint64(1)
+    sizes = [len(one) for one, _ in hash_neighbours._sharing_a_part(hashes, hashes, 14)]
+    assert sum(sizes) >= 4 * 60 * 60 and max(sizes) <= 100 + 60
+    assert list(map(tuple, near_pairs(hashes, hashes, 14).tolist())) == all_pairs(hashes, hashes, 14)
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.inference.precision import _has_bfloat16, check_precision
 from fundusseg.inference.predictor import Predictor
+from fundusseg.inference.segmenter import Segmenter
+from fundusseg.models import OriginalUNet
 
 
 @pytest.mark.parametrize(("precision", "device"), [("bf16", "mps"), ("bf16", "xla"), ("half", "cpu")])
@@ -20,6 +22,12 @@ def test_a_processor_without_bfloat16_is_refused(monkeypatch):
         monkeypatch.setattr(f"torch.cpu.{name}", lambda: False)
     with pytest.raises(ConfigurationError, match="leave --precision out"):
         Predictor.pretrained(precision="bf16")
+
+
+def test_what_would_not_be_compiled_is_refused():
+    made = Predictor.pretrained().bundle.segmenters[0]
+    with pytest.raises(ConfigurationError, match=r"tile by tile; .*leave --compile out"):
+        Segmenter(OriginalUNet(out_channels=2), made.description, compiled=True)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A fine-tuned challenger: other weights, its past carried along, and nothing learnt from that is set apart."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,13 +16,15 @@ from fundusseg.inference.conventions import Conventions
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
 from fundusseg.inference.uncertainty import Calibration
-from fundusseg.learning import blending
+from fundusseg.learning import blending, challengers
 from fundusseg.learning.challengers import Budget, Lessons, fine_tune, training_split
 from fundusseg.learning.correction_files import write_corrections, write_rehearsal
 from fundusseg.learning.corrections import of_part, standing
 from fundusseg.models import checkpoint
+from fundusseg.reports.metric_names import VCDR_ERROR
 from fundusseg.reports.tables import Score
 from fundusseg.service.store import Store
+from fundusseg.training.task import SegmentationTask
 from tests.support import store_site
 
 pytestmark = pytest.mark.slow
@@ -107,6 +110,59 @@ def test_the_blend_is_of_both_weights(trained_site, lessons, tmp_path, monkeypat
     for name, one in checkpoint.load(tmp_path / "blend.ckpt")[1].items():
         if one.is_floating_point():
             assert torch.allclose(one, weights[name] + share)
+
+
+@pytest.mark.parametrize("metric", ["dice", VCDR_ERROR])
+def test_a_blend_that_finds_nothing_any_more_is_not_chosen(trained_site, tmp_path, monkeypatch, metric):
+    """Its numbers are then defined in no picture."""
+    start = model_bundle.write_segmenters(trained_site / "first.bundle", tmp_path)[0]
+    counts = iter([5, 0, 0, 0, 5])
+
+    def scores(*_):
+        cell = {"region": "disc", "metric": metric, "undefined": 0, "n": next(counts)}
+        return [Score(source=source, value=0.5, **cell) for source in ("site", "phantom")]
+
+    monkeypatch.setattr(blending, "_scores", scores)
+    data = SimpleNamespace(split=Split((), ("site/1",), ()))
+    assert blending.blend(start, start, tmp_path / "blend.ckpt", data, "cpu") == 0.25
+
+
+def test_a_killed_fine_tuning_goes_on_where_it_was(trained_site, lessons, tmp_path, monkeypatch):
+    steps: list[int] = []
+    step, blend = SegmentationTask.training_step, challengers.blend
+
+    def watched(self, *arguments):
+        steps.append(self.current_epoch)
+        if len(steps) == killed:
+            raise MemoryError
+        return step(self, *arguments)
+
+    def tune():
+        what = Lessons(lessons.site, lessons.parts, None, ())
+        budget = Budget(minutes=2, epochs=4)
+        fine_tune(trained_site / "first.bundle", tmp_path / "new.bundle", what, budget, "cpu", tmp_path / "work")
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(SegmentationTask, "training_step", watched)
+    monkeypatch.setattr(challengers, "blend", fail)
+    killed = 10**6
+    with pytest.raises(MemoryError):
+        tune()
+    whole = len(steps)
+    assert whole % 4 == 0 and steps[-1] == 3
+    monkeypatch.setattr(challengers, "blend", blend)
+    tune()
+    assert len(steps) == whole, "all was learnt before the blend was killed"
+    shutil.rmtree(tmp_path / "work")
+    steps.clear()
+    killed = whole  # in the last epoch
+    with pytest.raises(MemoryError):
+        tune()
+    steps.clear()
+    tune()
+    assert steps[0] > 0 and steps[-1] == 3
 
 
 def test_a_second_round_goes_on_from_the_first(trained_site, lessons, tmp_path):

@@ -45,6 +45,7 @@ def test_what_is_promoted(cells, promoted, reason):
     found = decide(cells)
     assert found.promoted is promoted and reason in found.reason
     assert len(found.sentences) == len(cells)
+    assert found.reason.count("site,") <= len(cells), "nothing is said twice"
 
 
 def test_a_patient_has_one_part_and_the_shares_are_kept():

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from fundusseg import predict
 from fundusseg.datasets import Phantom
@@ -55,6 +58,27 @@ def test_the_graph_is_made_once(predictor, cache):
     assert len(files) == 3
     Predictor.pretrained(runtime="onnx")
     assert {path: path.stat().st_mtime_ns for path in (cache / "fundusseg" / "exported").iterdir()} == files
+
+
+class Scaled(nn.Module):
+    """What it computes by is neither printed nor a weight."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.factor * pixels[:, :2].float()
+
+
+@pytest.mark.slow
+def test_networks_that_look_alike_have_graphs_of_their_own():
+    known = Bundle.load(pretrained_bundle()).segmenters[0].description
+    side = known.preparation.image_size
+    pixels = torch.ones(1, 3, side, side, dtype=torch.uint8)
+    for factor in (1.0, 2.0):
+        description = replace(known, network={"class_path": "Scaled", "init_args": {"factor": factor}})
+        assert runtime_network(Scaled(factor), description, "onnx")(pixels).unique().tolist() == [factor]
 
 
 @pytest.mark.slow

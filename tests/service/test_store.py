@@ -148,6 +148,8 @@ def test_the_worklist_comes_in_the_order_that_is_asked_for(kept):
     # what somebody has graded comes last, and before it the second photograph of a patient who was
     assert listed("expected_gain") == [third, second, first]
     assert kept.get("/v1/store/worklist?grader=bob&order=colour").status == 422
+    # it would tell which of the predictions that are masked is uncertain
+    assert kept.get("/v1/store/worklist?grader=bob&order=expected_gain&masked=true").status == 422
 
 
 def test_in_masked_mode_the_outline_comes_after_the_grader_s_own(kept):

@@ -60,6 +60,7 @@ export class Bench {
     const {grader, round, masked} = this.#parts.settings;
     const words = [grader || say("no grader"), say("round n", {round}), ...(masked ? [say("masked")] : [])];
     element("who").textContent = words.join(" · ");
+    element("order").disabled = masked;
   }
 
   async switchMode() {

@@ -22,7 +22,9 @@ export class StoreShelf {
   }
 
   async worklist() {
-    return (await get("v1/store/worklist", {...this.#who, order: this.#settings.order})).photographs;
+    const {masked, order} = this.#settings;
+    // The other order tells which predictions are uncertain.
+    return (await get("v1/store/worklist", {...this.#who, order: masked ? "arrival" : order})).photographs;
   }
 
   async add(file) {
