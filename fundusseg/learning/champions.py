@@ -34,8 +34,16 @@ class Champions:
 
     @property
     def current(self) -> Path | None:
-        """The bundle that is in use; None before the first."""
+        """The bundle that is in use; None before the first.
+
+        Raises:
+            ConfigurationError: A copy of the folder has a file in place of the link: which champion it is, is not said.
+        """
         link = self.folder / CURRENT
+        if link.exists() and not link.is_symlink():
+            raise ConfigurationError(
+                f"{link}, a file", "a link to a champion beside it", "link it anew: ln -sf champion-NNNN.bundle there"
+            )
         return link.resolve() if link.exists() else None
 
     @property

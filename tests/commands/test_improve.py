@@ -135,6 +135,10 @@ def test_no_champion_is_written_over_where_the_link_to_the_current_one_is_gone(p
     (champions.folder / "current.bundle").unlink()
     with pytest.raises(ConfigurationError, match="ln -s champion-0001"):
         run(place)
+    shutil.copyfile(champions.folder / "champion-0001.bundle", champions.folder / "current.bundle")
+    with pytest.raises(ConfigurationError, match="a link to a champion beside it"):
+        improve.main(["--store", str(place / "store"), "--roll_back"])
+    (champions.folder / "current.bundle").unlink()
     other = store_site.write_champion(tmp_path / "other.bundle", threshold=0.4)
     with pytest.raises(ConfigurationError, match="which champion is in use"):
         run(place, "--bundle", str(other))
