@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
     console.print(f"{settings.title} listens at {settings.host}:{receiver.port}", soft_wrap=True, markup=False)
     answering.start()
     try:
-        _fetch(settings.fetch_from, settings.studies, spool)
+        _fetch(settings.fetch_from, settings.studies, spool, stop)
         stop.wait()
     finally:
         receiver.close()
@@ -113,8 +113,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _fetch(url: str | None, studies: list[str], spool: "Spool") -> None:
-    """Take the photographs of some studies into the queue; reports and other objects among them are no photographs."""
+def _fetch(url: str | None, studies: list[str], spool: "Spool", stop: threading.Event) -> None:
+    """Take the photographs of some studies into the queue, until told to stop; reports among them are none."""
     if url is None:
         return
     from fundusseg.dicom.destinations import fetch
@@ -122,14 +122,20 @@ def _fetch(url: str | None, studies: list[str], spool: "Spool") -> None:
     from fundusseg.errors import ImageError
 
     for study in studies:
-        taken = others = 0
+        taken = known = others = 0
         for uid, content in fetch(url, study):
+            if stop.is_set():
+                return
             try:
                 read_header(content)
-                taken += spool.receive(uid, content)
+                new = spool.receive(uid, content)
+                taken, known = taken + new, known + (not new)
             except (ImageError, ValueError):  # another object, or one whose UID is none
                 others += 1
-        console.print(f"study {study}: {taken} photographs taken, {others} other objects left out", soft_wrap=True)
+        console.print(
+            f"study {study}: {taken} photographs taken, {known} taken before, {others} other objects left out",
+            soft_wrap=True,
+        )
 
 
 def _check(settings: Any) -> None:

@@ -14,6 +14,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 
+from fundusseg.dicom.dataset_files import opened, text
 from fundusseg.dicom.decoders import PLUGINS
 from fundusseg.dicom.frames import NATIVE
 from fundusseg.dicom.sop_classes import PHOTOGRAPHS
@@ -159,8 +160,9 @@ class Receiver:
         try:
             uid = str(getattr(event.request, "AffectedSOPInstanceUID", ""))
             content = event.encoded_dataset()
-            if event.dataset.SOPInstanceUID != uid:  # by which the next object of that UID would be left out
-                raise ValueError("an object of another UID than it is sent under")
+            with opened(content) as (_, dataset):  # within bounds, which `event.dataset` has not
+                if text(dataset, "SOPInstanceUID") != uid:  # by which the next object of that UID would be left out
+                    raise ValueError("an object of another UID than it is sent under")
         except Exception:  # whatever a peer may send in place of a dataset
             self._count("refused")
             return _CANNOT_UNDERSTAND

@@ -15,6 +15,7 @@ the same UID and with the same bytes, by which an archive knows it.
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder, "photographs and answers", "--spool")
         self._lock = FileLock(folder / "lock")
+        self._gate = threading.Lock()
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -76,11 +78,17 @@ class Spool:
         if not _UID.fullmatch(uid):
             raise ValueError(f"{uid[:80]!r} is no UID")
         path = self.received / f"{uid}.dcm"
-        if any(place.exists() for place in (path, self.outgoing / uid, self.answered / uid)):
+        # In the order in which a photograph passes through them: each lies in the next before it leaves the last.
+        places = (path, self.outgoing / uid, self.answered / uid)
+        if any(place.exists() for place in places):
             return False
         partial = self._partial / f"{uid}.{time.monotonic_ns()}"
         _write(partial, content)
-        partial.replace(path)
+        with self._gate:  # another sender's may have come, and been answered, while this one was written
+            if any(place.exists() for place in places):
+                partial.unlink()
+                return False
+            partial.replace(path)
         _flush(self.received)
         return True
 

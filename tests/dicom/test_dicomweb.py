@@ -1,11 +1,14 @@
 """Answers go to a DICOMweb archive, and photographs come from it."""
 
 import json
+import threading
 
 import pydicom
 import pytest
 
+from fundusseg import listen
 from fundusseg.dicom.destinations import Postponed, Refused, Unreachable, WebDestination, destination, fetch
+from fundusseg.dicom.spool import Spool
 from fundusseg.errors import ConfigurationError
 from tests.support.dicom_network import small
 from tests.support.dicom_objects import write
@@ -52,3 +55,15 @@ def test_a_dicomweb_archive_takes_answers_and_gives_studies(web, tmp_path):
     web.study = [b"no DICOM"]
     with pytest.raises(ConfigurationError, match=r"no study 1\.2"):
         list(fetch(web.url, "1.2"))
+
+
+def test_each_object_of_a_study_is_counted_and_a_stop_is_heard(web, tmp_path, capsys):
+    spool, stop = Spool(tmp_path / "spool"), threading.Event()
+    web.study = [write(small(number), tmp_path / "a").read_bytes() for number in (1, 2, 1)]
+    listen._fetch(web.url, ["1.2"], spool, stop)
+    assert "study 1.2: 2 photographs taken, 1 taken before, 0 other objects left out" in capsys.readouterr().out
+    web.study = [write(small(3), tmp_path / "a").read_bytes()]
+    stop.set()
+    listen._fetch(web.url, ["1.3"], spool, stop)
+    assert capsys.readouterr().out == "" and spool.counts()["received"] == 2
+    spool.close()

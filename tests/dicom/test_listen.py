@@ -175,6 +175,17 @@ def test_a_sender_of_an_endless_object_is_cut_off(receiver, monkeypatch):
     assert receiver.spool.counts()["received"] == 60
 
 
+def test_a_deflated_object_that_would_fill_the_memory_is_refused(receiver, monkeypatch):
+    from fundusseg.dicom import dataset_files as module
+
+    black = dicom_photograph(np.zeros((300, 300, 3), np.uint8), VL, "1.2.840.10008.1.2.1.99")
+    one = receiver()
+    monkeypatch.setattr(module, "LARGEST_INFLATED", 100_000)
+    assert send(one.port, [black]) == [0xC000]
+    monkeypatch.undo()
+    assert send(one.port, [black]) == [0] and receiver.spool.counts()["received"] == 1
+
+
 def test_addresses_are_compared_as_what_they_are(receiver, tmp_path):
     spool = Spool(tmp_path / "other")
     one = Receiver("FUNDUSSEG", ("::", 0), Access(addresses=("127.0.0.1",)), spool.receive)

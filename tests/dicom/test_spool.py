@@ -46,6 +46,25 @@ def test_a_spool_that_was_killed_between_two_renames_goes_on(tmp_path):
     assert list((tmp_path / "partial").iterdir()) == []
 
 
+def test_a_photograph_that_two_send_at_a_time_is_answered_once(tmp_path, monkeypatch):
+    from fundusseg.dicom import spool as module
+
+    spool, real = Spool(tmp_path), module._write
+
+    def write(path, content):
+        """While the one is written, the other comes and is answered."""
+        monkeypatch.setattr(module, "_write", real)
+        assert spool.receive("1.1", b"a")
+        spool.answer(*spool.waiting(), {"sr": b"report"})
+        spool.sent(tmp_path / "outgoing" / "1.1" / "sr.dcm")
+        real(path, content)
+
+    monkeypatch.setattr(module, "_write", write)
+    assert not spool.receive("1.1", b"a")
+    assert spool.counts() == {"received": 0, "outgoing": 0, "answered": 1, "dead": 0}
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
 def test_what_ends_the_process_again_and_again_is_put_aside(tmp_path):
     spool = Spool(tmp_path)
     spool.receive("1.1", b"a")
