@@ -135,7 +135,6 @@ def deidentified(
     if header is None:
         raise ImageError(f"a picture that is no DICOM file: {photograph.path}", "DICOM", "leave it out")
     known = areas.get(header.device.casefold(), ())
-    known = areas.get(header.device.casefold(), ())
     taken = read_photograph(photograph.path, photograph.page)
     pixels = blacked_out(taken, known)
     covered = any(is_written_on(taken, area) for area in known)

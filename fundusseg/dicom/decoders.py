@@ -110,7 +110,9 @@ def main(arguments: list[str]) -> None:
     except ImportError:  # Windows has no such limit
         pass
     else:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        _, most = resource.getrlimit(resource.RLIMIT_AS)  # schedulers set less, which only root can raise
+        memory = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     np.save(sys.stdout.buffer, _decode(source, int(frame), syntax, plugin, force_rgb == "1"))
 

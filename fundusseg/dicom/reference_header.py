@@ -84,7 +84,7 @@ def reference_header(source: Dataset, photograph: Source) -> tuple[Dataset, tupl
         value = _lawful_value(source, keyword)
         if value is not None or keyword in _MAY_BE_EMPTY:
             setattr(made, keyword, value)
-        if value is None and source.get(keyword) not in (None, ""):
+        if value is None and source.get(keyword) not in (None, "", []):
             remarks.append(f"{keyword} is not lawful, and {'empty' if keyword in _MAY_BE_EMPTY else 'left out'}")
     if any(keyword in source for keyword in _TRIAL):
         trial = {keyword: _lawful_value(source, keyword) for keyword in _TRIAL}
@@ -111,11 +111,14 @@ def _mended(value: Any, keyword: str) -> Any:
     if vr == "SQ":
         return [_mended_item(item) for item in value] or None
     several = isinstance(value, list | tuple) or type(value).__name__ == "MultiValue"
-    if several and dictionary_VM(keyword) == "1":
-        raise ValueError("several values where one belongs")
     if isinstance(value, bytes):
         raise TypeError("bytes where text belongs")
     found = [_mended_text(str(one), vr, keyword) for one in (value if several else [value])]
+    number = dictionary_VM(keyword)
+    if found != [None] and number.isdecimal() and len(found) != int(number):
+        raise ValueError(f"{len(found)} values where {number} belong")
+    if several and None in found:
+        raise ValueError("an empty value among several")  # which stands for something that nobody knows
     return found if several else found[0]
 
 

@@ -1,6 +1,8 @@
 """Pixels that bend the standard: read as they were meant, or refused by name; never other colours."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -198,3 +200,18 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded(tmp_path):
     assert read_photograph(tmp_path / "0").shape == phantom().shape
     with pytest.raises(ImageError, match=r"5\d\d scans in a JPEG"):
         read_photograph(tmp_path / "1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems bound memory otherwise or not at all")
+def test_a_lower_bound_of_memory_than_a_decoder_s_own_is_kept(tmp_path):
+    """As schedulers set it: only root could raise it, and no photograph would be read."""
+    path = write(compressed(dicom_photograph(phantom(0, 64)), JPEG_2000_LOSSLESS), tmp_path / "a")
+    program = (
+        "import resource, sys\n"
+        "from fundusseg.dicom import decoders\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))\n"
+        f"decoders.main([{str(path)!r}, '0', {JPEG_2000_LOSSLESS!r}, 'pylibjpeg', '0'])\n"
+        "print(resource.getrlimit(resource.RLIMIT_AS)[1] >> 30, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert np.array_equal(np.load(io.BytesIO(done.stdout)), phantom(0, 64)) and done.stderr.split() == [b"6"]

@@ -84,6 +84,9 @@ EMPTIED = [
     ("PatientID", "one\\two"),
     ("PatientName", "x" * 65 + "^y"),
     ("PatientOrientation", "?"),
+    ("PatientOrientation", ["L", ""]),
+    ("PatientOrientation", "L"),
+    ("PatientOrientation", ["L", "P", "F"]),
 ]
 
 
@@ -108,6 +111,7 @@ LEFT_OUT = [
     ("PatientWeight", "heavy"),
     ("ManufacturerModelName", "x" * 65),
     ("DeviceSerialNumber", "a\\b"),
+    ("PhysiciansOfRecord", ["Doe^A", "", "Roe^B"]),
 ]
 
 
@@ -134,6 +138,7 @@ def test_what_is_optional_and_lawful_is_copied(tmp_path, dciodvfy):
     }
     procedure = Sequence([code("314971001", "SCT", "Camera fundoscopy")])
     more = {"OtherPatientIDsSequence": ITEM, "PatientAge": "074Y", "ProcedureCodeSequence": procedure, **trial}
+    more["ReferencedStudySequence"] = Sequence()  # nothing, which is lawful
     path = write(dicom_photograph(phantom(0, 64), OP8, **more), tmp_path / "a")
     made, told = valid_objects(path, dciodvfy)
     assert told == []
