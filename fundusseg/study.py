@@ -92,6 +92,9 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     given = parse(arguments)
     resources = resources_of(given)
+    if resources is not None and given.workers > 1:
+        do = "leave --workers out; --cluster_jobs says how many run at a time"
+        raise ConfigurationError(f"--workers {given.workers} with --cluster", "one of the two", do)
     if not 1 <= given.workers <= len(available()):
         expected = f"1 to {len(available())}, as many as there are cores"
         raise ConfigurationError(f"{given.workers} workers", expected, "correct --workers")

@@ -94,12 +94,13 @@ def resources_of(given: Namespace) -> Resources | None:
             if value != getattr(defaults, name):
                 raise ConfigurationError(f"--cluster_{name} without --cluster", "both", "add --cluster auto")
         return None
-    if not (
-        given.cluster_cpus > 0 and given.cluster_gpus >= 0 and (given.cluster_jobs is None or given.cluster_jobs > 0)
-    ):
+    cpus, gpus, jobs = named.values()
+    # Ray counts in ten-thousandths, and shares one GPU but not several.
+    counted = all(value == round(value, 4) for value in (cpus, gpus)) and (gpus < 1 or gpus % 1 == 0)
+    if not (cpus > 0 and gpus >= 0 and counted and (jobs is None or jobs > 0)):
         raise ConfigurationError(
             ", ".join(f"--cluster_{name} {value}" for name, value in named.items()),
-            "more than 0 cores, 0 GPUs or more, 1 job or more",
+            "more than 0 cores, a share of one GPU or whole ones, both of four decimals at most, 1 job or more",
             "correct them",
         )
     require_installed()

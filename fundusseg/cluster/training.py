@@ -135,18 +135,22 @@ def _train(processes: Sequence[Any], arguments: Sequence[str], resources: Resour
             for rank, process in enumerate(processes)
         ]
         _attend(processes, ends, told)
-    codes = [end.result() for end in ends]
-    return LOST if LOST in codes else codes[0] or max(codes, key=abs)
+    codes, last = zip(*(end.result() for end in ends), strict=True)
+    if LOST in codes:
+        return LOST
+    for said in sorted({line for line, code in zip(last, codes, strict=True) if code > 0} - {last[0]}):
+        console.print(f"In another process: {said}", style="red", soft_wrap=True, markup=False, highlight=False)
+    return codes[0] or max(codes, key=abs)
 
 
-def _attend(processes: Sequence[Any], ends: Sequence["Future[int]"], told: Event) -> None:
+def _attend(processes: Sequence[Any], ends: Sequence["Future[tuple[int, str]]"], told: Event) -> None:
     """Wait for all; hand on that they are told to stop, and end those that wait for one that has failed."""
     failed, stopped = 0.0, False
     while wait(ends, _LOOK).not_done:
         if told.is_set() and not stopped:
             stopped = True
             _tell(processes, signal.SIGTERM)
-        if not failed and any(end.done() and (end.exception() or end.result()) for end in ends):
+        if not failed and any(end.done() and (end.exception() or end.result()[0]) for end in ends):
             failed = time.monotonic()
         if failed and time.monotonic() - failed > _NOTICE:
             _tell(processes, signal.SIGKILL)
@@ -157,16 +161,18 @@ def _tell(processes: Sequence[Any], number: int) -> None:
         process.tell.remote(number)
 
 
-def _follow(process: Any, arguments: Sequence[str], environment: dict[str, str], heard: bool) -> int:
-    """Print what the first process says, as the others say the same; the exit code."""
+def _follow(process: Any, arguments: Sequence[str], environment: dict[str, str], heard: bool) -> tuple[int, str]:
+    """Print what the first process says, as the others say the same; the exit code, and the last line."""
     ray = require_ray()
-    folder, code = Path.cwd(), LOST
+    folder, code, last = Path.cwd(), LOST, ""
     try:
         for answer in process.run.options(num_returns="streaming").remote(arguments, folder, environment):
             said = ray.get(answer)
             if isinstance(said, int):
                 code = said
-            elif heard:
+                continue
+            last = said.strip() or last
+            if heard:
                 sys.stdout.write(said)
                 sys.stdout.flush()
     except ray.exceptions.RayTaskError as error:
@@ -178,8 +184,8 @@ def _follow(process: Any, arguments: Sequence[str], environment: dict[str, str],
             "run it where all see it",
         ) from error
     except ray.exceptions.RayError:
-        return LOST
-    return code
+        return LOST, last
+    return code, last
 
 
 def _of_rank(rank: int) -> dict[str, str]:

@@ -27,6 +27,13 @@ def test_without_ray(monkeypatch):
         predict.main(["nowhere", "--cluster=auto"])
 
 
+@pytest.mark.parametrize("given", ["gpus=1.5", "gpus=-1", "gpus=0.33333", "cpus=0", "cpus=0.12345", "jobs=0"])
+def test_what_ray_cannot_count(given):
+    name, _, value = given.partition("=")
+    with pytest.raises(ConfigurationError, match=rf"--cluster_{name} {value}.*; expected .*whole ones"):
+        predict.main(["nowhere", "--cluster=auto", f"--cluster_{given}"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "nonsense", "127.0.0.1:x"])
 def test_an_address_that_does_not_answer(address, monkeypatch):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from fundusseg import fit as verb
+from fundusseg.cluster import training
 from fundusseg.errors import ConfigurationError
 from tests.cluster.conftest import ROOT, below, wait, words
 from tests.support.several_processes import arguments, assert_same_training, fit, fit_here
@@ -27,6 +28,24 @@ def test_processes_of_ray_train_as_one(tmp_path):
     said = fit(tmp_path / "several", *FIT, "--cluster=local", f"--cluster_jobs={COUNT}", "--cluster_cpus", "0.5")
     assert said.count("Network:") == said.count("Model card:") == 1, "the first process speaks"
     assert_same_training(tmp_path / "one", tmp_path / "several")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo listens otherwise on Windows")
+def test_what_stops_another_process_than_the_first_is_said(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+    monkeypatch.setattr(training, "_NOTICE", 1.0)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if os.environ.get('RANK') == '1':\n"
+        "    print('got no folder of photographs', flush=True)\n"
+        "    os._exit(2)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.chdir(tmp_path)
+    code = verb.main([*arguments(tmp_path / "several", 1), "--cluster=local", "--cluster_jobs=2", "--cluster_cpus=0.5"])
+    assert code not in (0, training.LOST)
+    assert capsys.readouterr().out.count("In another process: got no folder of photographs") == 1
 
 
 @pytest.mark.skipif("FUNDUSSEG_BY_HAND" not in os.environ, reason="takes minutes; FUNDUSSEG_BY_HAND=1 runs it")

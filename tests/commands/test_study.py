@@ -168,6 +168,12 @@ def test_a_folder_belongs_to_one_study(folder):
     assert json.loads((out / "study.json").read_text()) == before
 
 
+def test_a_cluster_has_no_local_workers(folder):
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+    with pytest.raises(ConfigurationError, match="--workers 2 with --cluster; expected one of the two"):
+        study.main(command(folder, "--workers=2", "--cluster=local"))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
