@@ -135,10 +135,11 @@ def _train(processes: Sequence[Any], arguments: Sequence[str], resources: Resour
             for rank, process in enumerate(processes)
         ]
         _attend(processes, ends, told)
-    codes, last = zip(*(end.result() for end in ends), strict=True)
+    answers = [end.result() for end in ends]
+    codes = [code for code, _ in answers]
     if LOST in codes:
         return LOST
-    for said in sorted({line for line, code in zip(last, codes, strict=True) if code > 0} - {last[0]}):
+    for said in sorted({last for code, last in answers if code > 0} - {answers[0][1]}):
         console.print(f"In another process: {said}", style="red", soft_wrap=True, markup=False, highlight=False)
     return codes[0] or max(codes, key=abs)
 
