@@ -3,7 +3,6 @@
 import hashlib
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,24 +68,25 @@ class _OnnxNetwork(nn.Module):
         return torch.from_numpy(self.session.run(None, {INPUT: _contiguous(pixels)})[0])
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Two threads in OpenVINO's binding at once were seen to wait for each other without end."""
+
+
 class _OpenVINONetwork(nn.Module):
-    """What OpenVINO computes; several threads may use one at the same time, each with a request of its own."""
+    """What OpenVINO computes; threads that use it, or another one, take turns."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         core = import_openvino().Core()
         # Left alone it would take bfloat16 where the CPU has it, and logits would differ by 2e-2.
         pinned = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self.compiled = core.compile_model(core.read_model(path), "CPU", pinned)
-        self.own = threading.local()
+        self.request = core.compile_model(core.read_model(path), "CPU", pinned).create_infer_request()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, S, S) to float32 logits."""
-        request: Any = getattr(self.own, "request", None)
-        if request is None:
-            request = self.own.request = self.compiled.create_infer_request()
-        # A copy: the request's own memory holds the next answer too.
-        return torch.from_numpy(np.array(request.infer([_contiguous(pixels)])[0]))
+        with _ONE_AT_A_TIME:
+            # A copy: the request's own memory holds the next answer too.
+            return torch.from_numpy(np.array(self.request.infer([_contiguous(pixels)])[0]))
 
 
 def _contiguous(pixels: Tensor) -> npt.NDArray[np.uint8]:
