@@ -144,6 +144,8 @@ def test_all_of_it_is_done_by_the_keyboard(opened):
     assert shown(opened) == ["worse"]
     opened.locator("tr[data-patient] a", has_text="steady").focus()
     press("Enter")
+    # A link's fragment is told to the page a moment later.
+    opened.locator(".patient:visible", has_text="steady").wait_for()
     assert shown(opened) == ["steady"]
 
 
