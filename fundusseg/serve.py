@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
     with listen(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         console.print(f"http://{f'[{host}]' if ':' in host else host}:{port}", soft_wrap=True, markup=False)
-        make_server(app, limits, app.state.load, pool).run([listener])
+        make_server(app, limits, pool).run([listener])
     if pool.failure is not None and not pool.facts:
         raise pool.failure
     return 0

@@ -25,14 +25,24 @@ class Load:
     """How much is in hand, and whether more is taken; one for each application.
 
     Attributes:
+        queue: See `limits.Limits`.
         admitted: Requests with photographs, from before their body is read to the end of their answer.
         jobs: Jobs whose result nobody has fetched yet.
         draining: The service ends: what is in hand is answered, no more is taken.
     """
 
+    queue: int
     admitted: int = 0
     jobs: int = 0
     draining: bool = False
+
+    def refusal(self, counted: bool) -> Refusal | None:
+        """Why a request is not taken on, if it is not; `counted` by `asks_for_a_worker`."""
+        if self.draining:
+            return busy("a service that ends", "send it to another one, or again later")
+        if counted and self.admitted >= self.queue:
+            return busy(f"{self.admitted} requests in hand")
+        return None
 
 
 class Admission:
@@ -50,11 +60,11 @@ class Admission:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        counted = _asks_for_a_worker(scope)
+        counted = asks_for_a_worker(scope["method"], scope["path"])
         if scope["method"] in ("GET", "HEAD", "OPTIONS") and not counted:
             await self.app(scope, receive, send)
             return
-        if error := self._no_room(counted):
+        if error := self.load.refusal(counted):
             await refuse(error, scope, receive, send)
             return
         self.load.admitted += counted
@@ -62,13 +72,6 @@ class Admission:
             await self._admitted(scope, receive, send)
         finally:
             self.load.admitted -= counted
-
-    def _no_room(self, counted: bool) -> Refusal | None:
-        if self.load.draining:
-            return busy("a service that ends", "send it to another one, or again later")
-        if counted and self.load.admitted >= self.limits.queue:
-            return busy(f"{self.load.admitted} requests in hand")
-        return None
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -127,12 +130,11 @@ class Admission:
         return int(self.limits.megabytes * MEGABYTE) if path in PHOTOGRAPHS else _PLAIN
 
 
-def _asks_for_a_worker(scope: Scope) -> bool:
+def asks_for_a_worker(method: str, path: str) -> bool:
     """Whether a request counts against the bound."""
-    if scope["method"] == "POST":
-        return scope["path"] in (*PHOTOGRAPHS, JOBS)
-    path: str = scope["path"]
-    return scope["method"] == "GET" and path.startswith(KEPT) and path.endswith(PICTURE)
+    if method == "POST":
+        return path in (*PHOTOGRAPHS, JOBS)
+    return method == "GET" and path.startswith(KEPT) and path.endswith(PICTURE)
 
 
 def _too_large(most: int) -> Refusal:

@@ -65,3 +65,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
     always = (401, 403, 421)
     return {status: {"description": "Refused", "content": content} for status in (*statuses, *always)}
+
+
+KEPT: dict[str, Any] = {"responses": problems(400, 404, 408, 409, 413, 415, 422, 503), "response_model": None}
+"""Of every route of the store; what it answers is said in words, as its items grow."""

@@ -20,6 +20,8 @@ from fundusseg.errors import FundusSegError
 from fundusseg.service.access import Access, AccessCheck
 from fundusseg.service.admission import Admission, Load
 from fundusseg.service.client import ClientLeft
+from fundusseg.service.desk import Desk
+from fundusseg.service.early_refusal import EarlyRefusal
 from fundusseg.service.health_routes import health_routes
 from fundusseg.service.job_routes import job_routes
 from fundusseg.service.jobs import Jobs
@@ -30,7 +32,7 @@ from fundusseg.service.prediction_routes import Predictions, prediction_routes
 from fundusseg.service.problem import Refusal, response_of
 from fundusseg.service.response_headers import ResponseHeaders
 from fundusseg.service.store import Store
-from fundusseg.service.store_routes import Desk, store_routes
+from fundusseg.service.store_routes import store_routes
 from fundusseg.service.worker_pool import Engine
 
 DESCRIPTION = "Optic disc and cup in fundus photographs: outlines, cup/disc ratios, the rim, and how far to trust them."
@@ -56,7 +58,7 @@ def create_app(
         jobs: Whether jobs are taken, whose results lie in this process's memory: not where others answer beside it.
     """
     limits, access = limits or Limits(), access or Access()
-    load, metrics = Load(), Metrics()
+    load, metrics = Load(limits.queue), Metrics()
     predictions = Predictions(engine, metrics)
     accepted = Jobs(predictions, limits, load)
 
@@ -73,7 +75,9 @@ def create_app(
         title="fundusseg", version=__version__, description=DESCRIPTION, lifespan=alive, docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
-    app.state.load, app.state.metrics = load, metrics
+    app.state.load = load
+    # Another site's page may read an answer by headers of CORS alone, which come from the application.
+    app.state.early = None if access.origins else EarlyRefusal(load, lambda: engine.facts, metrics.answered)
     app.include_router(health_routes(app, engine, limits, load, metrics, kept=store is not None))
     app.include_router(prediction_routes(predictions, limits))
     app.include_router(measure_routes(limits))

@@ -1,9 +1,10 @@
 """Work for a client who may leave before it is done."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 Result = TypeVar("Result")
@@ -33,6 +34,11 @@ async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
     finally:
         task.cancel()
         gone.cancel()
+
+
+async def though_gone(call: Callable[..., Result], *values: Any) -> Result:
+    """Call in a thread, to its end though the client hangs up: a row half written would leave its lock behind."""
+    return await asyncio.shield(run_in_threadpool(call, *values))
 
 
 async def _hung_up(request: Request) -> None:

@@ -1,6 +1,6 @@
 """What every answer carries: which bundle speaks, and what a browser may not do with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -35,6 +35,13 @@ _FIXED = {
 }
 
 
+def mark(headers: MutableHeaders, facts: Mapping[str, Any]) -> None:
+    """Add them to one answer's own; `facts` are of the bundle, empty until they are known."""
+    headers.update(_FIXED)
+    headers["X-Fundusseg-Bundle"] = str(facts.get("checkpoint", ""))
+    headers.setdefault("Cache-Control", "no-store")
+
+
 class ResponseHeaders:
     """ASGI middleware, the outermost: headers on every answer, and word of its status to the metrics.
 
@@ -58,9 +65,7 @@ class ResponseHeaders:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message["headers"]))
-                headers.update(_FIXED)
-                headers["X-Fundusseg-Bundle"] = str(self.facts().get("checkpoint", ""))
-                headers.setdefault("Cache-Control", "no-store")
+                mark(headers, self.facts())
                 message = {**message, "headers": headers.raw}
                 self.answered(scope, message["status"])
             await send(message)

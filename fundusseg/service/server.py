@@ -1,28 +1,21 @@
-"""The HTTP server: uvicorn with what it lacks: a time-out for a request's head, a cap that answers, exit code 0.
+"""The HTTP server: uvicorn with the protocol of `http_protocol`, an end that loses nothing, and exit code 0.
 
 On SIGTERM the service is not ready at once and takes nothing more; everything accepted is answered; then it ends.
 """
 
-import json
 import signal
 import socket
 import time
 from types import FrameType
-from typing import Any
 
-import h11
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from fastapi import FastAPI
 
 from fundusseg.errors import ConfigurationError
 from fundusseg.service.admission import Load
+from fundusseg.service.http_protocol import protocol
 from fundusseg.service.limits import Limits
-from fundusseg.service.problem import MEDIA_TYPE, RETRY_SECONDS, Refusal, problem, refuse
 from fundusseg.service.worker_pool import WorkerPool
-
-_ABORTED = 2
-"""Times the cap of connections from which on they are cut without an answer."""
 
 _LEAVING = 0.5
 """Seconds from SIGTERM until no connection is taken any more: those on their way are told 503 until then."""
@@ -38,73 +31,6 @@ _BACKLOG = 512
 
 _KEPT_ALIVE = 30
 """Seconds that a connection may be idle between two requests."""
-
-
-async def _full(scope: Scope, receive: Receive, send: Send) -> None:
-    headers = {"Retry-After": str(RETRY_SECONDS), "Connection": "close"}
-    await refuse(
-        Refusal(503, "too many connections", "a service with room", "send it again", headers), scope, receive, send
-    )
-
-
-def protocol(limits: Limits) -> type[H11Protocol]:
-    """The HTTP protocol of one server, under its limits."""
-
-    class Protocol(H11Protocol):
-        head_timer: Any = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            count = len(self.connections)
-            if count > _ABORTED * limits.connections:
-                transport.abort()
-                return
-            if count > limits.connections:
-                self.app = _full
-            self._watch_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._unwatch()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch_head()
-
-        def _watch_head(self) -> None:
-            """Let the clock run while a request's head is on its way; what trickles in does not set it back."""
-            if self.cycle is not None and not self.cycle.response_complete:
-                self._unwatch()
-            elif self.head_timer is None and not self.transport.is_closing():
-                self.head_timer = self.loop.call_later(limits.header_seconds, self._late)
-
-        def _unwatch(self) -> None:
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
-
-        def _late(self) -> None:
-            self.head_timer = None
-            if not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete):
-                seconds = f"{limits.header_seconds:g} seconds"
-                self._answer(
-                    408, f"got a request that took longer than {seconds}; expected a quicker one; send it again."
-                )
-
-        def send_400_response(self, msg: str) -> None:
-            self._answer(400, "got a request that is no HTTP; expected HTTP/1.1; send one.")
-
-        def _answer(self, status: int, detail: str) -> None:
-            """Answer without an application, and close."""
-            body = json.dumps(problem(status, detail)).encode()
-            headers = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Connection", "close")]
-            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                events = (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
-                for event in events:
-                    self.transport.write(self.conn.send(event) or b"")
-            self.transport.close()
-
-    return Protocol
 
 
 class Server(uvicorn.Server):
@@ -154,10 +80,11 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def make_server(app: ASGIApp, limits: Limits, load: Load, pool: WorkerPool) -> Server:
+def make_server(app: FastAPI, limits: Limits, pool: WorkerPool) -> Server:
     """A server that logs no request: paths and names in them may be patients'."""
     config = uvicorn.Config(
-        app, http=protocol(limits), ws="none", log_config=None, access_log=False, server_header=False,
+        app, http=protocol(limits, app.state.early), ws="none", log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=_KEPT_ALIVE, h11_max_incomplete_event_size=_HEAD, backlog=_BACKLOG,
+        loop="asyncio",  # the one that is tested; "auto" takes another where some other package has brought uvloop
     )  # fmt: skip
-    return Server(config, load, pool)
+    return Server(config, app.state.load, pool)

@@ -4,6 +4,7 @@ It is apart from the process that speaks HTTP, so that neither a decoder nor a n
 """
 
 import logging
+import os
 import signal
 import time
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ PICTURE_QUALITY = 95
 """Of the photograph itself as JPEG, on which a reader judges edges."""
 
 Product: TypeAlias = Literal["document", "picture", "dicom"] | FileKind
+
+_NICE = 5
+"""How far workers stand behind the process that speaks HTTP, so that it answers at once while all cores compute."""
 
 log = logging.getLogger("fundusseg.service")
 
@@ -99,6 +103,8 @@ def run_worker(connection: Connection, settings: WorkerSettings) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(_NICE)
     try:
         photographer = Photographer(settings)
         connection.send(photographer.facts)

@@ -1,5 +1,6 @@
 """Many clients, dying workers, and the end of a service: nothing hangs, and what is accepted is answered."""
 
+import http.client
 import os
 import signal
 import socket
@@ -42,6 +43,44 @@ def test_beyond_the_bound_503_comes_at_once_and_the_others_are_answered(slow_bun
         assert sorted(seconds for _, seconds in refused)[5] < 0.05
         assert [future.result()[0].status for future in accepted] == [200] * 4
         assert timed(running)[0].status == 200
+
+
+def test_a_first_line_is_refused_as_a_whole_request_is(slow_bundle):
+    with service(slow_bundle, "--queue", "1") as running, ThreadPoolExecutor(1) as clients:
+        kept_open = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+        kept_open.request("GET", "/livez")
+        kept_open.getresponse().read()
+        asked = clients.submit(running.post, "/v1/predictions", [("a.png", PHOTOGRAPH)] * 16)
+        while running.figure("fundusseg_admitted") < 1:
+            time.sleep(0.01)
+        early = running.post("/v1/predictions", PHOTOGRAPH)
+        # The second request of a connection is the application's to refuse.
+        kept_open.request("POST", "/v1/predictions", PHOTOGRAPH)
+        late = kept_open.getresponse()
+        assert (early.status, early.body) == (late.status, late.read())
+        names = {name.lower(): value for name, value in late.getheaders()}
+        assert {key: value for key, value in early.headers.items() if key != "connection"} == {
+            key: value for key, value in names.items() if key not in ("connection", "date")
+        }
+        # Not a byte of the body is waited for.
+        with socket.create_connection(("127.0.0.1", running.port), timeout=5) as connection:
+            head = b"POST /v1/predictions?views=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+            connection.sendall(head)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert running.figure('fundusseg_answers_total{route="other",status="503"}') >= 3
+        kept_open.close()
+        assert asked.result().status == 200
+
+
+def test_another_site_s_page_may_read_that_there_is_no_room(slow_bundle):
+    site = "https://elsewhere.example"
+    with service(slow_bundle, "--queue", "1", "--cors", site) as running, ThreadPoolExecutor(1) as clients:
+        asked = clients.submit(running.post, "/v1/predictions", [("a.png", PHOTOGRAPH)] * 8)
+        while running.figure("fundusseg_admitted") < 1:
+            time.sleep(0.01)
+        answer = running.ask("POST", "/v1/predictions", PHOTOGRAPH, {"Origin": site})
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (503, site)
+        assert asked.result().status == 200
 
 
 def test_who_left_costs_no_pass_of_a_network(slow_bundle):
