@@ -1,7 +1,8 @@
 """503 where there is no room, told by a request's first line: before its head is parsed or a byte of its body kept.
 
-Clients that were refused come again, and a service that spends as much on a refusal as on an answer keeps them waiting
-for it: the whole application refuses some 1,000 requests a second on one core, this some 4,000.
+Clients that were refused come again, and wait for each other's refusals: by the whole application one takes 0.5 ms of
+the processor, and 96 clients that come again at once had it after 79 ms (median); so it takes 0.14 ms, and they have
+it after 32 ms.
 """
 
 from collections.abc import Callable, Mapping

@@ -109,4 +109,9 @@ class Protocol(H11Protocol):
 
 def protocol(limits: Limits, early: EarlyRefusal | None = None) -> type[Protocol]:
     """The protocol of one server."""
-    return type("BoundedProtocol", (Protocol,), {"limits": limits, "early": early})
+
+    class Bounded(Protocol):
+        """Of one server."""
+
+    Bounded.limits, Bounded.early = limits, early
+    return Bounded
