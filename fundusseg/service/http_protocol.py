@@ -29,12 +29,14 @@ class Protocol(H11Protocol):
         limits: Of the server.
         early: Refuses the first request of a connection by its first bytes; None where the application alone does.
         head_timer: Runs while a request's head is on its way, or what follows a refused one.
+        fresh: Whether nothing has come yet.
         discarded: Bytes that came after an early refusal; None where there was none.
     """
 
     limits: Limits
     early: EarlyRefusal | None
     head_timer: Any = None
+    fresh: bool = True
     discarded: int | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -69,8 +71,8 @@ class Protocol(H11Protocol):
             self._watch_head()
 
     def _refused(self, data: bytes) -> bytes | None:
-        first = self.cycle is None and self.conn.trailing_data == (b"", False)
-        return self.early(data) if first and self.early is not None else None
+        fresh, self.fresh = self.fresh, False
+        return self.early(data) if fresh and self.early is not None else None
 
     def _watch_head(self) -> None:
         """Let the clock run while a request's head is on its way; what trickles in does not set it back."""
