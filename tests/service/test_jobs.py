@@ -47,7 +47,8 @@ def test_a_job_gives_the_files_of_predict(running, bundle, tmp_path):
     assert [kind for kind, _ in events[:-1]] == ["progress"] * (len(events) - 1)
     archive = zipfile.ZipFile(io.BytesIO(running.get(job["result"]).body))
     files = {name for name in archive.namelist() if name != "measures.csv"}
-    assert files == {path.name for path in output.iterdir() if path.is_file()} - {"measures.csv", "report.html"}
+    of_all = {"measures.csv", *(f"measures_{name}" for name in ("dictionary.csv", "dictionary.json", "redcap.csv"))}
+    assert files == {path.name for path in output.iterdir() if path.is_file()} - of_all - {"report.html"}
     for name in files:
         assert archive.read(name) == (output / name).read_bytes(), name
     rows = list(csv.DictReader(io.StringIO(archive.read("measures.csv").decode())))
