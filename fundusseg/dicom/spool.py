@@ -61,6 +61,9 @@ class Spool:
         for path in self.received.glob("*.dcm"):
             if (self.outgoing / path.stem).is_dir() or (self.answered / path.stem).exists():
                 self._forget(path)  # killed between its two renames
+        for tries in self.received.glob("*.tries"):
+            if not tries.with_suffix(".dcm").exists():
+                tries.unlink()  # killed before the count of its tries was removed
 
     def close(self) -> None:
         """Let another process have it."""

@@ -38,11 +38,14 @@ def test_a_spool_that_was_killed_between_two_renames_goes_on(tmp_path):
     (path,) = spool.waiting()
     spool.answer(path, {"sr": b"report"})
     path.write_bytes(b"a")  # as if it had been killed before the photograph was removed
+    left = path.with_name("1.7.tries")
+    left.write_bytes(b".")  # and before the count of another one's tries
     (spool.received / "1.2.dcm").write_bytes(b"b")
     (tmp_path / "partial" / "rest").write_bytes(b"half")
     spool.close()
     again = Spool(tmp_path)
     assert [path.name for path in again.waiting()] == ["1.2.dcm"] and len(again.to_send()) == 1
+    assert not left.exists()
     assert list((tmp_path / "partial").iterdir()) == []
 
 
