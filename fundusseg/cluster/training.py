@@ -1,6 +1,7 @@
 """`fit` on a cluster: an actor for each process, which finds the others by what torchrun would have told it.
 
-Where a node is lost, all begin anew elsewhere: the same command continues from the last whole epoch. The folder of the
+Where a node is lost, all are meant to begin anew elsewhere, which no test has shown yet:
+the same command continues from the last whole epoch. The folder of the
 run, the cache and the data lie where all nodes see them, under the paths of the command.
 """
 
