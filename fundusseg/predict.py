@@ -29,7 +29,8 @@ that disagree, ...); `reject` (no fundus photograph, no disc), with the reasons 
 Where a table, a pattern of names, a LIST.csv with a column `patient` or DICOM says whose photographs these are,
 patients and eyes are summed up too: patients.csv (right and left side by side, their asymmetry), eyes.csv (a row an
 eye, its change over the visits), visits.csv, each with its data dictionary (CSV, JSON, and a CSV that REDCap imports).
-Of several photographs of an eye and day the best counts, all are kept. With --cluster nothing is summed up so.
+Of several photographs of an eye and day the best counts, all are kept. A run that knows no patients removes the tables
+of an earlier one, which would stand beside other results.
 
     python -m fundusseg.predict PHOTOGRAPHS --table visits.csv
     python -m fundusseg.predict PHOTOGRAPHS --pattern "{patient}_{eye}_{date}"
@@ -65,6 +66,7 @@ from fundusseg.inference.summary import MEASURES, summarise_run
 from fundusseg.measures.label_map import Smoothing
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients.identity import find_identities
+from fundusseg.patients.run_files import RunFiles, remove_tables
 from fundusseg.patients.site_repeatability import read_repeatability
 from fundusseg.patients.summary import check_spared, summarise_patients
 from fundusseg.reports.progress import progress
@@ -163,7 +165,7 @@ def _predict_here(
     listed = find_photographs(settings.photographs, output)
     table = Path(settings.table) if settings.table else None
     identities = find_identities(listed.photographs, table, settings.pattern, settings.photographs)
-    repeatability = read_repeatability(Path(settings.repeatability)) if settings.repeatability else Repeatability()
+    repeatability = _repeatability(settings)
     algorithm = None
     if settings.dicom:
         check_dicom(identities.photographs)
@@ -179,7 +181,7 @@ def _predict_here(
             rows = rows_of_processes(LocalWork(checkpoint, output, journal.partial, *how), left, settings.workers)
         note(rows, journal, len(identities.photographs), len(left))
         entries = journal.order([photograph.name for photograph in identities.photographs])
-        summarise_patients(entries, identities, made_by, output, repeatability)
+        summarise_patients(entries, identities, made_by, RunFiles(output), repeatability)
         return summarise_run(entries, made_by, output, listed.passed_over)
 
 
@@ -188,19 +190,21 @@ def _predict_elsewhere(
 ) -> int:
     """Predict on a cluster; returns the exit code."""
     from fundusseg.cluster.prediction import Work, predict_on_cluster
+    from fundusseg.cluster.run_summary import Patients
 
-    if option := next((name for name in ("table", "pattern", "repeatability") if getattr(settings, name)), None):
-        raise ConfigurationError(
-            f"--{option} with --cluster",
-            "one of the two",
-            "run it without --cluster",
-        )
+    table = Path(settings.table) if settings.table else None
+    patients = Patients(table, settings.pattern, _repeatability(settings))
     algorithm = None
     if settings.dicom:
         algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}
     output, trusted = settings.output or DEFAULT_OUTPUT, tuple(settings.trust)
     work = Work(output, settings.device, options, settings.charts, settings.packed, algorithm, trusted)
-    return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, settings.overwrite)
+    return predict_on_cluster(settings.photographs, checkpoint, work, made_by, resources, patients, settings.overwrite)
+
+
+def _repeatability(settings: Namespace) -> Repeatability:
+    """A site's own error of the measures, or the package's."""
+    return read_repeatability(Path(settings.repeatability)) if settings.repeatability else Repeatability()
 
 
 def _check_workers(settings: Namespace, resources: Resources | None) -> None:
@@ -226,8 +230,9 @@ def photographs_left(photographs: Sequence[Photograph], journal: Journal) -> lis
     fresh = [(photograph, JournalEntry.of_photograph(photograph, {})) for photograph in photographs]
     left = [photograph for photograph, entry in fresh if not journal.keep(entry, str(photograph.path))]
     if left:
-        # A table stands for a run that came to its end.
+        # Tables stand for a run that came to its end.
         (journal.output / MEASURES).unlink(missing_ok=True)
+        remove_tables(journal.output)
     return left
 
 

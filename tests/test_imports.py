@@ -31,7 +31,7 @@ ROOMS = {
     "evaluation": {"imaging", "measures", "datasets", "data", "models", "inference", "reports"},
     "studies": {"measures", "data", "reports"},
     "service": {"dicom", "imaging", "measures", "xla", "reports", "inference"},
-    "cluster": {"imaging", "xla", "reports", "inference", "studies", "service"},
+    "cluster": {"imaging", "measures", "xla", "reports", "inference", "patients", "studies", "service"},
     "learning": {
         *("imaging", "measures", "datasets", "data", "models", "reports", "training", "inference", "evaluation"),
         "service",

@@ -63,7 +63,7 @@ def list_addresses(addresses: Sequence[str]) -> tuple[PhotographList, dict[str, 
             if why := _why_not(name):
                 passed_over[Path(where)] = why
                 continue
-            photographs.append(Photograph(Path(name), name.with_suffix("").as_posix()))
+            photographs.append(Photograph(Path(where), name.with_suffix("").as_posix()))
             if photographs[-1].name in now:
                 other = now[photographs[-1].name].path
                 raise ImageError(f"two photographs of one name: {other} and {where}", "names that differ", "rename one")

@@ -21,15 +21,14 @@ from fundusseg.cluster.addresses import SIGN, list_addresses, read_address
 from fundusseg.cluster.connection import connected, require_ray
 from fundusseg.cluster.resources import Resources
 from fundusseg.cluster.result_store import ResultStore
+from fundusseg.cluster.run_summary import Patients, remove_ended, summarise
 from fundusseg.errors import ConfigurationError, FundusSegError
 from fundusseg.inference.capture import Capture, read_capture
 from fundusseg.inference.dicom_results import check_dicom
 from fundusseg.inference.photograph_list import Photograph, PhotographList, find_photographs
 from fundusseg.inference.photograph_stages import photograph_rows
-from fundusseg.inference.report_page import EMBEDDED
-from fundusseg.inference.result_paths import thumbnail_path
 from fundusseg.inference.run_journal import Journal, JournalEntry
-from fundusseg.inference.summary import MEASURES, WRITTEN, summarise_run
+from fundusseg.patients.summary import check_spared
 from fundusseg.reports.progress import progress
 
 if TYPE_CHECKING:
@@ -110,9 +109,10 @@ def predict_on_cluster(
     work: Work,
     made_by: dict[str, Any],
     resources: Resources,
+    patients: Patients,
     overwrite: bool = False,
 ) -> int:
-    """Do what is not done yet, and write the table and the report of it all.
+    """Do what is not done yet, and write the tables and the report of it all.
 
     Args:
         named: Files, folders, patterns and lists, or addresses.
@@ -120,18 +120,24 @@ def predict_on_cluster(
         work: What every actor is given.
         made_by: What makes the results.
         resources: Where it runs, and what each actor takes.
+        patients: Who says whose the photographs are.
         overwrite: Begin anew.
 
     Returns:
         The exit code: 0, or 1 where a photograph could not be done.
 
     Raises:
-        ConfigurationError: The cluster or an address cannot be used, or the output is another checkpoint's.
+        ConfigurationError: The cluster, an address or a table cannot be used, or the output is another checkpoint's.
     """
     store = ResultStore(work.output, work.packed)
+    tables = [str(patients.table)] if patients.table else []
+    check_spared([*tables, *named], store.folder or Path(store.root))
     listed, now = _listed(named, store.folder or Path())
+    spelt = {name: entry.row["file"] for name, entry in now.items()}
+    identities = patients.identify(listed.photographs, named, spelt)
+    now = {p.name: replace(now[p.name], eye=p.eye) for p in identities.photographs}
     if work.algorithm is not None:
-        check_dicom(listed.photographs)
+        check_dicom(identities.photographs)
     with ExitStack() as stack:
         folder = store.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         journal = stack.enter_context(Journal(folder, made_by, overwrite))
@@ -139,17 +145,16 @@ def predict_on_cluster(
         for entry in store.entries():
             if entry.name not in now or entry.holds(now[entry.name]):
                 journal.add(entry)
-        spelt = {photograph.name: now[photograph.name].row["file"] for photograph in listed.photographs}
-        left = [p for p in listed.photographs if not journal.keep(now[p.name], spelt[p.name])]
+        left = [p for p in identities.photographs if not journal.keep(now[p.name], spelt[p.name])]
         if left:
-            (folder / MEASURES).unlink(missing_ok=True)
+            remove_ended(store, folder)
             fit = stack.enter_context(connected(resources))
             with progress(len(spelt), len(spelt) - len(left), console) as advance:
                 for entry in _done(_items(left, now), checkpoint, work, resources, fit):
                     journal.add(entry)
                     advance()
-        entries = journal.order([photograph.name for photograph in listed.photographs])
-        return _summarise(store, folder, entries, made_by, listed)
+        entries = journal.order([*now])
+        return summarise(store, folder, entries, made_by, listed, identities, patients.repeatability)
 
 
 def _listed(named: Sequence[str], output: Path) -> tuple[PhotographList, dict[str, JournalEntry]]:
@@ -230,28 +235,3 @@ def _cause(error: BaseException) -> Exception:
         "actors that run",
         "see Ray's logs; the same command goes on",
     )
-
-
-def _summarise(
-    store: ResultStore,
-    folder: Path,
-    entries: Sequence[JournalEntry],
-    made_by: Mapping[str, Any],
-    listed: PhotographList,
-) -> int:
-    """Write table and report; at an address, from what was made here."""
-    if store.folder is not None:
-        code = summarise_run(entries, made_by, folder, listed.passed_over)
-        store.forget_blocks()
-        return code
-    if not store.packed:
-        for entry in entries[:EMBEDDED]:
-            thumbnail = thumbnail_path(Path(), entry.name).as_posix()
-            if not entry.row["error"]:
-                local = folder / thumbnail
-                local.parent.mkdir(parents=True, exist_ok=True)
-                local.write_bytes(store.files.cat_file(f"{store.root}/{thumbnail}"))
-    code = summarise_run(entries, made_by, folder, listed.passed_over, store.files.unstrip_protocol(store.root))
-    for name in WRITTEN:
-        store.put(name, (folder / name).read_bytes())
-    return code

@@ -11,7 +11,8 @@ import json
 import os
 import posixpath
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -53,6 +54,7 @@ class ResultStore:
             self.files, self.root = fsspec.core.url_to_fs(str(self.folder or place))
         self._blocks = BLOCKS if packed else f"{JOURNAL}/{BLOCKS}"
         self._kept: list[dict[str, Any]] = []
+        self._held: dict[str, str] = {}
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all; packed, keep it for its block."""
@@ -73,6 +75,38 @@ class ResultStore:
         partial.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / name, content, partial / f"{socket.gethostname()}-{os.getpid()}-{get_ident()}")
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self.files.exists(self._at(name)))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if there is one."""
+        if self.exists(name):
+            self.files.rm(self._at(name))
+
+    def read_result(self, path: str, entries: Mapping[str, JournalEntry]) -> bytes | None:
+        """A file of a photograph, out of its block where it is packed; None where it is gone.
+
+        Args:
+            path: As it was written.
+            entries: Of the photographs, by name.
+        """
+        if not self.packed:
+            try:
+                return bytes(self.files.cat_file(self._at(path)))
+            except FileNotFoundError:
+                return None
+        # A block may be of an earlier state of the photograph's file.
+        self._held = self._held or {_state(entry): block for block, entry in self._rows()}
+        name = photograph_of(path)
+        block = self._held.get(_state(entries[name]))
+        if block is None:
+            return None
+        with self.files.open(block, "rb") as file:
+            table = pq.read_table(file, columns=["files"], filters=[("name", "==", os.fsencode(name))])
+        kept = (file for row in table["files"].to_pylist() for file in row)
+        return next((file["content"] for file in kept if file["path"] == path), None)
+
     def put_block(self, entries: Sequence[JournalEntry]) -> None:
         """Write a block's rows, and what was kept for it: from here on its photographs are done."""
         kept, self._kept = self._kept, []
@@ -82,15 +116,19 @@ class ResultStore:
             files[photograph_of(file["path"])].append(file)
         table = pa.table([names, [entry.line() for entry in entries], [*files.values()]], schema=_SCHEMA)
         stream = io.BytesIO()
-        pq.write_table(table, stream)
+        # A row group for each photograph, packed: what reads one back need not read the others.
+        pq.write_table(table, stream, row_group_size=1 if self.packed else None)
         digest = hashlib.blake2b(b"\0".join(names), digest_size=12).hexdigest()
         self.put(f"{self._blocks}/{digest}.parquet", stream.getvalue())
 
     def entries(self) -> Iterator[JournalEntry]:
         """Every row of every block; a photograph may have several, of its file's earlier states too."""
+        return (entry for _, entry in self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, JournalEntry]]:
         for path in self._list_blocks():
             table = pq.read_table(io.BytesIO(self.files.cat_file(path)), columns=["entry"])
-            yield from map(JournalEntry.of_line, table["entry"].to_pylist())
+            yield from ((path, JournalEntry.of_line(line)) for line in table["entry"].to_pylist())
 
     def forget_blocks(self) -> None:
         """Remove the blocks' rows, once they stand in the journal."""
@@ -131,6 +169,11 @@ class ResultStore:
 
     def _at(self, name: str) -> str:
         return posixpath.join(self.root, name)
+
+
+def _state(entry: JournalEntry) -> str:
+    """A photograph as its file was."""
+    return replace(entry, row={}).line()
 
 
 def photograph_of(path: str) -> str:

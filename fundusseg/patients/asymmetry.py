@@ -8,6 +8,7 @@ from pathlib import Path
 from fundusseg.inference.result_paths import contours_path
 from fundusseg.measures.repeatability import DISC_AREA, Repeatability
 from fundusseg.patients.eyes import Patient, Visit
+from fundusseg.patients.run_files import RunFiles
 
 CONVENTION = 0.2
 """Asymmetry of the vertical ratio that clinical convention calls suspicious: 97.5 % of adults without glaucoma are
@@ -61,13 +62,13 @@ class Asymmetry:
         return said + (f"; the eyes were photographed {self.days_apart} days apart" if self.days_apart else "")
 
 
-def asymmetry(patient: Patient, repeatability: Repeatability, output: Path | None = None) -> Asymmetry | None:
+def asymmetry(patient: Patient, repeatability: Repeatability, files: RunFiles | None = None) -> Asymmetry | None:
     """Of the last day on which both eyes are measured, or else of each eye's last visit; None where one is missing.
 
     Args:
         patient: Of one or two eyes.
         repeatability: Error of the measures.
-        output: Where predict wrote each photograph's size; None takes both for one size.
+        files: Where predict wrote each photograph's size; None takes both for one size.
     """
     if len(patient.eyes) < 2:
         return None
@@ -84,11 +85,11 @@ def asymmetry(patient: Patient, repeatability: Repeatability, output: Path | Non
         return _NOTHING if one is None or other is None else repeatability.difference(one, other, name)
 
     ratio, rim = difference("vertical_cdr"), difference("rim_min_ratio")
-    return Asymmetry(pair[0], pair[1], ratio, rim, _disc_areas(pair[0], pair[1], repeatability, output))
+    return Asymmetry(pair[0], pair[1], ratio, rim, _disc_areas(pair[0], pair[1], repeatability, files))
 
 
 def _disc_areas(
-    right: Visit, left: Visit, repeatability: Repeatability, output: Path | None
+    right: Visit, left: Visit, repeatability: Repeatability, files: RunFiles | None
 ) -> tuple[float, float, float]:
     """Ratio of the discs' areas, from the logarithms; without a scale, of photographs of one size alone."""
     areas = []
@@ -101,16 +102,16 @@ def _disc_areas(
         return _NOTHING
     if scale and other_scale:
         one, other = one * scale**2, other * other_scale**2
-    elif output is not None and (_size(right, output) is None or _size(right, output) != _size(left, output)):
+    elif files is not None and (_size(right, files) is None or _size(right, files) != _size(left, files)):
         return _NOTHING
     low, middle, high = sorted(map(math.exp, repeatability.difference(math.log(one), math.log(other), DISC_AREA)))
     return middle, low, high
 
 
-def _size(visit: Visit, output: Path) -> tuple[int, int] | None:
+def _size(visit: Visit, files: RunFiles) -> tuple[int, int] | None:
     """Width and height of its best photograph, as predict wrote them beside the outlines; None where that is gone."""
     try:
-        content = json.loads(contours_path(output, visit.best.entry.name).read_text())
+        content = json.loads(files.local(contours_path(Path(), visit.best.entry.name)).read_text())
         return content["width"], content["height"]
     except (OSError, ValueError, KeyError):
         return None

@@ -9,6 +9,7 @@ from fundusseg.inference.report_page import relative_link
 from fundusseg.inference.result_paths import overlay_path, thumbnail_path
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients.eyes import EYES, PatientEye
+from fundusseg.patients.run_files import RunFiles
 from fundusseg.patients.tables import Judged, measured_cells
 from fundusseg.patients.trend_chart import HEIGHT, WIDTH, trend_chart
 from fundusseg.patients.views import PICTURE, VisitView
@@ -35,14 +36,14 @@ _FACTS = {
 
 
 def patients_html(
-    judged: Sequence[Judged], about: Mapping[str, Any], output: Path, repeatability: Repeatability, unassigned: int
+    judged: Sequence[Judged], about: Mapping[str, Any], files: RunFiles, repeatability: Repeatability, unassigned: int
 ) -> bytes:
     """Lay out the page; the same results give the same bytes.
 
     Args:
         judged: Patients in order.
         about: What made the results.
-        output: Where the page will lie; links start there.
+        files: Of the run, in whose folder the page will lie.
         repeatability: Error of the measures.
         unassigned: Photographs and lines that belong to nobody.
     """
@@ -65,7 +66,7 @@ def patients_html(
             "with one eye": sum(len(one.patient.eyes) < 2 for one in judged),
             "not assigned": unassigned,
         },
-        patients=[_patient(number, one, output, repeatability) for number, one in enumerate(ordered)],
+        patients=[_patient(number, one, files, repeatability) for number, one in enumerate(ordered)],
         side=PICTURE,
         chart={"width": WIDTH, "height": HEIGHT},
         about={key: str(value) for key, value in about.items()},
@@ -84,9 +85,9 @@ def _rank(judged: Judged) -> tuple[bool, bool, bool]:
     return not _changed(judged), not _reached(judged), not judged.patient.remarks
 
 
-def _patient(number: int, judged: Judged, output: Path, repeatability: Repeatability) -> dict[str, Any]:
+def _patient(number: int, judged: Judged, files: RunFiles, repeatability: Repeatability) -> dict[str, Any]:
     patient, found = judged.patient, judged.asymmetry
-    eyes = [_eye(eye, judged, output, repeatability) for eye in EYES]
+    eyes = [_eye(eye, judged, files, repeatability) for eye in EYES]
     difference = "" if found is None else f"{found.vertical_cdr[0]:+.2f}"
     interval = "" if found is None else f"{found.vertical_cdr[1]:+.2f} to {found.vertical_cdr[2]:+.2f}"
     return {
@@ -101,7 +102,7 @@ def _patient(number: int, judged: Judged, output: Path, repeatability: Repeatabi
     }
 
 
-def _eye(eye: Eye, judged: Judged, output: Path, repeatability: Repeatability) -> dict[str, Any]:
+def _eye(eye: Eye, judged: Judged, files: RunFiles, repeatability: Repeatability) -> dict[str, Any]:
     own = judged.patient.eyes.get(eye)
     shown: dict[str, Any] = {"eye": eye, "word": EYES[eye], "there": own is not None}
     shown |= {"ratio": "", "change": "", "sort": "", "changed": False}
@@ -120,11 +121,11 @@ def _eye(eye: Eye, judged: Judged, output: Path, repeatability: Repeatability) -
         "facts": [(name, form.format(cells[key])) for key, (name, form) in _FACTS.items() if _said(cells.get(key))],
         "sentence": change.sentence,
         "remarks": [*own.remarks, *change.problems],
-        "views": [_view(view, output) for view in change.views if view.picture],
+        "views": [_view(view) for view in change.views if view.picture],
         "hours": [_hours(view) for view in change.views],
         "thinner": change.thinner,
         "chart": trend_chart(own, change, repeatability),
-        "picture": _thumbnail(own, output),
+        "picture": _thumbnail(own, files),
         "dates": [str(visit.day or "no date") for visit in own.visits],
     }
 
@@ -133,7 +134,7 @@ def _said(value: Any) -> bool:
     return value not in (None, "") and value == value  # NaN differs from itself
 
 
-def _view(view: VisitView, output: Path) -> dict[str, Any]:
+def _view(view: VisitView) -> dict[str, Any]:
     outlines = {
         region: " ".join(f"{x:.1f},{y:.1f}" for x, y in points) for region, points in sorted(view.outlines.items())
     }
@@ -143,7 +144,7 @@ def _view(view: VisitView, output: Path) -> dict[str, Any]:
         "how": view.alignment.how if view.alignment else "the first",
         "picture": base64.b64encode(view.picture).decode(),
         "outlines": outlines,
-        "overlay": relative_link(overlay_path(output, view.visit.best.entry.name), output),
+        "overlay": _overlay(view.visit.best.entry.name),
         "file": view.visit.best.row["file"],
     }
 
@@ -155,13 +156,18 @@ def _hours(view: VisitView) -> dict[str, Any]:
     }
 
 
-def _thumbnail(own: PatientEye, output: Path) -> dict[str, str]:
+def _thumbnail(own: PatientEye, files: RunFiles) -> dict[str, str]:
     """The small picture of the last measured visit, or else of any."""
     visit = own.latest or own.visits[-1]
     name = visit.best.entry.name
-    path = thumbnail_path(output, name)
+    path = files.local(thumbnail_path(Path(), name))
     return {
         "picture": base64.b64encode(path.read_bytes()).decode() if path.is_file() else "",
-        "overlay": relative_link(overlay_path(output, name), output),
+        "overlay": _overlay(name),
         "file": visit.best.row["file"],
     }
+
+
+def _overlay(name: str) -> str:
+    """The link to a photograph's overlay."""
+    return relative_link(overlay_path(Path(), name), Path())

@@ -15,15 +15,11 @@ from fundusseg.patients.change import EyeChange, eye_change
 from fundusseg.patients.eyes import Patient, PatientEye, group_patients
 from fundusseg.patients.identity import Identities
 from fundusseg.patients.page import EMBEDDED, patients_html
+from fundusseg.patients.run_files import PAGE, UNASSIGNED, RunFiles, remove_tables
 from fundusseg.patients.tables import TABLES, Judged, table_rows
 from fundusseg.patients.views import eye_views
 from fundusseg.reports.data_dictionary import dictionary_about, write_dictionary
 from fundusseg.reports.files import csv_line
-
-UNASSIGNED = "unassigned.csv"
-"""Photographs of nobody and lines of no photograph, with a sentence each."""
-
-PAGE = "patients.html"
 
 _SAID = 20
 
@@ -32,24 +28,27 @@ def summarise_patients(
     entries: Sequence[JournalEntry],
     identities: Identities,
     made_by: Mapping[str, Any],
-    output: Path,
+    files: RunFiles,
     repeatability: Repeatability,
+    place: str | None = None,
 ) -> None:
-    """Write the patients' tables; nothing where nobody says whose any photograph is.
+    """Write the patients' tables; where nobody says whose any photograph is, none is left of an earlier run either.
 
     Args:
         entries: All photographs of the run, in order.
         identities: What is said of them.
         made_by: What made the results.
-        output: The output folder, in which the files of the photographs are.
+        files: Of the run; the tables go into its folder.
         repeatability: Error of the measures.
+        place: Where the user finds them; None for the folder itself.
     """
     patients, unassigned = group_patients(entries, identities)
     if not patients and not identities.by_name:
         if repeatability.origin != Repeatability().origin:
             console.print("no patient is known, so that --repeatability changed nothing", style="yellow")
+        remove_tables(files.output)
         return
-    judged = [*_judged(patients, output, repeatability)]
+    judged, output = [*_judged(patients, files, repeatability)], files.output
     about = _about(made_by, repeatability)
     versions = {"fundusseg_version": made_by["fundusseg"], "checkpoint_sha256": str(made_by["checkpoint"]).split()[-1]}
     for name, rows in table_rows(judged, versions).items():
@@ -59,8 +58,8 @@ def summarise_patients(
         write_dictionary(output / f"{name}.csv", columns, about)
     said = "".join(map(csv_line, [["remark"], *([remark] for remark in unassigned)]))
     write_whole(output / UNASSIGNED, said.encode("utf-8", "backslashreplace"))
-    write_whole(output / PAGE, patients_html(judged, about, output, repeatability, len(unassigned)))
-    _say(judged, unassigned, output)
+    write_whole(output / PAGE, patients_html(judged, about, files, repeatability, len(unassigned)))
+    _say(judged, unassigned, place or str(output))
 
 
 def check_spared(inputs: Iterable[str], output: Path) -> None:
@@ -81,24 +80,24 @@ def check_spared(inputs: Iterable[str], output: Path) -> None:
         )
 
 
-def _judged(patients: Sequence[Patient], output: Path, repeatability: Repeatability) -> Iterator[Judged]:
+def _judged(patients: Sequence[Patient], files: RunFiles, repeatability: Repeatability) -> Iterator[Judged]:
     """Judge one patient after the other; pictures of unchanged eyes are let go once there are enough for the page."""
     pictures = 0
     for patient in patients:
-        changes = {eye: judge(own, output, repeatability) for eye, own in patient.eyes.items()}
+        changes = {eye: judge(own, files, repeatability) for eye, own in patient.eyes.items()}
         for eye, change in changes.items():
             pictures += len(change.views)
             if pictures > EMBEDDED and not (change.ratio and change.ratio.changed):
                 views = tuple(replace(view, picture=b"", outlines={}) for view in change.views)
                 changes[eye] = replace(change, views=views)
-        yield Judged(patient, asymmetry(patient, repeatability, output), changes)
+        yield Judged(patient, asymmetry(patient, repeatability, files), changes)
 
 
-def judge(eye: PatientEye, output: Path, repeatability: Repeatability) -> EyeChange:
+def judge(eye: PatientEye, files: RunFiles, repeatability: Repeatability) -> EyeChange:
     """The change of one eye; photographs are read again only of those with two measured visits or more."""
     if len(eye.measured) < 2:
         return EyeChange()
-    return eye_change(eye, eye_views(eye, output), repeatability)
+    return eye_change(eye, eye_views(eye, files), repeatability)
 
 
 def _about(made_by: Mapping[str, Any], repeatability: Repeatability) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def _about(made_by: Mapping[str, Any], repeatability: Repeatability) -> dict[str
     }
 
 
-def _say(judged: Sequence[Judged], unassigned: Sequence[str], output: Path) -> None:
+def _say(judged: Sequence[Judged], unassigned: Sequence[str], place: str) -> None:
     """Patients with a change or a remark, and what was not assigned."""
     lines = list(unassigned)
     for one in judged:
@@ -124,6 +123,6 @@ def _say(judged: Sequence[Judged], unassigned: Sequence[str], output: Path) -> N
     if len(lines) > _SAID:
         console.print(f"and {len(lines) - _SAID} more remarks, in the tables", soft_wrap=True)
     eyes = sum(len(one.patient.eyes) for one in judged)
-    where = f"{output / 'patients.csv'}, eyes.csv and visits.csv, page in {output / PAGE}"
-    also = f"; {len(unassigned)} not assigned, in {output / UNASSIGNED}" if unassigned else ""
+    where = f"{place}/patients.csv, eyes.csv and visits.csv, page in {place}/{PAGE}"
+    also = f"; {len(unassigned)} not assigned, in {place}/{UNASSIGNED}" if unassigned else ""
     console.print(f"{len(judged)} patients, {eyes} eyes in {where}{also}", soft_wrap=True, markup=False)

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fundusseg.errors import FundusSegError
-from fundusseg.imaging.image_files import encode_jpeg, read_mask, read_photograph
+from fundusseg.imaging.image_files import encode_jpeg, read_mask
 from fundusseg.imaging.roi import crop
 from fundusseg.inference.result_paths import contours_path, label_map_path
 from fundusseg.measures.contours import Points
 from fundusseg.measures.rim import clock_hours, rim_profile
 from fundusseg.patients.alignment import SIDE, Alignment, Disc, align, into_crop
 from fundusseg.patients.eyes import EyePhotograph, PatientEye, Visit
+from fundusseg.patients.run_files import RunFiles
 from fundusseg.sample import Eye, Image, Region
 
 PICTURE = 320
@@ -56,23 +57,23 @@ class _Read:
     disc: Disc
 
 
-def eye_views(eye: PatientEye, output: Path) -> list[VisitView]:
+def eye_views(eye: PatientEye, files: RunFiles) -> list[VisitView]:
     """Lay the measured visits of an eye over the first of them that can be read.
 
     Args:
         eye: With two measured visits or more.
-        output: Where predict wrote label maps and outlines.
+        files: Photographs, label maps and outlines.
     """
     reference: _Read | None = None
     views = []
     for visit in eye.measured:
-        labels = _label_map(visit.best, output)
+        labels = _label_map(visit.best, files)
         if labels is None:
             nothing = np.full(12, math.nan)
             views.append(VisitView(visit, nothing, problem=f"{visit.best.row['file']}: its label map is no more there"))
             continue
         try:
-            read = _Read(read_photograph(visit.best.entry.path, visit.best.entry.page), Disc.of(labels))
+            read = _Read(files.photograph(visit.best.entry), Disc.of(labels))
         except FundusSegError as error:
             hours = turned_hours(labels, eye.eye, 0.0)
             views.append(
@@ -87,7 +88,7 @@ def eye_views(eye: PatientEye, output: Path) -> list[VisitView]:
         matrix = _into_picture(reference.disc, read.disc, alignment)
         picture = encode_jpeg(_picture(read, matrix), quality=85)
         home = into_crop(read.disc.square(), SIDE)
-        outlines = _outlines(visit.best, output, matrix @ home)
+        outlines = _outlines(visit.best, files, matrix @ home)
         views.append(VisitView(visit, hours, alignment, picture, outlines))
     return views
 
@@ -100,9 +101,9 @@ def turned_hours(label_map: npt.NDArray[np.uint8], eye: Eye, turn: float) -> npt
     return np.roll(hours, -1)  # 12 o'clock stands first
 
 
-def _label_map(photograph: EyePhotograph, output: Path) -> npt.NDArray[np.uint8] | None:
+def _label_map(photograph: EyePhotograph, files: RunFiles) -> npt.NDArray[np.uint8] | None:
     try:
-        return read_mask(label_map_path(output, photograph.entry.name))
+        return read_mask(files.local(label_map_path(Path(), photograph.entry.name)))
     except FundusSegError:
         return None
 
@@ -119,10 +120,10 @@ def _picture(read: _Read, matrix: npt.NDArray[np.float64]) -> Image:
     return np.asarray(cv2.warpAffine(around, matrix[:2], (PICTURE, PICTURE), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def _outlines(photograph: EyePhotograph, output: Path, matrix: npt.NDArray[np.float64]) -> dict[Region, Points]:
+def _outlines(photograph: EyePhotograph, files: RunFiles, matrix: npt.NDArray[np.float64]) -> dict[Region, Points]:
     """The outlines that predict wrote, in the picture's pixels; none where the file is gone."""
     try:
-        content = json.loads(contours_path(output, photograph.entry.name).read_text())["contours"]
+        content = json.loads(files.local(contours_path(Path(), photograph.entry.name)).read_text())["contours"]
     except (OSError, ValueError, KeyError):
         return {}
     found = {}

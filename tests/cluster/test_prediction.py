@@ -14,6 +14,7 @@ from pydicom import dcmread
 
 from fundusseg import predict
 from fundusseg.errors import ConfigurationError
+from fundusseg.patients.run_files import WRITTEN
 from tests.cluster.conftest import ROOT, wait
 from tests.support.dicom_objects import dicom_photograph, write
 from tests.support.painter import photograph, write_checkpoint
@@ -37,6 +38,9 @@ def place(tmp_path_factory) -> Path:
             continue
         Image.fromarray(image).save(place / "in" / ("left" if number % 2 else "") / f"{number:04}.png")
     (place / "in" / "broken.png").write_bytes(b"no picture")
+    files = [f"{number:04}.{'dcm' if number == 1 else 'png'}" for number in range(12)]
+    visits = [f"{file},{n // 4},{'LR'[n // 2 % 2]},2020-01-{n + 1:02}\n" for n, file in enumerate(files)]
+    (place / "visits.csv").write_text("file,patient,eye,date\nnowhere.png,9\n" + "".join(visits))
     write_checkpoint(place / "a.ckpt", network="tests.support.slow_painter.SlowPainter")
     assert predict.main(arguments(place, place / "local")) == 1
     return place
@@ -53,6 +57,8 @@ def arguments(place, output, *more):
         str(output),
         "--dicom",
         "true",
+        "--table",
+        str(place / "visits.csv"),
         *more,
     ]
 
@@ -107,29 +113,38 @@ def test_an_actor_a_node_and_the_driver_are_killed(place, nodes, tmp_path):
 
 @pytest.mark.slow
 def test_addresses_and_packed_blocks(place, tmp_path):
-    """On a Ray of its own: the same table from file:// as from a folder, and one file in place of many."""
+    """On a Ray of its own: the same tables from file:// as from a folder, and one file in place of many."""
     pytest.importorskip("ray", reason="the extra `cluster` is not installed")
     few = tmp_path / "few"
     few.mkdir()
     for name in ("0000.png", "0002.png"):
         (few / name).write_bytes((place / "in" / name).read_bytes())
     (few / "notes.txt").touch()
-    base = ["--trust", "tests", "--checkpoint", str(place / "a.ckpt"), f"file://{few}"]
-    output = f"file://{tmp_path / 'out'}"
-    assert predict.main([*base, "--output", output, "--cluster=local"]) == 0
-    made = content(tmp_path / "out")
-    alone = [*base[:4], str(few), "--output", str(tmp_path / "alone")]
-    assert predict.main(alone) == 0
+    (tmp_path / "table.csv").write_text("file,patient,eye,date\n0000.png,1,R,2020\n0002.png,1,R,2022-05-31\n")
+    base = ["--trust", "tests", "--checkpoint", str(place / "a.ckpt")]
+    far, table = f"file://{few}", ("--table", str(tmp_path / "table.csv"))
+
+    def run(named, output, *options):
+        assert predict.main([*base, named, "--output", output, *options]) == 0
+
+    run(str(few), str(tmp_path / "alone"), *table)
     wanted = content(tmp_path / "alone")
+    output = f"file://{tmp_path / 'out'}"
+    run(far, output, "--cluster=local", *table)
+    made = content(tmp_path / "out")
     for name in ("0000_labels.png", "0002_contours.json", "0002_overlay.jpg", "journal/thumbnails/0000.jpg"):
         assert made[Path(name)] == wanted[Path(name)], name
-    table = made[Path("measures.csv")].decode()
-    assert table.replace(f"file://{few}", str(few)) == wanted[Path("measures.csv")].decode()
+    for name in map(Path, ("measures.csv", *WRITTEN)):
+        assert made[name].decode().replace(far, str(few)) == wanted[name].decode(), name
+    assert b"2022-05-31" in made[Path("visits.csv")] and b"data:image/jpeg" in made[Path("patients.html")]
     assert b"1 .txt" in made[Path("report.html")]
-    assert predict.main([*base, "--output", output, "--cluster=local"]) == 0, "done: only gathered again"
-    assert content(tmp_path / "out") == made
-    packed = [*base, "--output", str(tmp_path / "packed"), "--cluster=local", "--packed=true"]
-    assert predict.main(packed) == 0
+    run(far, output, "--cluster=local", *table)
+    assert content(tmp_path / "out") == made, "done: only gathered again"
+    run(far, output, "--cluster=local")
+    assert not {str(path) for path in content(tmp_path / "out")} & set(WRITTEN), "whose, nobody says any more"
+    run(str(few), str(tmp_path / "packed"), "--cluster=local", "--packed=true", *table)
+    packed = content(tmp_path / "packed")
+    assert {name: packed[Path(name)] for name in WRITTEN} == {name: wanted[Path(name)] for name in WRITTEN}
     (block,) = (tmp_path / "packed" / "blocks").iterdir()
     rows = pq.read_table(block).to_pylist()
     files = {file["path"]: file["content"] for row in rows for file in row["files"]}

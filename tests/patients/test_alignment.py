@@ -14,6 +14,7 @@ from fundusseg.measures.rim import clock_hours, rim_profile
 from fundusseg.patients.alignment import Disc, align, into_crop
 from fundusseg.patients.eyes import group_patients
 from fundusseg.patients.identity import Identities, Identity
+from fundusseg.patients.run_files import RunFiles
 from fundusseg.patients.views import PICTURE, eye_views, turned_hours
 from tests.support.visits import fundus, motion, moved
 
@@ -92,7 +93,7 @@ def test_visits_are_shown_as_they_lie_on_the_first(tmp_path):
         identities[name] = Identity("1", "OD", f"202{number}-01-01")
     (tmp_path / "gone.png").unlink()
     (patient,), _ = group_patients(entries, Identities([], identities))
-    first, second, gone = eye_views(patient.eyes["OD"], tmp_path)
+    first, second, gone = eye_views(patient.eyes["OD"], RunFiles(tmp_path))
     assert first.alignment is None and second.alignment.marks >= 10
     assert second.hours == pytest.approx(first.hours, abs=0.02)
     assert np.abs(second.outlines["disc"].mean(axis=0) - first.outlines["disc"].mean(axis=0)).max() < 0.02 * PICTURE

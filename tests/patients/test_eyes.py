@@ -14,6 +14,7 @@ from fundusseg.patients.change import eye_change
 from fundusseg.patients.columns import EYES, PATIENTS, VISITS
 from fundusseg.patients.eyes import group_patients
 from fundusseg.patients.identity import Identities, Identity
+from fundusseg.patients.run_files import RunFiles
 from fundusseg.patients.tables import Judged, table_rows
 
 KNOWN = Repeatability({**Repeatability().within_eye, "vertical_cdr": 0.02})
@@ -98,7 +99,7 @@ def test_discs_in_pixels_of_photographs_of_two_sizes_are_not_compared(tmp_path):
         for name, own in (("r", 2000), ("l", width)):
             contours_path(tmp_path, name).write_text(json.dumps({"width": own, "height": 1500}))
         (patient,), _ = grouped(*both)
-        return asymmetry(patient, KNOWN, tmp_path).disc_area_ratio[0]
+        return asymmetry(patient, KNOWN, RunFiles(tmp_path)).disc_area_ratio[0]
 
     assert ratio(2000) == pytest.approx(1) and math.isnan(ratio(1000))
     assert ratio(1000, nominal_mm_per_pixel=0.01) == pytest.approx(1)

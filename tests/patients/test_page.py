@@ -14,6 +14,7 @@ from fundusseg.measures.contours import as_json, contours
 from fundusseg.measures.repeatability import Repeatability
 from fundusseg.patients import summary
 from fundusseg.patients.identity import Identities, Identity
+from fundusseg.patients.run_files import RunFiles
 from fundusseg.patients.summary import summarise_patients
 from tests.support.browser import SIZE, chromium
 from tests.support.visits import fundus, motion, moved
@@ -52,7 +53,7 @@ def run(output: Path) -> None:
         row |= SIZES
         entries.append(JournalEntry(name, str(output / f"{name}.png"), 0, 0, "", row))
         identities[name] = Identity(patient, eye, day)
-    summarise_patients(entries, Identities([], identities), MADE_BY, output, KNOWN)
+    summarise_patients(entries, Identities([], identities), MADE_BY, RunFiles(output), KNOWN)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,9 @@ def test_more_patients_than_a_page_of_the_table_are_all_reached(page, tmp_path):
         JournalEntry(name, name, 0, 0, "", {"file": name, "error": "", "eye": "OD", "vertical_cdr": 0.5, **SIZES})
         for name in names_
     ]
-    summarise_patients(entries, Identities([], {name: Identity(name) for name in names_}), MADE_BY, tmp_path, KNOWN)
+    summarise_patients(
+        entries, Identities([], {name: Identity(name) for name in names_}), MADE_BY, RunFiles(tmp_path), KNOWN
+    )
     page.goto((tmp_path / "patients.html").as_uri())
     assert names(page) == names_[:250]
     for _ in range(250):
@@ -200,5 +203,5 @@ def test_pictures_beyond_the_limit_are_those_of_changed_eyes(tmp_path, monkeypat
 
 def test_a_run_of_nobody_writes_no_table(tmp_path):
     entry = JournalEntry("a", "a", 0, 0, "", {"file": "a", "error": "", "eye": "OD", "vertical_cdr": 0.5})
-    summarise_patients([replace(entry)], Identities([]), MADE_BY, tmp_path, KNOWN)
+    summarise_patients([replace(entry)], Identities([]), MADE_BY, RunFiles(tmp_path), KNOWN)
     assert not [*tmp_path.iterdir()]

@@ -12,6 +12,7 @@ from fundusseg import predict
 from fundusseg.errors import ConfigurationError
 from fundusseg.measures.repeatability import MEASURES
 from fundusseg.patients.columns import EYES, PATIENTS, VISITS
+from fundusseg.patients.run_files import BY_TABLE, WRITTEN
 from tests.support.painter import photograph, write_checkpoint
 
 RATIO = 0.5
@@ -125,10 +126,39 @@ def test_a_table_is_not_written_over(checkpoint, folder, given):
     assert Path("visits.csv").read_text() == "file,patient\nin/nobody.png,1\n"
 
 
-@pytest.mark.parametrize("option", ["--table=a.csv", "--pattern={patient}", "--repeatability=a.csv"])
-def test_a_cluster_is_asked_for_photographs_alone(checkpoint, folder, option):
-    with pytest.raises(ConfigurationError, match="with --cluster"):
-        predict.main(["--checkpoint", checkpoint, str(folder), option, "--cluster", "local"])
+@pytest.mark.parametrize("more", [False, True])
+def test_tables_of_an_earlier_run_do_not_stand_beside_results_of_another(checkpoint, folder, capsys, more):
+    """Whether the later run has photographs left to do or none; a table that somebody else wrote stays."""
+    output = run(checkpoint, str(folder), "--pattern", "{patient}_{eye}_{date}")
+    assert {path.name for path in output.iterdir()} >= set(WRITTEN)
+    (output / "visits.csv").write_text("file,patient\nmine.png,1\n")
+    if more:
+        Image.fromarray(photograph()).save(folder / "more.png")
+    capsys.readouterr()
+    run(checkpoint, str(folder))
+    assert {path.name for path in output.iterdir()} & set(WRITTEN) == set(BY_TABLE["visits.csv"])
+    assert (output / "visits.csv").read_text() == "file,patient\nmine.png,1\n"
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("eyes.csv, patients.csv of an earlier run removed") == 1
+    run(checkpoint, str(folder))
+    assert "removed" not in capsys.readouterr().out
+
+
+def test_tables_of_an_earlier_run_are_gone_while_a_run_is_not_at_its_end(checkpoint, folder, monkeypatch):
+    arguments = [str(folder), "--pattern", "{patient}_{eye}_{date}"]
+    output = run(checkpoint, *arguments)
+    Image.fromarray(photograph()).save(folder / "A_OS_2023-01-01.png")
+
+    def killed(*given: object, **how: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "summarise_patients", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(checkpoint, *arguments)
+    assert not {path.name for path in output.iterdir()} & set(WRITTEN)
+    run(checkpoint, *arguments)
+    assert read(output, "eyes").visits["A_OS"] == "2"
 
 
 def test_without_patients_no_table_is_written_and_an_error_that_nobody_needs_is_told(checkpoint, folder, capsys):
