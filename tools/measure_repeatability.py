@@ -29,7 +29,7 @@ from fundusseg.imaging.image_files import encode_jpeg, read_mask, read_photograp
 from fundusseg.imaging.roi import crop, disc_box
 from fundusseg.inference.prediction import Prediction
 from fundusseg.inference.predictor import Predictor
-from fundusseg.measures.repeatability import DISC_AREA, HOURS, MEASURES, Z, within_eye_sd
+from fundusseg.measures.repeatability import DISC_AREA, HOURS, MEASURES, REACH, within_eye_sd
 from fundusseg.measures.rim import clock_hours, rim_profile
 from fundusseg.patients.alignment import SIDE, Alignment, Disc, align, into_crop
 from fundusseg.reports.files import write_csv
@@ -187,7 +187,7 @@ class Repetitions:
         rows = []
         for name in MEASURES:
             sd, freedom = within_eye_sd(np.array([row[name] for row in eye]) for eye in every)
-            row = {"measure": name, "within_eye_sd": sd, "smallest_detectable_change": Z * math.sqrt(2) * sd}
+            row = {"measure": name, "within_eye_sd": sd, "smallest_detectable_change": REACH * math.sqrt(2) * sd}
             row |= {"eyes": len(every), "degrees_of_freedom": freedom}
             for kind, eyes in self.eyes.items():
                 row[f"sd_{kind}"], _ = within_eye_sd(np.array([row[name] for row in eye]) for eye in eyes)

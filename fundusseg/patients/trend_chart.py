@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from fundusseg.measures.repeatability import Repeatability, Z
+from fundusseg.measures.repeatability import REACH, Repeatability
 from fundusseg.patients.change import EyeChange
 from fundusseg.patients.eyes import PatientEye
 
@@ -23,7 +23,7 @@ def trend_chart(eye: PatientEye, change: EyeChange, repeatability: Repeatability
         return {}
     years = eye.years()
     ratios = [float(visit.best.row["vertical_cdr"]) for visit in eye.dated]
-    error = Z * repeatability.sd("vertical_cdr")
+    error = REACH * repeatability.sd("vertical_cdr")
     bottom = max(0.0, math.floor(10 * (min(ratios) - error)) / 10)
     top = min(1.0, math.ceil(10 * (max(ratios) + error)) / 10)
 

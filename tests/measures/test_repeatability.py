@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from fundusseg.measures.repeatability import MEASURES, WITHIN_EYE, Repeatability, within_eye_sd
 
@@ -19,9 +18,14 @@ def test_of_no_repetition_nothing_is_known():
     assert np.isnan(within_eye_sd([np.array([0.5])])[0])
 
 
-def test_the_smallest_change_is_the_95_percent_limit_of_a_difference():
+def test_the_smallest_change_is_the_limit_of_a_difference_with_normal_errors_and_with_long_tails():
     known = Repeatability()
-    assert known.smallest_change("vertical_cdr") == pytest.approx(norm.ppf(0.975) * 2**0.5 * known.sd("vertical_cdr"))
+    sd, limit = known.sd("vertical_cdr"), known.smallest_change("vertical_cdr")
+    random = np.random.default_rng(0)
+    tailed = random.standard_t(4.5, (2, 200_000)) * sd / 1.8**0.5  # of variance sd**2, kurtosis 15
+    for errors in (random.normal(0, sd, (2, 200_000)), tailed):
+        assert errors.std() == pytest.approx(sd, rel=0.02)
+        assert 0.93 < (np.abs(errors[0] - errors[1]) < limit).mean() < 0.97
     found, low, high = known.difference(0.6, 0.4, "vertical_cdr")
     assert found == pytest.approx(0.2) and high - found == pytest.approx(found - low)
 

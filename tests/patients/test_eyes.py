@@ -71,7 +71,7 @@ def test_every_row_has_every_column_in_its_order():
 def test_asymmetry_is_right_less_left_with_its_interval(right, left, convention):
     rows, _ = judged((entry("r", "OD", right), "1", "2020-01-01"), (entry("l", "OS", left), "1", "2020-01-01"))
     (row,) = rows["patients"]
-    half = 1.96 * 2**0.5 * 0.02
+    half = 2.15 * 2**0.5 * 0.02
     assert row["vertical_cdr_asymmetry"] == pytest.approx(right - left)
     assert row["vertical_cdr_asymmetry_high"] - row["vertical_cdr_asymmetry"] == pytest.approx(half, abs=1e-4)
     assert row["asymmetry_convention"] == convention

@@ -98,7 +98,7 @@ def test_a_sites_own_error_changes_the_interval(checkpoint, folder):
     arguments = [str(folder), "--pattern", "{patient}_{eye}_{date}"]
     narrow = read(run(checkpoint, *arguments), "patients").vertical_cdr_asymmetry_high["A"]
     wide = read(run(checkpoint, *arguments, "--repeatability", "own.csv"), "patients").vertical_cdr_asymmetry_high["A"]
-    assert float(wide) == pytest.approx(1.96 * 2**0.5 * 0.1, abs=0.02) and float(wide) > float(narrow)
+    assert float(wide) == pytest.approx(2.15 * 2**0.5 * 0.1, abs=0.02) and float(wide) > float(narrow)
     Path("own.csv").write_text("measure,within_eye_sd\nvertical_cdr,0\n")
     with pytest.raises(ConfigurationError, match="vertical_cdr missing or not above 0"):
         predict.main(["--checkpoint", checkpoint, *arguments, "--repeatability", "own.csv"])
