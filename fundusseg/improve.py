@@ -17,13 +17,17 @@ champion's weights until what it knew is kept.
 Both are compared on the frozen set, and on what no network has been trained on of the public sources, by the paired
 tests of `evaluate --against`. One that is better on the frozen set beyond chance, and nowhere worse by more than 0.005
 in Dice or 0.01 in the ratio, beyond chance or in the mean of 15 patients, becomes the champion:
-FOLDER/champions/current.bundle. Every champion stays there with its card; rounds/NNNN/report.md tells what was learnt.
-A round that promotes nothing is a normal end. One that was stopped or killed is taken up by the same command.
+FOLDER/champions/current.bundle. Worse than the champion, or than the first champion: small losses do not add up. As the
+frozen set is looked at in every round, each round that finds nothing asks the next one for more; of all promotions at
+most a tenth is chance, in expectation. Every champion stays there with its card; rounds/NNNN/report.md tells what was
+learnt, and with --mlflow an MLflow run. A round that promotes nothing is a normal end. One that was stopped or killed
+is taken up by the same command.
 
 With --drift nothing is learnt: light, colour, size, vertical ratio, risk and verdicts of each week are tested against
 those of the first photographs, one of a patient and week, all looks of a year together at 0.05.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from fundusseg.learning.challengers import Budget
 from fundusseg.learning.champions import Champions
 from fundusseg.learning.drift import find_drift, observations, sentence, write_drift
 from fundusseg.learning.improvement_round import ImprovementRound, Settings, close_open, forget_deleted, round_folder
+from fundusseg.learning.mlflow_log import MlflowLog
 from fundusseg.service.store import Store
 from fundusseg.service.store_schema import FILE
 from fundusseg.xla.process import prepare_process
@@ -58,6 +63,7 @@ def parser() -> Parser:
     parser.add_argument("--share", default=0.3, type=float, help="Of an epoch that is the site's; the rest rehearses.")
     parser.add_argument("--num_workers", type=int | None, help="Processes that read, as of fit.")
     parser.add_argument("--seed", default=0, type=int, help="Of a fine-tuning.")
+    parser.add_argument("--mlflow", type=str | None, help="Folder or address where MLflow keeps what a round came to.")
     parser.add_argument("--device", default="cpu", type=str, help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--roll_back", action="store_true", help="Make the champion before the current one again.")
     parser.add_class_arguments(FundusDataModule, "data", skip=FIXED | TRAINING, instantiate=False)
@@ -80,6 +86,12 @@ def main(arguments: list[str]) -> int:
     champions.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(champions.folder / ".lock", timeout=0):
+            if first.mlflow and (first.drift or first.roll_back):
+                raise ConfigurationError(
+                    f"--mlflow with --{'drift' if first.drift else 'roll_back'}",
+                    "a round to log",
+                    "leave one of them out",
+                )
             if first.drift or first.roll_back:
                 return _drift(first, champions) if first.drift else _roll_back(champions)
             return _round(first, champions, _public(command, arguments, first))
@@ -115,13 +127,14 @@ def _settings(first: Any) -> Settings:
 
 def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int:
     settings = _settings(first)
+    log = MlflowLog(first.mlflow) if first.mlflow else None
     if champions.current is None or first.bundle:
         champions.crown_first(Path(first.bundle or pretrained_bundle()))
     store = Store(Path(first.store))
     try:
         forget_deleted(store, champions)
         round = ImprovementRound(store, champions, public, settings, _say)
-        outcome = round.run()
+        outcome = round.run(partial(_log, log) if log else None)
     finally:
         store.close()
     for told in outcome.set_aside:
@@ -131,6 +144,14 @@ def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int
     _say(f"Current champion: {champions.current}")
     _say(f"Report: {round_folder(champions, round.number) / 'report.md'}")
     return 0
+
+
+def _log(log: MlflowLog, number: int, folder: Path) -> None:
+    """What was decided holds, whether MLflow takes it or not."""
+    try:
+        _say(f"MLflow run {log.add(number, folder)} at {log.address}")
+    except ConfigurationError as error:
+        console.print(f"Not in MLflow: {error}", style="yellow", soft_wrap=True, markup=False)
 
 
 def _roll_back(champions: Champions) -> int:

@@ -50,6 +50,7 @@ OWNERS = {
     "pyarrow": "cluster",
     "fsspec": "cluster",
     **dict.fromkeys(("onnxruntime", "openvino"), "runtimes"),
+    "mlflow": "learning.mlflow_log",
 }
 """The only module, or room, that imports a library."""
 

@@ -41,10 +41,10 @@ from fundusseg.imaging.image_files import encode_png
 from fundusseg.inference import model_bundle
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
+from fundusseg.learning.bundle_comparison import untrained_cases
 from fundusseg.learning.challengers import Budget
 from fundusseg.learning.champions import Champions
 from fundusseg.learning.improvement_round import ImprovementRound, Settings
-from fundusseg.learning.promotion import untrained_cases
 from fundusseg.measures.bootstrap import mean_interval
 from fundusseg.measures.contours import as_json, contours
 from fundusseg.measures.label_map import label_map_of_masks
@@ -165,7 +165,7 @@ def simulate(given: argparse.Namespace) -> None:
     champions.folder.mkdir(parents=True, exist_ok=True)
     champions.crown_first(first)
     table = Table(given.output, [Case(new, record) for record in rest] + held, given.device)
-    table.add(0, first, "none", 0.0)
+    table.add(0, champions.first, "none", 0.0)
     predictor = Predictor(Bundle.load(first, given.device), views=LOOKS)
     waiting = {add(store, predictor, new.load(record)): record for record in records[given.rest :][: given.pool]}
     for number in range(1, given.rounds + 1):
@@ -223,17 +223,23 @@ def without(dataset: FundusDataset, names: set[str]) -> FundusDataset:
 
 def add(store: Store, predictor: Predictor, sample: Sample) -> str:
     """One photograph comes in and is predicted; its digest."""
-    content, found = encode_png(sample.image), predictor(sample.image)
+    content = encode_png(sample.image)
+    document = predicted(predictor, sample) | {"sha256": digest(content)}
+    store.add_photograph(document, content, sample.record.patient, "reader", {"digest": "-", "version": "-"}, "{}")
+    return str(document["sha256"])
+
+
+def predicted(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    """What the service says of a photograph."""
+    found = predictor(sample.image)
     height, width = sample.image.shape[:2]
     ratio = found.measures.vertical_cdr
     measures = {"eye": "", "verdict": found.verdict, "vertical_cdr": ratio}
     measures |= {"vertical_cdr_low": ratio - found.spread, "vertical_cdr_high": ratio + found.spread}
-    document = {
-        "file": f"{sample.record.name}.png", "sha256": digest(content), "width": width, "height": height,
+    return {
+        "file": f"{sample.record.name}.png", "width": width, "height": height,
         "measures": plain(measures), "contours": as_json(found.outlines),
     }  # fmt: skip
-    store.add_photograph(document, content, sample.record.patient, "reader", {"digest": "-", "version": "-"}, "{}")
-    return str(document["sha256"])
 
 
 def worklist(store: Store, waiting: set[str]) -> list[str]:

@@ -192,14 +192,20 @@ def store_key(
     Raises:
         ConfigurationError: A setting of the reader cannot be compared.
     """
-    reader = type(dataset)
-    # Cached properties are results, there or not yet: the key must not depend on what was asked before.
-    derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
-    settings = {key: value for key, value in vars(dataset).items() if key not in derived}
+    (module, name, code), settings = reader_settings(dataset)
     stamps = hashlib.sha256(repr([_stamps(record) for record in dataset.records]).encode()).hexdigest()
     how = [asdict(preparation), variants.settings, borders and borders.settings]
-    made_by = [reader.__module__, reader.__qualname__, our_code(), code_of(reader)]
+    made_by = [module, name, our_code(), code]
     return fingerprint([made_by, settings, how, stamps])
+
+
+def reader_settings(dataset: FundusDataset) -> tuple[list[Any], dict[str, Any]]:
+    """A reader's module, name and code, and what it was told."""
+    reader = type(dataset)
+    # Cached properties are results, there or not yet: what was asked before must make no difference.
+    derived = {name for name in dir(reader) if isinstance(getattr(reader, name, None), cached_property)}
+    settings = {key: value for key, value in vars(dataset).items() if key not in derived}
+    return [reader.__module__, reader.__qualname__, code_of(reader)], settings
 
 
 @cache

@@ -47,6 +47,16 @@ class Champions:
         return link.resolve() if link.exists() else None
 
     @property
+    def first(self) -> Path:
+        """The bundle that all began with; there must be one."""
+        return self._kept[0]
+
+    @property
+    def digests(self) -> list[str]:
+        """Of every champion."""
+        return [str(json.loads(path.read_text())["sha256"]) for path in sorted(self.folder.glob("champion-*.json"))]
+
+    @property
     def _kept(self) -> list[Path]:
         return sorted(self.folder.glob("champion-*.bundle"))
 
@@ -66,8 +76,7 @@ class Champions:
                 )
             self.point_to(self.keep(bundle, 0, None, {"reason": "the bundle that was given first"}))
             return
-        kept = [json.loads(path.read_text())["sha256"] for path in self.folder.glob("champion-*.json")]
-        if file_digest(bundle) not in kept:
+        if file_digest(bundle) not in self.digests:
             raise ConfigurationError(
                 f"{bundle}, which is no champion of {self.folder}",
                 "one that is kept there",

@@ -15,12 +15,15 @@ from fundusseg.datasets.base import FundusDataset
 from fundusseg.imaging.image_files import read_with_light
 from fundusseg.inference.model_bundle import Bundle
 from fundusseg.inference.predictor import Predictor
+from fundusseg.learning.bundle_comparison import Bundles, compare_bundles
 from fundusseg.learning.challengers import Budget, Lessons, fine_tune, recalibrate
 from fundusseg.learning.champions import Champions, remove_folder
 from fundusseg.learning.correction_files import write_corrections, write_rehearsal
 from fundusseg.learning.corrections import Correction, last_grading, of_part, patients, standing
 from fundusseg.learning.graders import SetAside, disagreeing, implausible, mismatched, repeat_weights
-from fundusseg.learning.promotion import FEWEST_FROZEN, Decision, compare_bundles
+from fundusseg.learning.kept_scores import forget_scores
+from fundusseg.learning.looks import fewest_frozen, level
+from fundusseg.learning.promotion import Decision, decide
 from fundusseg.learning.round_report import report_text
 from fundusseg.reports.files import write_json, write_text
 from fundusseg.reports.model_card import card_path, model_card_text
@@ -61,6 +64,8 @@ class Outcome:
         learnt: Outlines that were learnt from, frozen ones and patients, by name.
         set_aside: Sentences.
         weights: Of each grader.
+        level: Below which probability a challenger would have been better; 0 where none was compared.
+        looks: Of each round before that compared, whether it promoted.
     """
 
     promoted: str
@@ -69,6 +74,8 @@ class Outcome:
     learnt: dict[str, int] = field(default_factory=dict)
     set_aside: list[str] = field(default_factory=list)
     weights: dict[str, float] = field(default_factory=dict)
+    level: float = 0.0
+    looks: list[bool] = field(default_factory=list)
 
 
 class ImprovementRound:
@@ -93,10 +100,16 @@ class ImprovementRound:
         self.store, self.champions, self.public, self.settings, self.say = store, champions, public, settings, say
         self.number, self.champion, self.last = _begin(champions, last_grading(store))
         self.folder = round_folder(champions, self.number)
-        self.work = self.folder / "work"
+        self.work, self.scores = self.folder / "work", champions.folder / "scores"
+        self.looks = _looks(champions, self.number)
+        self.level = level(self.looks)
 
-    def run(self) -> Outcome:
-        """Learn, decide, and do what was decided."""
+    def run(self, log: Callable[[int, Path], None] | None = None) -> Outcome:
+        """Learn, decide, and do what was decided.
+
+        Args:
+            log: Told number and folder of the round when all is decided; again where it was killed meanwhile.
+        """
         decided = self.folder / "outcome.json"
         if not decided.is_file():
             write_json(asdict(self._decide()), decided)
@@ -107,6 +120,9 @@ class ImprovementRound:
             self.champions.point_to(self.champions.keep(bundle, self.number, self.champion, facts))
         write_text(report_text(self.number, self.champion.name, asdict(outcome)), self.folder / "report.md")
         remove_folder(self.work)  # photographs, which only the store may keep
+        forget_scores(self.scores, self.champions.digests)
+        if log is not None:
+            log(self.number, self.folder)
         finish(self.folder, outcome.promoted or "nothing promoted", self.last)
         return outcome
 
@@ -122,7 +138,7 @@ class ImprovementRound:
         told = Outcome("", "", learnt=counts, set_aside=[one.sentence for one in aside], weights=weights)
         for what, there, needed in (
             ("to learn from", patients(learn), self.settings.patients),
-            ("to compare on", patients(frozen), FEWEST_FROZEN),
+            ("to compare on", patients(frozen), fewest_frozen(self.level / 2)),
         ):
             if there < needed:
                 blamed = f"; {len(aside)} sets of outlines were set aside" if aside else ""
@@ -150,19 +166,22 @@ class ImprovementRound:
     def _challenge(
         self, told: Outcome, learn: Sequence[Correction], frozen: Sequence[Correction], weights: dict[str, float]
     ) -> Outcome:
-        """The cheap challenger, then the dear one where that is not better."""
+        """The cheap challenger, then the dear one where that is not better; they share the round's level."""
         remove_folder(self.work / "frozen")
         remove_folder(self.work / "learn")
         compared = write_corrections(self.work / "frozen", self.store, frozen, weights, soft=False)
         lessons = write_corrections(self.work / "learn", self.store, learn, weights, soft=True)
-        reason = ""
+        told = replace(told, level=self.level, looks=self.looks)
+        reason, left = "", self.level
         for step in (RECALIBRATED, FINE_TUNED):
             bundle = self.folder / f"{step}.bundle"
             self.say(f"Challenger: {step}")
             if not bundle.is_file() and not self._make(step, bundle, lessons, learn):
                 told.tried[step] = {"promoted": False, "reason": NO_THRESHOLD}
                 continue
-            decision = self._compare(step, bundle, compared)
+            spent = left if step == FINE_TUNED else left / 2
+            left -= spent
+            decision = self._compare(step, bundle, compared, spent)
             told.tried[step] = asdict(decision)
             self.say(f"{step}: {decision.reason}")
             if decision.promoted:
@@ -186,9 +205,11 @@ class ImprovementRound:
         fine_tune(self.champion, bundle, what, self.settings.budget, device, self.work / "fine-tuning")
         return True
 
-    def _compare(self, step: str, bundle: Path, frozen: Folder) -> Decision:
-        output = self.folder / step
-        decision = compare_bundles(bundle, self.champion, frozen, self.public, self.settings.device, output)
+    def _compare(self, step: str, bundle: Path, frozen: Folder, level: float) -> Decision:
+        bundles, output = Bundles(bundle, self.champion, self.champions.first), self.folder / step
+        decision = decide(
+            compare_bundles(bundles, frozen, self.public, self.settings.device, self.scores, output), level
+        )
         loaded = Bundle.load(bundle)
         remarks = [f"Challenger of round {self.number} ({step}): {decision.reason}.", *decision.sentences]
         if step == FINE_TUNED and loaded.failure_detector is not None:
@@ -247,6 +268,16 @@ def _learnt_until(champions: Champions, number: int) -> int:
         json.loads((path / "finished.json").read_text())["last grading"] for path in _rounds(champions)[: number - 1]
     ]
     return max(ended, default=0)
+
+
+def _looks(champions: Champions, number: int) -> list[bool]:
+    """Of each round before that compared, whether it promoted; one that was given up halfway may have compared too."""
+    found = []
+    for folder in _rounds(champions)[: number - 1]:
+        if any((folder / step).is_dir() for step in (RECALIBRATED, FINE_TUNED)):
+            outcome = folder / "outcome.json"
+            found.append(outcome.is_file() and bool(json.loads(outcome.read_text())["promoted"]))
+    return found
 
 
 def _news(store: Store, after: int, last: int) -> int:

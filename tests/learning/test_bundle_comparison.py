@@ -1,0 +1,105 @@
+"""Challenger, champion and first champion on the same pictures: losses do not add up, no score is computed twice."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fundusseg.datasets import Folder
+from fundusseg.imaging.image_files import write_png
+from fundusseg.inference.predictor import Predictor
+from fundusseg.learning.bundle_comparison import Bundles, compare_bundles
+from fundusseg.learning.kept_scores import forget_scores
+from fundusseg.learning.looks import level
+from fundusseg.learning.promotion import MARGINS, decide
+from tests.support import store_site
+
+pytestmark = pytest.mark.slow
+
+STEP = 0.1
+"""Logits by which each round's cup is drawn larger."""
+
+
+def readings(root: Path, name: str, numbers: range, reader: float, sharp: int = 0) -> Folder:
+    """A source whose reader draws the cup at a logit of its own; so many photographs have a cup of sharp edge."""
+    for number in numbers:
+        image = store_site.picture(number)[0]
+        if number - numbers.start < sharp:
+            image[..., 1] = (image[..., 1] > 127) * np.uint8(255)  # found alike at any threshold
+        for place, pixels in (("images", image), ("masks", store_site.outline(number, reader))):
+            (root / place).mkdir(parents=True, exist_ok=True)
+            write_png(root / place / f"e{number}.png", pixels)
+    return Folder(root, name=name)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("compared")
+    for number in range(4):
+        store_site.write_champion(folder / f"{number}.bundle", 1 / (1 + math.exp(STEP * number)))
+    readings(folder / "site", "site", range(12), -3.0)
+    readings(folder / "old", "old", range(12, 32), 0.0, sharp=10)  # a step costs about 0.004
+    return folder
+
+
+def compared(place: Path, challenger: int, champion: int, first: int, scores: Path):
+    bundles = Bundles(*(place / f"{number}.bundle" for number in (challenger, champion, first)))
+    site, old = Folder(place / "site", name="site"), Folder(place / "old", name="old")
+    return compare_bundles(bundles, site, [old], "cpu", scores, scores.parent / f"tables{challenger}")
+
+
+def old_cups_change(comparisons) -> float:
+    (one,) = (one for one in comparisons if (one.source, one.region, one.metric) == ("old", "cup", "dice"))
+    return one.difference.mean
+
+
+def test_losses_below_the_margin_do_not_add_up(place, tmp_path):
+    scores = tmp_path / "scores"
+    steps = [compared(place, number + 1, number, 0, scores) for number in range(3)]
+    for found in steps:
+        assert -MARGINS["dice"] < old_cups_change(found.since_champion) < 0
+    assert not steps[0].since_first  # it is the champion
+    assert old_cups_change(steps[1].since_first) < -MARGINS["dice"]
+    decisions = [decide(found, level([])) for found in steps]
+    assert [one.promoted for one in decisions] == [True, False, False]
+    assert decisions[1].reason.startswith("worse than the first champion") and "old, Cup Dice" in decisions[1].reason
+    assert any("old, Cup Dice" in sentence for sentence in decisions[1].since_first)
+    # without the first one, each would have been promoted
+    assert decide(compared(place, 3, 2, 2, scores), level([])).promoted
+
+
+def test_a_champions_scores_are_not_computed_again(place, tmp_path, monkeypatch):
+    asked: list[str] = []
+    predict = Predictor.__call__
+
+    def watched(self, image, *arguments, **options):
+        asked.append("")
+        return predict(self, image, *arguments, **options)
+
+    monkeypatch.setattr(Predictor, "__call__", watched)
+    for folder in ("a", "b"):
+        compared(place, 2, 1, 0, tmp_path / folder / "scores")
+    drawn = 2 * len(list((tmp_path / "a/tables2/changes").glob("*.jpg")))
+    assert len(asked) == 2 * (3 * 32 + drawn)
+    asked.clear()
+    compared(place, 2, 1, 0, tmp_path / "b" / "scores")
+    assert len(asked) == 32 + drawn, "the challenger's alone"
+    for name in ("images.csv", "figures.csv", "reliability.csv", "differences.csv"):
+        again, once = ((tmp_path / folder / "tables2" / name).read_bytes() for folder in ("b", "a"))
+        assert again == once
+
+
+def test_another_outline_is_another_score(place, tmp_path):
+    scores = tmp_path / "scores"
+    before = compared(place, 1, 0, 0, scores)
+    other = readings(tmp_path / "site", "site", range(12), -2.0)  # the same photographs, outlined anew
+    bundles = Bundles(place / "1.bundle", place / "0.bundle", place / "0.bundle")
+    after = compare_bundles(bundles, other, [], "cpu", scores, tmp_path / "again")
+    changed = [found.since_champion[2].other for found in (before, after)]
+    assert changed[1] > changed[0] + 0.02
+    (champion,) = (
+        path for path in scores.iterdir() if path.stat().st_size == max(p.stat().st_size for p in scores.iterdir())
+    )
+    forget_scores(scores, [champion.stem])
+    assert list(scores.iterdir()) == [champion]
