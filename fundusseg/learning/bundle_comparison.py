@@ -55,7 +55,8 @@ class Bundles:
     def by_method(self) -> dict[str, Path]:
         """Each once."""
         found = {MODEL: self.challenger, OTHER: self.champion}
-        return found if self.first == self.champion else {**found, FIRST: self.first}
+        # By the file: one of the two may have come by the link to the current one.
+        return found if self.first.samefile(self.champion) else {**found, FIRST: self.first}
 
 
 @dataclass(frozen=True, slots=True)

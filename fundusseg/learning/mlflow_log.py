@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,18 +67,22 @@ class MlflowLog:
             ConfigurationError: The address takes no more.
         """
         outcome = json.loads((folder / "outcome.json").read_text())
-        return self._asked(lambda: self._write(number, folder, outcome))
+        tags = {f"fundusseg.{name}": outcome[name] for name in ("promoted", "reason")}
+        found, files = figures(folder, outcome), [*_files(folder, outcome)]
+        return self._asked(lambda: self._write(number, folder, tags, found, files))
 
-    def _write(self, number: int, folder: Path, outcome: Mapping[str, Any]) -> str:
+    def _write(
+        self, number: int, folder: Path, tags: Mapping[str, str], found: Mapping[str, float], files: Sequence[Path]
+    ) -> str:
         from mlflow.entities import Metric
 
         client, run, now = self._client, self._run(number, folder), int(time.time() * 1000)
-        for name in ("promoted", "reason"):
-            client.set_tag(run, f"fundusseg.{name}", outcome[name])
-        metrics = [Metric(key, value, now, number) for key, value in figures(folder, outcome).items()]
+        for name, value in tags.items():
+            client.set_tag(run, name, value)
+        metrics = [Metric(key, value, now, number) for key, value in found.items()]
         for start in range(0, len(metrics), 500):  # MLflow takes 1,000 at a time
             client.log_batch(run, metrics=metrics[start : start + 500])
-        for file in _files(folder, outcome):
+        for file in files:
             client.log_artifact(run, str(file), "" if file.parent == folder else file.parent.name)
         client.set_terminated(run)
         return run
@@ -101,11 +105,9 @@ class MlflowLog:
 
     def _asked(self, what: Callable[[], Found]) -> Found:
         """What MLflow answers; its own errors in one sentence."""
-        from mlflow.exceptions import MlflowException
-
         try:
             return what()
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # its stores raise what they like, Exception itself among it
             said = " ".join(str(error).split())[:300]
             raise ConfigurationError(
                 f"no answer from MLflow at {self.address} ({said})",

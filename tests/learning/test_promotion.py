@@ -88,7 +88,7 @@ def test_the_fewest_patients_are_those_who_can_pass():
 def test_few_promotions_are_chance_though_the_same_patients_come_again(gains):
     """Sites of 12 frozen patients and 4 more in each of 20 rounds; challengers differ at random, some are better."""
     chance, share, promotions = np.random.default_rng(0), [], 0
-    for _ in range(150):
+    for _ in range(60):
         champion, looks, wrong = np.zeros((FAMILY, 100)), list[bool](), 0
         for round in range(20):
             patients, better = 12 + 4 * round, chance.random() < gains
@@ -103,7 +103,7 @@ def test_few_promotions_are_chance_though_the_same_patients_come_again(gains):
         promotions += sum(looks)
         share.append(wrong / max(1, sum(looks)))
     assert np.mean(share) < CHANCE
-    assert (promotions > 100) is (gains > 0), promotions
+    assert (promotions > 60) is (gains > 0), promotions
 
 
 def test_a_patient_has_one_part_and_the_shares_are_kept():
