@@ -23,7 +23,7 @@ EXPERIMENT = "fundusseg improve"
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # read while the library is loaded
     "MLFLOW_ALLOW_FILE_STORE": "true",  # who names a folder wants it, though MLflow's own service prefers a database
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds: a service that is away should not cost a night
     "GIT_PYTHON_REFRESH": "quiet",
 }

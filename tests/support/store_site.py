@@ -1,6 +1,7 @@
 """A site's store of known answer: the network finds disc and cup, and readers see the cup at another level."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ def correct(store: Store, photograph: str, labels: np.ndarray, grader: str = "an
     store.grade(posted, False, _measured)
 
 
-def fill(store: Store, champion: Path, numbers: range, reader: float = READER, grader: str = "anna") -> list[str]:
+def fill(
+    store: Store, champion: Path, numbers: Sequence[int], reader: float = READER, grader: str = "anna"
+) -> list[str]:
     """Photographs, each of a patient of its own, and a reader's corrections."""
     added = [add(store, champion, number) for number in numbers]
     for number, photograph in zip(numbers, added, strict=True):
