@@ -1,8 +1,8 @@
 """`fit` on a cluster: an actor for each process, which finds the others by what torchrun would have told it.
 
-Where a node is lost, all are meant to begin anew elsewhere, which no test has shown yet:
-the same command continues from the last whole epoch. The folder of the
-run, the cache and the data lie where all nodes see them, under the paths of the command.
+Where a node is lost, all begin anew on the nodes that are left, from the last whole epoch. The head, which keeps the
+cluster's books, is not to be lost: the command ends, and continues where it is given again to another cluster. The
+folder of the run, the cache and the data lie where all nodes see them, under the paths of the command.
 """
 
 import os
@@ -74,49 +74,71 @@ def fit_on_cluster(arguments: Sequence[str], resources: Resources) -> int:
 
     Args:
         arguments: Of `fit`, without what names the cluster.
-        resources: Where it runs, what each process takes, and how many there are.
+        resources: Where it runs, what each process takes, and how many there are: as many as fit, also after a loss,
+            where it does not say.
 
     Raises:
-        ConfigurationError: The cluster cannot be used, or has no room for so many processes.
+        ConfigurationError: The cluster cannot be used, or has no room for so many processes, or no more.
     """
-    with connected(resources) as fit, told_to_stop() as told:
-        count = resources.jobs or fit
-        for _ in range(1 + RETRIES):
-            with _processes(count, resources, told) as processes:
-                if told.is_set():
+    with connected(resources), told_to_stop() as told:
+        for losses in range(1 + RETRIES):
+            with _processes(resources, told) as processes:
+                if not processes:
                     return 128 + signal.SIGTERM
+                if losses:
+                    how = f"by {len(processes)} process{'es' if len(processes) > 1 else ''}"
+                    console.print(
+                        f"A node was lost: the training continues from its last whole epoch, {how}.", style="yellow"
+                    )
                 code = _train(processes, arguments, resources, told)
             if code != LOST or told.is_set():
                 return code
-            console.print("A node was lost: the training continues from its last whole epoch.", style="yellow")
     raise ConfigurationError(f"a training that lost its nodes {RETRIES + 1} times", "nodes that stay", "see Ray's logs")
 
 
 @contextmanager
-def _processes(count: int, resources: Resources, told: Event) -> Iterator[list[Any]]:
-    """Actors for all processes at once or for none: a part of a training would wait for the rest without end."""
+def _processes(resources: Resources, told: Event) -> Iterator[list[Any]]:
+    """Actors for all processes at once: a part of a training would wait for the rest without end. None, if told."""
     ray = require_ray()
-    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.placement_group import remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-    takes = {"num_cpus": resources.cpus, "num_gpus": resources.gpus}
-    bundle = {name: value for name, value in (("CPU", resources.cpus), ("GPU", resources.gpus)) if value}
-    group = placement_group([bundle] * count, strategy="PACK")
+    group = _group(resources, told)
     try:
-        ready = False
-        while not (ready or told.is_set()):
-            if (fit := room(resources)) < count:
-                raise ConfigurationError(
-                    f"{count} processes of {resources.cpus:g} cores and {resources.gpus:g} GPUs",
-                    f"at most {fit}, for which there is room",
-                    "lower --cluster_jobs, or add nodes; the same command continues",
-                )
-            ready = group.wait(_LOOK)
-        actor = ray.remote(max_concurrency=2, **takes)(_Process)
-        places = [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank) for rank in range(count)]
-        yield [actor.options(scheduling_strategy=place).remote() for place in places]
+        actor = ray.remote(max_concurrency=2, num_cpus=resources.cpus, num_gpus=resources.gpus)(_Process)
+        places = range(len(group.bundle_specs)) if group else ()
+        yield [
+            actor.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, rank)).remote() for rank in places
+        ]
     finally:
-        remove_placement_group(group)  # ends its actors, whose processes follow them
+        if group:
+            remove_placement_group(group)  # ends its actors, whose processes follow them
+
+
+def _group(resources: Resources, told: Event) -> Any:
+    """The room of all processes, once it is there; None where we are told to stop meanwhile.
+
+    Raises:
+        ConfigurationError: The nodes that there are will never have it.
+    """
+    require_ray()
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    bundle = {name: value for name, value in (("CPU", resources.cpus), ("GPU", resources.gpus)) if value}
+    while not told.is_set():
+        count = resources.jobs or max(1, room(resources))
+        group = placement_group([bundle] * count, strategy="PACK")
+        while not told.is_set() and (fit := room(resources)) >= count:
+            if group.wait(_LOOK):
+                return group
+        remove_placement_group(group)
+        if not told.is_set() and (resources.jobs or not fit):  # else a node went that was counted on
+            raise ConfigurationError(
+                f"{count} processes of {resources.cpus:g} cores and {resources.gpus:g} GPUs",
+                f"at most {fit}, for which there is room",
+                "lower --cluster_jobs, or add nodes; the same command continues",
+            )
+    return None
 
 
 def _train(processes: Sequence[Any], arguments: Sequence[str], resources: Resources, told: Event) -> int:
