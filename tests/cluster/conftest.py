@@ -68,8 +68,11 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def one_at_a_time() -> Iterator[None]:
-    """Another process of the same run must not find this one's cluster by `auto`."""
+def one_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Another process of the same run must not find this one's cluster by `auto`; what is not slow starts none."""
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
     with filelock.FileLock(Path(tempfile.gettempdir()) / "fundusseg-test-cluster.lock"):
         yield
 

@@ -72,7 +72,7 @@ def test_a_stopped_a_killed_and_a_bereft_run(nodes, tmp_path, monkeypatch):
     begun(2)
     killed.kill()
     killed.wait()
-    bereft = start(tmp_path, cluster.address, "a=0", "b=15", "c=15")
+    bereft = start(tmp_path, cluster.address, "a=0", "b=6", "c=6")
     begun(3)
     cluster.kill(cluster.nodes[1])
     assert bereft.wait(120) == 0
