@@ -1,5 +1,7 @@
-"""An optimiser that counts its steps on the device, for as long as it steps there."""
+"""An optimiser that counts its steps on the device, for as long as it steps there, and has its states before them."""
 
+import copy
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,3 +29,39 @@ def counting_on_device(optimizer: Any) -> Iterator[None]:
         for group, rate in zip(groups, rates, strict=True):
             # The schedule and the checkpoint read the rate as a number.
             group["capturable"], group["lr"] = False, rate
+
+
+_FRESH = {"step": 0.0, "mu_product": 1.0}
+"""What an optimiser that has not stepped has; all else of its states is 0."""
+
+_BEGUN = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RMSprop, torch.optim.SGD)
+"""Optimisers that begin so; AdamW is an Adam."""
+
+
+def begin_states(optimizer: Any, device: torch.device) -> None:
+    """Give an optimiser the states that its first step would make, on the device.
+
+    Made in the step they would be constants of its program: the first step would be another program than all others.
+    Others than the optimisers of `_BEGUN` are let be, and compile once more.
+    """
+    # With a dampening the first step is another than one that finds a momentum of 0.
+    dampened = any(group.get("dampening") for group in optimizer.param_groups)
+    if optimizer.state or dampened or not isinstance(optimizer, _BEGUN):
+        return
+    twin = copy.copy(optimizer)
+    twin.state, twin.param_groups = defaultdict(dict), []
+    weights: dict[torch.Tensor, torch.Tensor] = {}
+    for group in optimizer.param_groups:
+        trained = [weight for weight in group["params"] if weight.requires_grad]
+        # Weights and gradients of 0 leave the states as they begin, but for what counts the steps.
+        own = [torch.nn.Parameter(torch.zeros(weight.shape, dtype=weight.dtype)) for weight in trained]
+        for one in own:
+            one.grad = torch.zeros_like(one)
+        weights |= dict(zip(own, trained, strict=True))
+        twin.param_groups.append({**group, "params": own})
+    twin.step()
+    for weight, state in twin.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                state[name] = value.fill_(_FRESH[name]).to(device) if name in _FRESH else value.to(device)
+        optimizer.state[weights[weight]] = state

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from fundusseg.errors import ConfigurationError
 from fundusseg.xla import backend
 from fundusseg.xla.bfloat16 import to_bfloat16
-from fundusseg.xla.device_steps import counting_on_device
+from fundusseg.xla.device_steps import begin_states, counting_on_device
 from fundusseg.xla.hosts import Hosts
 
 _RANKS = {"image": 4, "target": 4, "valid": 2, "weight": 1, "source": 1, "index": 1, "pixel_weight": 4}
@@ -208,8 +208,8 @@ class SPMDStrategy(SingleDeviceStrategy):
         """Say of every tensor of network, scores and optimiser that it lies whole on each device.
 
         A step's results say so, what has just been sent there does not: that would be another program, compiled anew.
-        So it is said before each pass over the data, when a resumed optimiser or a metric that was reset may have sent
-        new tensors; of those that have said so already nothing changes.
+        So it is said before each pass over the data, when an optimiser that begins or was resumed, or a metric that was
+        reset, may have sent new tensors; of those that have said so already nothing changes.
         """
         assert self.model is not None
         tensors = [*self.model.parameters(), *self.model.buffers()]
@@ -217,6 +217,7 @@ class SPMDStrategy(SingleDeviceStrategy):
             if isinstance(module, Metric):
                 tensors += (state for state in module.metric_state.values() if isinstance(state, torch.Tensor))
         for optimizer in self.optimizers:
+            begin_states(optimizer, self.root_device)
             for state in optimizer.state.values():
                 if "step" in state and "capturable" in optimizer.defaults:  # a resumed one has counted on the host
                     state["step"] = state["step"].to(self.root_device)

@@ -199,7 +199,9 @@ for folder, moment, code, arguments in json.loads(sys.argv[1]):
 @on_devices
 def test_on_virtual_xla_devices_too(cache, tmp_path):
     averaged = "{class_path: fundusseg.training.AveragedWeights, init_args: {decay: 0.8}}"
-    common = command(cache, "--accelerator=tpu", "--data.batch_size=4", "--model.model.depth=1")
+    common = command(
+        cache, "--accelerator=tpu", "--data.batch_size=4", "--model.model.depth=1", "--trainer.max_epochs=2"
+    )
     common.append(f"--trainer.callbacks=[{{class_path: tests.support.interruption.Interruption}}, {averaged}]")
     environment = {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "2", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     runs: list[list[Any]] = [[], []]  # of the process that is stopped, and of the one after it

@@ -1,6 +1,6 @@
 """XLA, run for real on the host's virtual devices, which compile and run the programs that a TPU would.
 
-Each run on them is a process of its own: how many there are is settled before the first of them is used.
+How many there are is settled before the first of them is used: runs on as many share a process, one after another.
 """
 
 import json
@@ -72,11 +72,37 @@ def fit_command(place: Path, *arguments: str, accelerator: str = "tpu") -> list[
     return [*DATA, *common, f"--accelerator={accelerator}", *arguments]
 
 
-def trained(place: Path, name: str, *arguments: str, devices: int = 8) -> dict:
-    """Train in a process of its own; what `tests.support.xla_parts.Recorder` wrote, and what was said."""
-    run = start(place / name, "-m", "fundusseg.fit", *fit_command(place, *arguments, *recorder("tpu")), devices=devices)
+IN_TURN = """
+import json, os, sys
+from fundusseg import fit
+from fundusseg.errors import FundusSegError
+for folder, arguments in json.loads(sys.argv[1]):
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)
+    print(f"\\n== {folder}")
+    try:
+        fit.main(arguments)
+    except FundusSegError as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+
+
+def in_turn(place: Path, devices: int, runs: dict[str, list[str]]) -> dict[str, dict]:
+    """Train in a process of their own, one after another.
+
+    Returns:
+        Of each by name, what it said, what all warned of, and what `tests.support.xla_parts.Recorder` wrote.
+    """
+    commands = [(str(place / name), fit_command(place, *own, *recorder("tpu"))) for name, own in runs.items()]
+    run = start(place, "-c", IN_TURN, json.dumps(commands), devices=devices)
     assert run.returncode == 0, run.stderr[-3000:]
-    return {**json.loads((place / name / "tpu.json").read_text()), "said": run.stdout, "warned": run.stderr}
+    said = dict(part.split("\n", 1) for part in run.stdout.split("\n== ")[1:])
+    found = {}
+    for name, (folder, _) in zip(runs, commands, strict=True):
+        written = Path(folder) / "tpu.json"
+        record = json.loads(written.read_text()) if written.exists() else {}
+        found[name] = {**record, "said": said[folder], "warned": run.stderr}
+    return found
 
 
 def trained_on_cpu(place: Path, name: str, *arguments: str) -> dict:
@@ -100,10 +126,42 @@ def counted(record: dict, name: str) -> list[int]:
     return [int(epoch.get(name, 0)) for epoch in record["counted"]]
 
 
+MORE = ["--trainer.max_epochs=5", "--model.schedule=null"]
+STRICT = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
+HALF = [*UNET, "--trainer.precision=bf16-true"]
+WRONG = {
+    "three devices": ["--devices=3"],
+    "a batch of 10": ["--data.batch_size=10"],
+    "a batch of 4": ["--data.batch_size=4"],
+    "mixed precision": ["--trainer.precision=bf16-mixed"],
+    "a bad picture": ["--data.train_augmentation=tests.support.xla_parts.Spoilt", "--data.batch_size=8"],
+    "a growing network": [
+        *("--model.model=tests.support.xla_parts.Growing", "--trainer.max_epochs=1", "--data.batch_size=8"),
+        *STRICT,
+        "--data.samples_per_epoch=80",
+    ],
+}
+
+
 @pytest.fixture(scope="module")
-def eight(place) -> dict:
-    """A U-Net trained on eight devices."""
-    return trained(place, "eight", *UNET)
+def at_eight(place) -> dict[str, dict]:
+    """On eight devices: a U-Net trained, the same resumed, and what does not suit them."""
+    last = f"--resume={place}/eight/runs/version_0/checkpoints/last.ckpt"
+    wrong = {name: [*UNET, *arguments] for name, arguments in WRONG.items()}
+    return in_turn(place, 8, {"eight": UNET, "resumed": [*UNET, *MORE, last], **wrong})
+
+
+@pytest.fixture(scope="module")
+def at_two(place) -> dict[str, dict]:
+    """On two devices."""
+    averaging = ["--trainer.callbacks+=fundusseg.training.AveragedWeights", "--trainer.callbacks.decay=0.99"]
+    mobile = [*MOBILE, "--data.device_resident=true"]
+    return in_turn(place, 2, {"half": HALF, "averaged": [*HALF, *averaging], "mobile": mobile, "smp": [*SMP, *STRICT]})
+
+
+@pytest.fixture
+def eight(at_eight) -> dict:
+    return at_eight["eight"]
 
 
 @pytest.fixture
@@ -111,10 +169,9 @@ def best(place, eight) -> str:
     return str(place / "eight" / "runs" / "version_0" / "checkpoints" / "best.ckpt")
 
 
-def assert_clean(record: dict) -> None:
-    """First step, step, evaluation step, reading of the scores: each compiled once; nothing left the device."""
-    first, *later = counted(record, "compiled")
-    assert first <= 4 and later == [0, 0]
+def assert_clean(record: dict, programs: int = 3) -> None:
+    """Step, evaluation step, reading of the scores: each compiled once, in the first epoch; nothing left the device."""
+    assert counted(record, "compiled") == [programs, 0, 0]
     assert not {name for epoch in record["counted"] for name in epoch if name.startswith("aten::")}
     assert [read for read, _ in record["steps"]] == [0, 0, 0], record["steps"]  # a step reads nothing
     assert "graphs compiled" not in record["warned"], "no complaint"
@@ -131,9 +188,9 @@ def test_unet_compiles_each_program_once_and_stays_on_the_device(eight):
 
 @on_devices
 @pytest.mark.slow
-def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(place):
-    mobile = trained(place, "mobile", *MOBILE, "--data.device_resident=true", devices=2)
-    assert_clean(mobile)
+def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(at_two):
+    mobile = at_two["mobile"]
+    assert_clean(mobile, 2)  # the U-Net before it has read the same scores
     # 8 draws of 4 numbers of 8 bytes in each step; beyond them, rates and emptied metrics, less than one picture.
     assert all(0 <= sent - STEPS * 8 * 4 * 8 < 5 * 32 * 32 for _, sent in mobile["steps"][1:]), mobile["steps"]
 
@@ -141,7 +198,7 @@ def test_mobile_unet_compiles_each_program_once_and_is_only_sent_what_to_draw(pl
 @on_devices
 @pytest.mark.slow
 def test_eight_devices_one_device_and_the_cpu_train_alike(place, eight):
-    one, cpu = trained(place, "one", *UNET, devices=1), trained_on_cpu(place, "cpu", *UNET)
+    one, cpu = in_turn(place, 1, {"one": UNET})["one"], trained_on_cpu(place, "cpu", *UNET)
     assert cpu["counted"] is None
     assert losses(eight).shape == (3, 2)
     np.testing.assert_allclose(losses(eight), losses(one), atol=1e-4)
@@ -151,18 +208,16 @@ def test_eight_devices_one_device_and_the_cpu_train_alike(place, eight):
 
 @on_devices
 @pytest.mark.slow
-def test_a_strict_watch_names_the_one_operator_that_smp_leaves_to_the_host(place):
-    strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
-    run = start(place / "smp", "-m", "fundusseg.fit", *fit_command(place, *SMP, *strict), devices=2)
-    assert run.returncode == 2
-    assert set(re.findall(r"aten::\w+", run.stderr)) == {"aten::upsample_nearest2d_backward"}
-    assert "fundusseg: error: got aten::upsample_nearest2d_backward computed on the host" in run.stderr
+def test_a_strict_watch_names_the_one_operator_that_smp_leaves_to_the_host(at_two):
+    said = at_two["smp"]["said"]
+    assert set(re.findall(r"aten::\w+", said)) == {"aten::upsample_nearest2d_backward"}
+    assert "RecompilationError: got aten::upsample_nearest2d_backward computed on the host" in said
 
 
 @on_devices
 @pytest.mark.slow
-def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eight):
-    half = trained(place, "half", *UNET, "--trainer.precision=bf16-true", devices=2)
+def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(at_two, eight):
+    half = at_two["half"]
     assert_clean(half)
     types = half["types"]
     assert types["model.encoder.blocks.0.layers.0.weight"] == "torch.bfloat16"
@@ -176,11 +231,11 @@ def test_bfloat16_leaves_scores_thresholds_and_statistics_in_float32(place, eigh
 
 @on_devices
 @pytest.mark.slow
-def test_a_bfloat16_network_is_averaged_in_float32(place):
+def test_a_bfloat16_network_is_averaged_in_float32(at_two, place):
     """With a decay at which no step moves an average of 8 bits."""
-    averaging = ["--trainer.callbacks+=fundusseg.training.AveragedWeights", "--trainer.callbacks.decay=0.99"]
-    record = trained(place, "averaged", *UNET, "--trainer.precision=bf16-true", *averaging, devices=2)
-    assert counted(record, "compiled")[2] == 0, "the exchange of weights compiles nothing from the third epoch on"
+    assert counted(at_two["averaged"], "compiled")[2] == 0, (
+        "the exchange of weights compiles nothing from the third epoch on"
+    )
     last = torch.load(place / "averaged/runs/version_0/checkpoints/last.ckpt", weights_only=True)
     name = "model.encoder.blocks.0.layers.0.weight"
     average, now = last["state_dict"][name], last["current_model_state"][name]
@@ -194,12 +249,13 @@ def no_xla(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_xla", None)
 
 
-PREDICT = """
+USE = """
 import sys
-from fundusseg import predict
+from fundusseg import evaluate, predict
 from fundusseg.training.cli import _listed, hardware
 assert hardware("auto", "auto", 10)["accelerator"] == "auto" and "torch_xla" not in sys.modules, "taken unasked"
-sys.exit(predict.main(sys.argv[1:]))
+assert evaluate.main(sys.argv[1:]) == 0
+sys.exit(predict.main([*sys.argv[1:], "in"]))
 """
 
 
@@ -216,11 +272,8 @@ def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best,
     assert all(type(group["lr"]) is float and group["capturable"] is False for group in state["param_groups"])
     assert evaluate.main(["--checkpoint", best, "--output=cpu"]) == 0
     assert predict.main(["--checkpoint", best, "in", "--output=cpu"]) == 0
-    evaluated = ["-m", "fundusseg.evaluate", "--checkpoint", best, "--device=tpu", "--output=tpu"]
-    predicted = ["-c", PREDICT, "--checkpoint", best, "in", "--device=tpu", "--output=tpu"]
-    for command in (evaluated, predicted):
-        run = start(tmp_path, *command)
-        assert run.returncode == 0, run.stderr[-3000:]
+    run = start(tmp_path, "-c", USE, "--checkpoint", best, "--device=tpu", "--output=tpu")
+    assert run.returncode == 0, run.stderr[-3000:]
     ours, theirs = (pd.read_csv(tmp_path / where / "images.csv") for where in ("tpu", "cpu"))
     pd.testing.assert_frame_equal(ours, theirs, atol=1e-4)
     assert (tmp_path / "tpu" / "measures.csv").read_text() == (tmp_path / "cpu" / "measures.csv").read_text()
@@ -228,61 +281,30 @@ def test_a_checkpoint_of_eight_devices_serves_where_there_is_no_xla(place, best,
 
 @on_devices
 @pytest.mark.slow
-def test_a_run_goes_on_from_a_checkpoint_on_either_device(place, best):
-    more = ["--trainer.max_epochs=5", "--model.schedule=null", f"--resume={best.replace('best', 'last')}"]
-    here = trained(place, "eight", *UNET, *more)
-    assert counted(here, "compiled")[0] <= 3 and counted(here, "compiled")[1:] == [0]
-    there = trained_on_cpu(place, "eight", *UNET, *more)
+def test_a_run_goes_on_from_a_checkpoint_on_either_device(place, at_eight, best):
+    here = at_eight["resumed"]
+    assert counted(here, "compiled") == [0, 0], "the programs of the run before serve it"
+    there = trained_on_cpu(place, "resumed on the CPU", *UNET, *MORE, f"--resume={best.replace('best', 'last')}")
     assert len(here["epochs"]) == 2
     np.testing.assert_allclose(losses(here), losses(there), atol=1e-3)
 
 
-SENTENCES = """
-import json, sys
-from fundusseg import fit
-from fundusseg.errors import FundusSegError
-said = []
-for arguments in json.loads(sys.argv[1]):
-    try:
-        fit.main(arguments)
-    except FundusSegError as error:
-        said.append([type(error).__name__, str(error)])
-print(json.dumps(said))
-"""
-
-
 @on_devices
 @pytest.mark.slow
-def test_what_does_not_suit_the_devices_ends_in_one_sentence(place):
-    growing = ["--model.model=tests.support.xla_parts.Growing", "--trainer.max_epochs=1", "--data.batch_size=8"]
-    strict = ["--trainer.callbacks+=fundusseg.xla.CompileMonitor", "--trainer.callbacks.strict=true"]
-    wrong = [
-        ["--devices=3"],
-        ["--data.batch_size=10"],
-        ["--data.batch_size=4"],
-        ["--trainer.precision=bf16-mixed"],
-        ["--data.train_augmentation=tests.support.xla_parts.Spoilt", "--data.batch_size=8"],
-        [*growing, *strict, "--data.samples_per_epoch=80"],
-    ]
-    commands = [fit_command(place, *UNET, *arguments) for arguments in wrong]
-    run = start(place / "wrong", "-c", SENTENCES, json.dumps(commands))
-    assert run.returncode == 0, run.stderr[-3000:]
-    said = json.loads(run.stdout.splitlines()[-1])
-    kinds = ["ConfigurationError"] * 4 + ["ImageError", "RecompilationError"]
-    assert [kind for kind, _ in said] == kinds
-    for (_, sentence), words in zip(
-        said,
-        (
-            ["devices 3 where 8 are visible", "CPU_NUM_DEVICES", "TPU_VISIBLE_CHIPS"],
-            ["a batch of 10 for 8 devices", "8 or 16"],
-            ["a batch of 4 for 8 devices", "set batch_size to 8"],
-            ["bf16-mixed", "bf16-true"],
-            ["went bad"],
-            ["graphs compiled in 10 steps", "a shape changes"],
-        ),
-        strict=True,
-    ):
-        assert all(word in sentence for word in words) and "\n" not in sentence, sentence
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("three devices", ["ConfigurationError", "devices 3 where 8 are visible", "CPU_NUM_DEVICES", "TPU_VISIBLE"]),
+        ("a batch of 10", ["ConfigurationError", "a batch of 10 for 8 devices", "8 or 16"]),
+        ("a batch of 4", ["ConfigurationError", "a batch of 4 for 8 devices", "set batch_size to 8"]),
+        ("mixed precision", ["ConfigurationError", "bf16-mixed", "bf16-true"]),
+        ("a bad picture", ["ImageError", "went bad"]),
+        ("a growing network", ["RecompilationError", "graphs compiled in 10 steps", "a shape changes"]),
+    ],
+)
+def test_what_does_not_suit_the_devices_ends_in_one_sentence(at_eight, name, words):
+    sentence = at_eight[name]["said"].strip().splitlines()[-1]
+    assert sentence.startswith(f"{words[0]}: got ") and all(word in sentence for word in words[1:]), sentence
 
 
 @on_devices
