@@ -1,8 +1,8 @@
 """Estimates of an evaluation: means over pictures, and the mean of sources, each with n and its 95% interval.
 
 A row of the table rests on one source's pictures, on the pictures of all sources together (`ALL`, every picture counted
-once), or is the mean of the sources' values (`MACRO`, every source counted once). `_Group._estimate` makes value and
-interval of all three: the bootstrap of `measures.bootstrap.sums_interval` draws patients within their source, and
+once), or is the mean of the sources' values (`MACRO`, every source counted once). `_Group._estimates` makes value and
+interval of all three: the bootstrap of `measures.bootstrap.sums_intervals` draws patients within their source, and
 under `MACRO` averages the sources' values in every draw. Areas under the curve have DeLong's interval instead
 (`_Group._area`); that of their mean over sources follows from the sources' own variances.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import special
 
 from fundusseg.data.seen_patients import Seen
-from fundusseg.measures.bootstrap import FEWEST, NOTHING, sums_interval
+from fundusseg.measures.bootstrap import FEWEST, NOTHING, clusters, sums_intervals
 from fundusseg.measures.calibration_error import Reliability, expected_calibration_error
 from fundusseg.measures.picture_scores import HOURS
 from fundusseg.measures.ratio_agreement import ratio_agreement
@@ -112,15 +112,17 @@ class _Group:
         self.sources = np.array([row["source"] for row in self.rows])
         self.patients = np.array([row["patient"] for row in self.rows])
         self.names = list(dict.fromkeys(self.sources.tolist()))
+        self.persons = clusters(self.patients.tolist(), self.sources.tolist()).group
+        marks = {name: {row["seen"] for row in self.rows if row["source"] == name} for name in self.names}
+        self.seen = {name: most_seen(sorted(found)) for name, found in marks.items()}
+        self.seen |= dict.fromkeys((ALL, MACRO), most_seen([*self.seen.values()]))
 
     def estimates(self) -> Iterator[Estimate]:
         """Of every source, of all pictures, and the sources' mean."""
         metrics = list(self._metrics())
         whole = () if self.rows[0]["protocol"] == INTEROBSERVER else (ALL, MACRO)
         for place in (*self.names, *whole):
-            for metric in metrics:
-                if estimate := self._estimate(metric, place):
-                    yield estimate
+            yield from self._estimates(metrics, place)
             yield from self._areas(place)
 
     def _metrics(self) -> Iterator[_Metric]:
@@ -152,18 +154,28 @@ class _Group:
         values = np.array([row.get(name, math.nan) for row in self.rows], np.float64)
         return values, np.array([name in row for row in self.rows], np.bool_)
 
-    def _estimate(self, metric: _Metric, place: str) -> Estimate | None:
-        """One cell with its bootstrap interval; None where nothing is labelled."""
-        chosen = metric.counted & self._at(place)
-        use = chosen & metric.sums.defined
-        if not chosen.any():
-            return None
-        value, use = self._mean_of_sources(metric, use) if place == MACRO else (metric.sums.of(use), use)
-        who, where = self.patients[use].tolist(), self.sources[use].tolist()
-        low, high = sums_interval(metric.sums.parts[use], metric.sums.estimator, who, where, macro=place == MACRO)
-        if place == MACRO and any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names):
-            low, high = NOTHING  # a source of one patient would enter the mean as if it were certain
-        return self._cell(place, metric.region, metric.name, (value, low, high), chosen, use)
+    def _estimates(self, metrics: Sequence[_Metric], place: str) -> Iterator[Estimate]:
+        """Cells with their bootstrap intervals, which share their draws; none where nothing is labelled."""
+        at = self._at(place)
+        there = [metric for metric in metrics if (metric.counted & at).any()]
+        values, uses = [], []
+        for metric in there:
+            use = metric.counted & at & metric.sums.defined
+            value, use = self._mean_of_sources(metric, use) if place == MACRO else (metric.sums.of(use), use)
+            values.append(value)
+            uses.append(use)
+        # Of the place's pictures alone; those that are not used are NaN, and left out.
+        sums = [metric.sums.among(use, at) for metric, use in zip(there, uses, strict=True)]
+        who, where = self.patients[at].tolist(), self.sources[at].tolist()
+        intervals = sums_intervals(sums, who, where, macro=place == MACRO)
+        for metric, value, use, interval in zip(there, values, uses, intervals, strict=True):
+            if place == MACRO and self._has_source_of_one(use):
+                interval = NOTHING
+            yield self._cell(place, metric.region, metric.name, (value, *interval), metric.counted & at, use)
+
+    def _has_source_of_one(self, use: Bools) -> bool:
+        """Whether a source of one patient would enter the mean of sources as if it were certain."""
+        return any(len(set(self.patients[use & (self.sources == name)])) == 1 for name in self.names)
 
     def _mean_of_sources(self, metric: _Metric, use: Bools) -> tuple[float, Bools]:
         """Mean of the sources' values, and the pictures that it rests on: those of sources that have a value."""
@@ -221,8 +233,6 @@ class _Group:
     def _cell(
         self, place: str, region: str, metric: str, found: tuple[float, float, float], chosen: Bools, use: Bools
     ) -> Estimate:
-        patients = len(set(zip(self.sources[use].tolist(), self.patients[use].tolist(), strict=True)))
-        seen = most_seen([self.rows[i]["seen"] for i in np.flatnonzero(self._at(place))])
         value, low, high = found
         if not high - low > 1e-12:  # rounding is no spread
             low, high = NOTHING
@@ -236,9 +246,9 @@ class _Group:
             low=low,
             high=high,
             n=int(use.sum()),
-            patients=patients,
+            patients=np.unique(self.persons[use]).size,
             undefined=int((chosen & ~use).sum()),
-            seen=seen,
+            seen=self.seen[place],
         )
 
 

@@ -14,15 +14,17 @@ All is drawn from the seed: the same pictures give the same interval.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from fundusseg.measures.sufficient_statistics import Estimator, Floats, mean
+from fundusseg.measures.sufficient_statistics import Estimator, Floats, SufficientStatistics, mean
 
 Indices = npt.NDArray[np.intp]
 Counts = npt.NDArray[np.uint16]
@@ -32,6 +34,9 @@ FEWEST = 5
 
 _ROOM = 2**21
 """Numbers that are held at a time: of 100,000 patients, twenty draws."""
+
+_AT_ONCE = 128
+"""Estimates whose sums are held at a time."""
 
 NOTHING = (math.nan, math.nan)
 """The interval of what has none."""
@@ -71,7 +76,7 @@ def clusters(groups: Sequence[str], strata: Sequence[str] | None = None) -> Clus
     pairs = list(zip([""] * len(groups) if strata is None else strata, groups, strict=True))
     number = {pair: position for position, pair in enumerate(sorted(set(pairs)))}
     names = [stratum for stratum, _ in number]
-    sizes = tuple(names.count(name) for name in dict.fromkeys(names))
+    sizes = tuple(Counter(names).values())
     return Clusters(np.array([number[pair] for pair in pairs], dtype=np.intp), sizes)
 
 
@@ -126,11 +131,28 @@ def sums_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of an estimate that follows from sums over pictures, as means do: no draw has to be carried out.
+    """Interval of one estimate, see `sums_intervals`."""
+    sums = SufficientStatistics(np.asarray(parts, np.float64), estimator)
+    (found,) = sums_intervals([sums], groups, strata, macro=macro, resamples=resamples, level=level, seed=seed)
+    return found
+
+
+def sums_intervals(
+    estimates: Sequence[SufficientStatistics],
+    groups: Sequence[str],
+    strata: Sequence[str] | None = None,
+    *,
+    macro: bool = False,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[tuple[float, float]]:
+    """Intervals of estimates that follow from sums over pictures, as means do: no draw has to be carried out.
+
+    Estimates of the same pictures share their draws and the pass over them, which of many patients take longest.
 
     Args:
-        parts: (pictures, k), what each picture adds; one with a NaN is left out, and a patient who has nothing else.
-        estimator: Sums (..., k) to estimates (...), see `SufficientStatistics`.
+        estimates: Each of all pictures; a picture with a NaN is left out, and a patient who has nothing else.
         groups: Each picture's patient.
         strata: Each picture's source.
         macro: Of the mean of the sources' estimates, in place of the estimate of all pictures.
@@ -139,26 +161,58 @@ def sums_interval(
         seed: Of the draws.
 
     Returns:
-        Lower and upper bound; NaN with fewer than `FEWEST` patients.
+        Lower and upper bound of each; NaN with fewer than `FEWEST` patients.
     """
-    numbers = np.asarray(parts, np.float64)
-    defined = np.flatnonzero(~np.isnan(numbers).any(axis=1)).tolist()
-    design = clusters([groups[i] for i in defined], None if strata is None else [strata[i] for i in defined])
-    if design.drawn < FEWEST:
-        return NOTHING
-    # (patients, k): what all pictures of a patient add.
-    totals = np.zeros((sum(design.sizes), numbers.shape[1]))
-    np.add.at(totals, design.group, numbers[defined])
-    strata_of = [design.stratum == stratum for stratum in range(len(design.sizes))]
-    shares = strata_of if macro else [np.ones(len(totals), np.bool_)]
-    draws = _draws(design.sizes, resamples, seed)
-    without = np.zeros(len(totals))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drawn = np.mean([estimator(_drawn_sums(draws, totals, part)) for part in shares], axis=0)
-        whole = [float(estimator(totals[part].sum(axis=0))) for part in shares]
-        for part, own in zip(shares, whole, strict=True):
-            without[part] = sum(whole) - own + estimator(totals[part].sum(axis=0) - totals[part])
-    return _interval(drawn, float(np.mean(whole)), without / len(shares), design, level)
+    alike: dict[bytes, list[int]] = {}
+    for number, estimate in enumerate(estimates):
+        alike.setdefault(estimate.defined.tobytes(), []).append(number)
+    found = [NOTHING] * len(estimates)
+    for numbers in alike.values():
+        defined = np.flatnonzero(estimates[numbers[0]].defined)
+        chosen = defined.tolist()
+        design = clusters([groups[i] for i in chosen], None if strata is None else [strata[i] for i in chosen])
+        if design.drawn < FEWEST:
+            continue
+        draws = _draws(design.sizes, resamples, seed)
+        for first in range(0, len(numbers), _AT_ONCE):
+            some = numbers[first : first + _AT_ONCE]
+            drawn = _Drawn(draws, design, macro, [estimates[number].parts[defined] for number in some])
+            for place, number in enumerate(some):
+                found[number] = _interval(*drawn.of(place, estimates[number].estimator), design, level)
+    return found
+
+
+class _Drawn:
+    """Sums of several estimates in every draw, of all groups or of each stratum.
+
+    Args:
+        draws: (resamples, groups).
+        design: Of the groups.
+        macro: Whether of each stratum.
+        parts: Of each estimate, (pictures, k).
+    """
+
+    def __init__(self, draws: Counts, design: Clusters, macro: bool, parts: Sequence[Floats]) -> None:
+        self.ends = np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
+        columns = [column for part in parts for column in part.T]
+        # (groups, k): what all pictures of a patient add.
+        self.totals = np.stack([np.bincount(design.group, column) for column in columns], axis=1)
+        bounds = np.cumsum([0, *(design.sizes if macro else [sum(design.sizes)])]).tolist()
+        self.shares = [slice(*pair) for pair in pairwise(bounds)]
+        self.sums = [_drawn_sums(draws[:, share], self.totals[share]) for share in self.shares]
+
+    def of(self, place: int, estimator: Estimator) -> tuple[Floats, float, Floats]:
+        """One estimate in all draws, (resamples,), of all pictures, and without each group, (groups,)."""
+        own = slice(self.ends[place], self.ends[place + 1])
+        totals = self.totals[:, own]
+        without = np.zeros(len(totals))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = np.mean([estimator(sums[:, own]) for sums in self.sums], axis=0)
+            sums_of = [totals[share].sum(axis=0) for share in self.shares]
+            whole = [float(estimator(sums)) for sums in sums_of]
+            for share, sums, value in zip(self.shares, sums_of, whole, strict=True):
+                without[share] = sum(whole) - value + estimator(sums - totals[share])
+        return drawn, float(np.mean(whole)), without / len(self.shares)
 
 
 @lru_cache(maxsize=2)
@@ -180,13 +234,12 @@ def _draws(sizes: tuple[int, ...], resamples: int, seed: int) -> Counts:
     return draws
 
 
-def _drawn_sums(draws: Counts, totals: Floats, part: npt.NDArray[np.bool_]) -> Floats:
-    """What the chosen groups add in each draw, (resamples, k); a few draws at a time."""
-    chosen, added = np.flatnonzero(part), totals[part]
-    rows = max(1, _ROOM // max(1, len(chosen)))
-    # Not a matrix product: how that is summed depends on the number of threads.
+def _drawn_sums(draws: Counts, totals: Floats) -> Floats:
+    """What the groups add in each draw, (resamples, k); a few draws at a time."""
+    rows = max(1, _ROOM // max(1, len(totals)))
+    # Not a matrix product: how that is summed depends on the number of threads. This adds group by group.
     sums = [
-        np.einsum("rg,gk->rk", draws[first : first + rows][:, chosen].astype(np.float64), added)
+        np.einsum("rg,gk->rk", draws[first : first + rows].astype(np.float64), totals)
         for first in range(0, len(draws), rows)
     ]
     return np.concatenate(sums)

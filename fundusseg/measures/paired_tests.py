@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from fundusseg.measures.bootstrap import clusters, mean_interval
+from fundusseg.measures.bootstrap import Indices, clusters, sums_intervals
+from fundusseg.measures.sufficient_statistics import Floats, mean
 
 _NAN = float("nan")
 
@@ -72,19 +73,39 @@ def paired(
     Returns:
         The difference with interval and probability.
     """
+    (found,) = paired_all([(one, other)], groups, strata, seed)
+    return found
+
+
+def paired_all(
+    pairs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    groups: Sequence[str],
+    strata: Sequence[str] | None = None,
+    seed: int = 0,
+) -> list[Difference]:
+    """Compare many pairs of columns of the same pictures, each as `paired` does: their intervals share the draws."""
     # Of equal numbers a rounding error may be left, which the test would rank as a difference.
-    difference = np.round(np.asarray(one, np.float64) - np.asarray(other, np.float64), 12)
-    defined = np.flatnonzero(~np.isnan(difference)).tolist()
-    undefined = difference.size - len(defined)
-    if not defined:
+    differences = [np.round(np.asarray(one, np.float64) - np.asarray(other, np.float64), 12) for one, other in pairs]
+    intervals = sums_intervals([mean(difference) for difference in differences], groups, strata, seed=seed)
+    whole = clusters(groups, strata)
+    return [
+        _difference(difference, whole.group, interval)
+        for difference, interval in zip(differences, intervals, strict=True)
+    ]
+
+
+def _difference(difference: Floats, patients: Indices, interval: tuple[float, float]) -> Difference:
+    """From the pictures' differences, (pictures,), and the number of each one's patient."""
+    defined = ~np.isnan(difference)
+    undefined = int((~defined).sum())
+    if not defined.any():
         return Difference(0, undefined)
-    design = clusters([groups[i] for i in defined], None if strata is None else [strata[i] for i in defined])
-    values = difference[defined]
+    values, own = difference[defined], patients[defined]
+    counts = np.bincount(own)
     # One number a patient: the test takes its numbers for independent, and two eyes of one patient are not.
-    means = np.round(np.bincount(design.group, values) / np.bincount(design.group), 12)
+    means = np.round(np.bincount(own, values)[counts > 0] / counts[counts > 0], 12)
     p = float(stats.wilcoxon(means).pvalue) if means.any() else 1.0
-    low, high = mean_interval(difference, groups, strata, seed=seed)
-    return Difference(len(defined), undefined, float(values.mean()), low, high, p, means.size)
+    return Difference(values.size, undefined, float(values.mean()), *interval, p, means.size)
 
 
 def holm(p_values: Sequence[float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

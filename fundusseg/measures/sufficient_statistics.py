@@ -31,6 +31,11 @@ class SufficientStatistics:
         """(pictures,): which count."""
         return np.asarray(~np.isnan(self.parts).any(axis=1), np.bool_)
 
+    def among(self, used: npt.NDArray[np.bool_], pictures: npt.NDArray[np.bool_]) -> "SufficientStatistics":
+        """The same of some pictures, (pictures,) bool, among which those that are not used count as undefined."""
+        parts = np.where(used[pictures, None], self.parts[pictures], np.nan)
+        return SufficientStatistics(parts, self.estimator)
+
     def of(self, pictures: npt.NDArray[np.bool_]) -> float:
         """The estimate of some pictures, (pictures,) bool; those that are undefined are left out."""
         with np.errstate(invalid="ignore", divide="ignore"):

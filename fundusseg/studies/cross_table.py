@@ -1,6 +1,7 @@
 """Rows of many trainings as a table of trainings x test sources, with intervals, and who differs from whom."""
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -8,8 +9,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from fundusseg.measures.bootstrap import mean_interval
-from fundusseg.measures.paired_tests import beyond_chance, holm, paired
+from fundusseg.measures.bootstrap import clusters, sums_intervals
+from fundusseg.measures.paired_tests import beyond_chance, holm, paired_all
+from fundusseg.measures.sufficient_statistics import mean
 from fundusseg.reports.metric_names import BOTH, LOWER_IS_BETTER, VCDR_ERROR, metric_heading
 from fundusseg.reports.tables import Score
 
@@ -136,15 +138,74 @@ def table_cells(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Cell]
         metric: Which column.
     """
     chosen = _labelled(rows, protocol, metric)
-    columns = [*dict.fromkeys(chosen["source"]), MACRO]
-    found = []
-    for training in dict.fromkeys(rows["training"]):
-        own = chosen[chosen["training"] == training]
-        for column in columns:
-            found.append(
-                _cell(own if column == MACRO else own[own["source"] == column], training, column, metric, protocol)
+    sources = list(dict.fromkeys(chosen["source"]))
+    # A picture's seeds first: it is one observation of the bootstrap, however often it was predicted.
+    wide = _by_picture(chosen, metric)
+    marks = _Marks(chosen, metric)
+    found: dict[str, list[Cell]] = {training: [] for training in dict.fromkeys(rows["training"])}
+    for column in (*sources, MACRO):
+        own = wide if column == MACRO else wide[wide.index.get_level_values("source") == column]
+        of = [own[training] if training in own else own.assign(_=math.nan)["_"] for training in found]
+        patients, strata = _patients_and_sources(own)
+        intervals = sums_intervals([mean(values) for values in of], patients, strata, macro=column == MACRO)
+        group = clusters(patients, strata).group
+        for training, values, (low, high) in zip(found, of, intervals, strict=True):
+            defined = values.notna().to_numpy()
+            cell = Cell(
+                protocol=protocol,
+                region=metric.region,
+                metric=metric.metric,
+                training=training,
+                source=column,
+                trained=marks.trained.get((training, column), False),
+                value=float((values.groupby(level="source").mean() if column == MACRO else values).mean()),
+                low=low,
+                high=high,
+                n=int(defined.sum()),
+                patients=np.unique(group[defined]).size,
+                undefined=marks.undefined[training, column],
+                seeds_sd=marks.spread(training, column),
             )
-    return found
+            found[training].append(cell)
+    return [cell for cells in found.values() for cell in cells]
+
+
+def _by_picture(rows: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """One row a picture, one column a training: the mean over seeds, NaN where a training has no value for it."""
+    return rows.groupby([*_PICTURE, "training"], sort=True)[metric.column].mean().unstack("training")
+
+
+def _patients_and_sources(wide: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Of each picture."""
+    return tuple(wide.index.get_level_values(name).astype(str).tolist() for name in ("patient", "source"))  # type: ignore[return-value]
+
+
+class _Marks:
+    """What a cell says beside its mean, of each training and source, `MACRO` included.
+
+    Attributes:
+        trained: Whether other patients of the source were trained on.
+        undefined: Pictures without a value under one seed or more; counted before the mean over seeds, which leaves
+            NaN out.
+    """
+
+    def __init__(self, rows: pd.DataFrame, metric: Metric) -> None:
+        places = ["training", "source"]
+        self.trained = {place: bool(mark) for place, mark in rows.groupby(places)["trained"].first().to_dict().items()}
+        holes = rows[rows[metric.column].isna()].drop_duplicates(["training", *_PICTURE])
+        self.undefined = Counter(zip(holes["training"], holes["source"], strict=True))
+        self.undefined.update((training, MACRO) for training in holes["training"])
+        self._seeds: dict[tuple[str, str], list[float]] = defaultdict(list)
+        means = rows.groupby([*places, "seed"])[metric.column].mean()
+        for (training, source, _), value in means.to_dict().items():
+            self._seeds[training, source].append(value)
+        for (training, _), value in means.groupby(level=["training", "seed"]).mean().to_dict().items():
+            self._seeds[training, MACRO].append(value)
+
+    def spread(self, training: str, source: str) -> float:
+        """Standard deviation of the seeds' values: how much of a difference is the draw of weights and batches."""
+        seeds = self._seeds.get((training, source), [])
+        return float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan
 
 
 def _labelled(rows: pd.DataFrame, protocol: str, metric: Metric) -> pd.DataFrame:
@@ -154,40 +215,6 @@ def _labelled(rows: pd.DataFrame, protocol: str, metric: Metric) -> pd.DataFrame
     # As arrays: a series would be aligned by the index, which repeats where tables were put together.
     chosen: pd.DataFrame = rows.loc[(rows["protocol"] == protocol).to_numpy() & complete]
     return chosen
-
-
-def _cell(rows: pd.DataFrame, training: str, source: str, metric: Metric, protocol: str) -> Cell:
-    # A picture's seeds first: it is one observation of the bootstrap, however often it was predicted.
-    pictures = rows.groupby(_PICTURE, sort=True)[metric.column].mean().reset_index()
-    values = pictures[metric.column].to_numpy(np.float64)
-    patients, strata = pictures["patient"].astype(str).tolist(), pictures["source"].tolist()
-    defined = ~np.isnan(values)
-    low, high = mean_interval(values, patients, strata, macro=source == MACRO)
-    # Of each seed's network by itself: how much of a difference is the draw of weights and batches.
-    seeds = [_value(one, source, metric) for _, one in rows.groupby("seed")]
-    known = pictures[defined]
-    return Cell(
-        protocol=protocol,
-        region=metric.region,
-        metric=metric.metric,
-        training=training,
-        source=source,
-        trained=bool(len(rows)) and source != MACRO and bool(rows["trained"].iloc[0]),
-        value=_value(pictures, source, metric),
-        low=low,
-        high=high,
-        n=int(defined.sum()),
-        patients=len(known.drop_duplicates(["source", "patient"])),
-        # Counted before the mean over seeds, which leaves NaN out.
-        undefined=len(rows.loc[rows[metric.column].isna(), _PICTURE].drop_duplicates()),
-        seeds_sd=float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan,
-    )
-
-
-def _value(pictures: pd.DataFrame, source: str, metric: Metric) -> float:
-    """A source's mean over pictures, or of `MACRO` the mean of the sources' means; NaN of nothing."""
-    values = pictures[metric.column]
-    return float(values.groupby(pictures["source"]).mean().mean() if source == MACRO else values.mean())
 
 
 def compare_trainings(rows: pd.DataFrame, protocol: str, metric: Metric) -> list[Comparison]:
@@ -201,13 +228,12 @@ def compare_trainings(rows: pd.DataFrame, protocol: str, metric: Metric) -> list
     chosen = _labelled(rows, protocol, metric)
     found = []
     for source in dict.fromkeys(chosen["source"]):
-        own = chosen[chosen["source"] == source]
-        # One row a picture, one column a training: NaN where a training has no value for it.
-        wide = own.groupby([*_PICTURE, "training"])[metric.column].mean().unstack("training")
-        patients = wide.index.get_level_values("patient").astype(str).tolist()
+        wide = _by_picture(chosen[chosen["source"] == source], metric)
+        patients, _ = _patients_and_sources(wide)
         names = [training for training in dict.fromkeys(rows["training"]) if training in wide.columns]
         pairs = list(combinations(names, 2))
-        differences = [paired(wide[one].to_numpy(), wide[other].to_numpy(), patients) for one, other in pairs]
+        columns = {name: wide[name].to_numpy() for name in names}
+        differences = paired_all([(columns[one], columns[other]) for one, other in pairs], patients)
         adjusted = holm([difference.p for difference in differences])
         for (one, other), difference, p_holm in zip(pairs, differences, adjusted.tolist(), strict=True):
             found.append(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import fundusseg.measures.bootstrap as drawing
-from fundusseg.measures.bootstrap import _bca_shares, clusters, mean_interval
+from fundusseg.measures.bootstrap import _bca_shares, clusters, mean_interval, sums_intervals
+from fundusseg.measures.sufficient_statistics import mean
 from tests.support.any_bootstrap import bootstrap
 
 STUDIES = 1000
@@ -91,14 +92,16 @@ def test_the_quick_way_is_the_slow_way():
     values, patients, source = sources(np.random.default_rng(0))
     values[3] = values[50] = np.nan
 
-    def mean(i):
+    def plain(i):
         return float(np.nanmean(values[i]))
 
     def macro(i):
         return float(np.mean([np.nanmean(values[i][np.array(source)[i] == name]) for name in set(source)]))
 
-    assert mean_interval(values, patients) == pytest.approx(bootstrap(mean, patients), abs=1e-12)
-    assert mean_interval(values, patients, source) == pytest.approx(bootstrap(mean, patients, strata=source), abs=1e-12)
+    assert mean_interval(values, patients) == pytest.approx(bootstrap(plain, patients), abs=1e-12)
+    assert mean_interval(values, patients, source) == pytest.approx(
+        bootstrap(plain, patients, strata=source), abs=1e-12
+    )
     assert mean_interval(values, patients, source, macro=True) == pytest.approx(
         bootstrap(macro, patients, strata=source), abs=1e-12
     )
@@ -229,3 +232,16 @@ def test_the_draws_of_many_patients_fit_into_memory():
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * 1.96 / math.sqrt(100_000), rel=0.1)
     assert peak < 600e6
+
+
+@pytest.mark.parametrize("macro", [False, True])
+def test_intervals_that_share_their_draws_are_those_of_each_alone(monkeypatch, macro):
+    monkeypatch.setattr(drawing, "_AT_ONCE", 2)
+    random = np.random.default_rng(7)
+    columns = random.normal(size=(5, 60))
+    columns[1, 3] = columns[1, 4] = columns[3, :50] = np.nan  # a patient less; too few patients for an interval
+    patients, source = names(np.arange(60) // 2), names(np.arange(60) % 3 // 2, "source")
+    together = sums_intervals([mean(values) for values in columns], patients, source, macro=macro, seed=3)
+    alone = [mean_interval(values, patients, source, macro=macro, seed=3) for values in columns]
+    np.testing.assert_array_equal(together, alone)
+    assert len(set(together[:3])) == 3
