@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from fundusseg.errors import ConfigurationError
 from fundusseg.sample import Annotation, Image
@@ -17,8 +18,6 @@ METHODS = ("majority", "mean", "intersection", "union", "staple")
 
 NESTED = re.compile(r"agree\d+")
 """Names of masks "at least k experts agree", cut from a published soft map: they are no experts of their own."""
-
-_BLACK, _WHITE = np.uint8(0), np.uint8(255)
 
 
 def fuse(annotations: Sequence[Annotation], method: str) -> Image:
@@ -46,17 +45,24 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
             "choose one of these",
         )
     if method not in METHODS:
-        return np.where(experts[method], _WHITE, _BLACK)
+        return _white(experts[method])
     if method == "staple":
         return staple(annotations)
     total = len(annotations)
+    if total == 1:
+        return _white(annotations[0].mask)
     count = np.sum([annotation.mask for annotation in annotations], axis=0, dtype=np.uint16)
     if method == "mean":
         # 255 count / total with halves rounded up, in whole numbers that leave uint16 in time.
         share: Image = np.floor_divide(count * np.uint32(510) + np.uint32(total), 2 * total).astype(np.uint8)
         return share
     least = {"majority": (total + 1) // 2, "intersection": total, "union": 1}[method]
-    return np.where(count >= least, _WHITE, _BLACK)
+    return _white(count >= least)
+
+
+def _white(mask: npt.NDArray[np.bool_]) -> Image:
+    """255 where a mask is set."""
+    return np.multiply(mask, np.uint8(255), dtype=np.uint8)
 
 
 def staple(annotations: Sequence[Annotation]) -> Image:
@@ -88,7 +94,7 @@ def staple(annotations: Sequence[Annotation]) -> Image:
         )
     first = annotations[0].mask
     if all(np.array_equal(annotation.mask, first) for annotation in annotations[1:]):
-        return np.where(first, _WHITE, _BLACK)
+        return _white(first)
     # SimpleITK takes long to import and nothing else needs it.
     import SimpleITK
 

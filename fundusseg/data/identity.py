@@ -36,7 +36,9 @@ def identify(record: Record, image: Image) -> Identity:
         image: H x W x 3 uint8, decoded by the dataset's reader.
     """
     # With the shape: the same bytes at another width are another picture.
-    pixels = hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).data)
+    pixels = digest.hexdigest()[:16]
     return Identity(files_digest(record) or pixels, pixels, _perceptual_hash(image))
 
 

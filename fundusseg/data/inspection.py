@@ -9,7 +9,8 @@ import numpy as np
 from fundusseg.data.expert_fusion import fuse
 from fundusseg.data.plausibility import find_doubts
 from fundusseg.errors import EmptyMaskError, FundusSegError, ImageError, ImplausibleMaskError, OrphanError
-from fundusseg.measures.cup_disc import measure
+from fundusseg.imaging.roi import bounds
+from fundusseg.measures.cup_disc import vertical_ratio
 from fundusseg.measures.label_map import label_map
 from fundusseg.sample import CUP, DISC, Record, Region, Sample
 
@@ -87,7 +88,11 @@ class Inspection:
 
     def _measure(self, sample: Sample) -> None:
         disc, cup = (fuse(sample.of(region), "majority") for region in (DISC, CUP))
-        ratio = measure(label_map(np.stack([disc, cup]).astype(np.float32) / np.float32(255), (DISC, CUP))).vertical_cdr
+        # Nothing counts outside the disc's box, which is a small part of a photograph.
+        if (box := bounds(disc > 0)) is None:
+            return
+        masks = np.stack([disc[box.slices], cup[box.slices]]).astype(np.float32) / np.float32(255)
+        ratio = vertical_ratio(label_map(masks, (DISC, CUP)))
         if not np.isnan(ratio):
             self.ratios.append(ratio)
 

@@ -93,13 +93,14 @@ class Preparation:
         box = self.box(sample)
         size = self.image_size
         target = np.zeros((size, size, len(self.regions)), np.uint8)
-        truth = target.copy()
+        truth = target.copy() if self.scored != self.fusion else target
         valid = np.zeros(len(self.regions), np.bool_)
         for channel, region in enumerate(self.regions):
             if annotations := sample.of(region):
                 target[..., channel] = crop(fuse(annotations, self.fusion), box, size)
-                # Half of the experts is half of 255: cut after cropping, such a plateau would lose its edge.
-                truth[..., channel] = crop(fuse(annotations, self.scored), box, size)
+                if truth is not target:
+                    # Half of the experts is half of 255: cut after cropping, such a plateau would lose its edge.
+                    truth[..., channel] = crop(fuse(annotations, self.scored), box, size)
                 valid[channel] = True
         return Prepared(self.picture(sample.image, box), target, truth, valid, box)
 

@@ -226,7 +226,8 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def _map(path: Path) -> Image:
-    mapped: Image = np.load(path, mmap_mode="r")
+    # A plain array over the map: numpy's memmap makes another object of itself for each picture that is read.
+    mapped: Image = np.load(path, mmap_mode="r").view(np.ndarray)
     return mapped
 
 
@@ -265,7 +266,7 @@ def _write(
     weights = maps.get(_BORDERS)
     valid = np.zeros((count, regions), np.bool_)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)] * count
-    identities: list[Identity] = []
+    identities = [Identity("")] * count
     # One empty list repeated, whose places are set anew and never added to.
     doubts: list[list[Doubt]] = [[]] * count
     failures: list[FundusSegError] = []
@@ -282,16 +283,14 @@ def _write(
         images[position] = variants(prepared.image)
         targets[position], truths[position], valid[position] = prepared.target, prepared.truth, prepared.valid
         hashes[position] = perceptual_hashes(view)
+        identities[position] = identify(record, sample.image)
         if borders is not None and weights is not None:
             weights[position] = borders(prepared.truth)
 
     positions = {record.key: position for position, record in enumerate(dataset.records)}
-    for record, outcome in _loaded(dataset, visit, prepare):
+    for _, outcome in _loaded(dataset, visit, prepare):
         if isinstance(outcome, FundusSegError):
             failures.append(outcome)
-        else:
-            # Not in the threads: `_loaded` gives the samples in the order of the records.
-            identities.append(identify(record, outcome.image))
     if failures:
         raise _cannot_be_prepared(dataset, failures)
     with full_disk(folder.parent, sum(mapped.nbytes for mapped in maps.values())):

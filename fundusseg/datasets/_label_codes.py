@@ -135,7 +135,9 @@ def check_border(codes: npt.NDArray[np.generic], background: int, path: Path) ->
 
 def check_codes(codes: npt.NDArray[np.generic], known: tuple[int, ...], path: Path) -> None:
     """Refuse a mask with a value that the dataset does not define."""
-    unknown = np.setdiff1d(codes, known)
+    # Of whole pictures of bytes, counting takes a tenth of the time of sorting.
+    found = np.flatnonzero(np.bincount(codes.ravel())) if codes.dtype == np.uint8 else codes
+    unknown = np.setdiff1d(found, known)
     if unknown.size:
         raise DatasetError(
             f"the value {unknown[0]} in {path}",
