@@ -346,8 +346,7 @@ def compare_memory(dataset: FundusDataset, settings: Settings, cache: Path) -> N
         return
     both = [Repeated(dataset, times) for times in (1, TIMES)]
     spawn, draws = multiprocessing.get_context("spawn"), TIMES * len(dataset)
-    with ProcessPoolExecutor(1, mp_context=spawn) as builder:
-        sizes = [builder.submit(build_store, repeated, settings, cache).result() for repeated in both]
+    sizes = [build_store(repeated, settings, cache) for repeated in both]
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as fresh:  # a new process for each
         fed = [fresh.submit(epoch_memory, repeated, settings, cache, draws).result() for repeated in both]
     rows = [(size, *memory) for size, memory in zip(sizes, fed, strict=True)]

@@ -124,11 +124,15 @@ def test_the_budget_of_xla_is_printed():
     budget = TOOL.with_name("xla_budget.py")
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
     run = subprocess.run(
-        [sys.executable, str(budget), "OriginalUNet"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, str(budget), "OriginalUNet", "--devices=1"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(
-        r"^OriginalUNet\n  XLA, by epoch: graphs compiled \d 0 0, in [\d.]+ s; waits .* 0 0 0$", run.stdout, re.M
+        r"^OriginalUNet\n  XLA, by epoch: graphs compiled 3 0 0, in [\d.]+ s; waits .* 0 0 0$", run.stdout, re.M
     )
     assert "computed on the host: none" in run.stdout
     wrong = subprocess.run(
@@ -204,3 +208,16 @@ def test_the_benchmark_of_training_asks_its_workers_by_turns():
     for worker in workers:
         worker.close()
         assert worker.process.returncode == 0
+
+
+@pytest.mark.slow
+def test_growth_is_measured(tmp_path, capsys):
+    growth = load_tool("benchmark_growth")
+    growth.evaluation(80, tmp_path)
+    growth.study(2, tmp_path)
+    said = capsys.readouterr().out
+    for what in ("estimates with intervals", "files", "gathered", "published"):
+        assert re.search(rf"^  {what} +[\d.]+ s, computing [\d.]+ s$", said, re.M), what
+    assert "800 rows, 12 comparisons" in said
+    place = growth.photographs(tmp_path, 2)
+    assert [sample.image.shape for sample in growth.Folder(place)] == [(growth.SIDE, growth.SIDE, 3)] * 2
