@@ -1,5 +1,6 @@
 """Files of the shipped networks, read back by the libraries that others read them with."""
 
+import functools
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from fundusseg.atomic_file import file_digest
 from fundusseg.errors import ConfigurationError
 from fundusseg.inference import Bundle
 from fundusseg.inference.pretrained import pretrained_bundle
-from fundusseg.runtimes import write_exported
+from fundusseg.runtimes import exported_files, write_exported
 from fundusseg.runtimes.libraries import import_openvino
 
 PARTS = ("segmenter", "localiser", "eye")
@@ -23,11 +24,20 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """The shipped bundle in every format."""
-    place = tmp_path_factory.mktemp("exported")
-    for to in ("onnx", "openvino", "torch_export"):
-        assert export.main([f"--to={to}", f"--output={place}"]) == 0
+def exported(bundle, tmp_path_factory):
+    """The shipped bundle in every format; each network is recorded once, and its ONNX graph made once, for all."""
+    place, graphs = tmp_path_factory.mktemp("exported"), {}
+    onnx_bytes, exported_program = exported_files.onnx_bytes, exported_files.exported_program
+
+    def onnx_once(program, metadata):
+        return graphs.get(program) or graphs.setdefault(program, onnx_bytes(program, metadata))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export.Bundle, "load", lambda source: bundle)
+        patch.setattr(exported_files, "exported_program", functools.cache(exported_program))
+        patch.setattr(exported_files, "onnx_bytes", onnx_once)
+        for to in ("onnx", "openvino", "torch_export"):
+            assert export.main([f"--to={to}", f"--output={place}"]) == 0
     return place
 
 
