@@ -44,14 +44,16 @@ def begin_states(optimizer: Any, device: torch.device) -> None:
     Made in the step they would be constants of its program: the first step would be another program than all others.
     Others than the optimisers of `_BEGUN` are let be, and compile once more.
     """
+    groups = optimizer.param_groups
     # With a dampening the first step is another than one that finds a momentum of 0.
-    dampened = any(group.get("dampening") for group in optimizer.param_groups)
-    if optimizer.state or dampened or not isinstance(optimizer, _BEGUN):
+    dampened = any(group.get("dampening") for group in groups)
+    stateless = isinstance(optimizer, torch.optim.SGD) and not any(group["momentum"] for group in groups)
+    if optimizer.state or dampened or stateless or not isinstance(optimizer, _BEGUN):
         return
     twin = copy.copy(optimizer)
     twin.state, twin.param_groups = defaultdict(dict), []
     weights: dict[torch.Tensor, torch.Tensor] = {}
-    for group in optimizer.param_groups:
+    for group in groups:
         trained = [weight for weight in group["params"] if weight.requires_grad]
         # Weights and gradients of 0 leave the states as they begin, but for what counts the steps.
         own = [torch.nn.Parameter(torch.zeros(weight.shape, dtype=weight.dtype)) for weight in trained]
