@@ -91,7 +91,13 @@ def step_seconds(model: str, way: str, cache: Path) -> float:
     accelerator, devices, resident = WAYS[way]
     configuration = settings(model, False, 8)
     flips = [{"class_path": f"albumentations.{name}"} for name in ("HorizontalFlip", "VerticalFlip")]
-    data = {"image_size": 64, "samples_per_epoch": 20 * 16, "device_resident": resident, "cache_dir": str(cache)}
+    data = {
+        "image_size": 64,
+        "samples_per_epoch": 20 * 16,
+        "drop_duplicates_from": ["phantom"],
+        "device_resident": resident,
+        "cache_dir": str(cache),
+    }
     if not resident:  # which flips on the device
         data["train_augmentation"] = {"class_path": "fundusseg.data.Augmentation", "init_args": {"transforms": flips}}
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -234,7 +235,7 @@ def _draws(sizes: tuple[int, ...], resamples: int, seed: int) -> Counts:
     return draws
 
 
-def _drawn_sums(draws: Counts, totals: Floats) -> Floats:
+def _drawn_sums(draws: npt.NDArray[np.integer[Any]], totals: Floats) -> Floats:
     """What the groups add in each draw, (resamples, k); a few draws at a time."""
     rows = max(1, _ROOM // max(1, len(totals)))
     # Not a matrix product: how that is summed depends on the number of threads. This adds group by group.

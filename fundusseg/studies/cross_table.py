@@ -197,9 +197,10 @@ class _Marks:
         self.undefined.update((training, MACRO) for training in holes["training"])
         self._seeds: dict[tuple[str, str], list[float]] = defaultdict(list)
         means = rows.groupby([*places, "seed"])[metric.column].mean()
-        for (training, source, _), value in means.to_dict().items():
+        for (training, source, _), value in zip(means.index.tolist(), means.tolist(), strict=True):
             self._seeds[training, source].append(value)
-        for (training, _), value in means.groupby(level=["training", "seed"]).mean().to_dict().items():
+        of_sources = means.groupby(level=["training", "seed"]).mean()
+        for (training, _), value in zip(of_sources.index.tolist(), of_sources.tolist(), strict=True):
             self._seeds[training, MACRO].append(value)
 
     def spread(self, training: str, source: str) -> float:
