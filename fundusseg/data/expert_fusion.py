@@ -57,7 +57,7 @@ def fuse(annotations: Sequence[Annotation], method: str) -> Image:
         share: Image = np.floor_divide(count * np.uint32(510) + np.uint32(total), 2 * total).astype(np.uint8)
         return share
     least = {"majority": (total + 1) // 2, "intersection": total, "union": 1}[method]
-    return _white(count >= least)
+    return _white(np.asarray(count >= least))
 
 
 def _white(mask: npt.NDArray[np.bool_]) -> Image:

@@ -197,7 +197,8 @@ class _Drawn:
         self.ends = np.cumsum([0, *(part.shape[1] for part in parts)]).tolist()
         columns = [column for part in parts for column in part.T]
         # (groups, k): what all pictures of a patient add.
-        self.totals = np.stack([np.bincount(design.group, column) for column in columns], axis=1)
+        totals = [np.bincount(design.group, column) for column in columns]
+        self.totals: Floats = np.stack(totals, axis=1, dtype=np.float64)
         bounds = np.cumsum([0, *(design.sizes if macro else [sum(design.sizes)])]).tolist()
         self.shares = [slice(*pair) for pair in pairwise(bounds)]
         self.sums = [_drawn_sums(draws[:, share], self.totals[share]) for share in self.shares]
