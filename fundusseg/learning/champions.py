@@ -57,6 +57,12 @@ class Champions:
         return [str(json.loads(path.read_text())["sha256"]) for path in sorted(self.folder.glob("champion-*.json"))]
 
     @property
+    def last(self) -> int:
+        """Number of the last round that promoted; 0 where none has."""
+        numbers = (path.stem.partition("-")[2] for path in self._kept)
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    @property
     def _kept(self) -> list[Path]:
         return sorted(self.folder.glob("champion-*.bundle"))
 

@@ -245,6 +245,11 @@ def _rounds(champions: Champions) -> list[Path]:
     return sorted(path.parent for path in (champions.folder / "rounds").glob("*/begun.json"))
 
 
+def _before(champions: Champions, number: int) -> list[Path]:
+    """Rounds before one; some may have been removed."""
+    return [folder for folder in _rounds(champions) if int(folder.name) < number]
+
+
 def _begin(champions: Champions, last: int) -> tuple[int, Path, int]:
     """Number, champion and last grading of the round that is open, or of a new one."""
     rounds = _rounds(champions)
@@ -255,8 +260,8 @@ def _begin(champions: Champions, last: int) -> tuple[int, Path, int]:
         return int(rounds[-1].name), champions.folder / known["champion"], known["last grading"]
     champion = champions.current
     assert champion is not None
-    # A folder without that file was made by a process that was killed in that moment.
-    number = int(rounds[-1].name) + bool(begun and begun.is_file()) if rounds else 1
+    # Rounds may have been removed to free the disk: a number that a champion has is never given again.
+    number = max(int(rounds[-1].name) if rounds else 0, champions.last) + 1
     known = {"champion": champion.name, "sha256": file_digest(champion), "last grading": last}
     write_json(known, round_folder(champions, number) / "begun.json")
     return number, champion, last
@@ -264,16 +269,14 @@ def _begin(champions: Champions, last: int) -> tuple[int, Path, int]:
 
 def _learnt_until(champions: Champions, number: int) -> int:
     """The last grading of the rounds before."""
-    ended = [
-        json.loads((path / "finished.json").read_text())["last grading"] for path in _rounds(champions)[: number - 1]
-    ]
+    ended = [json.loads((path / "finished.json").read_text())["last grading"] for path in _before(champions, number)]
     return max(ended, default=0)
 
 
 def _looks(champions: Champions, number: int) -> list[bool]:
     """Of each round before that compared, whether it promoted; one that was given up halfway may have compared too."""
     found = []
-    for folder in _rounds(champions)[: number - 1]:
+    for folder in _before(champions, number):
         if any((folder / step).is_dir() for step in (RECALIBRATED, FINE_TUNED)):
             outcome = folder / "outcome.json"
             found.append(outcome.is_file() and bool(json.loads(outcome.read_text())["promoted"]))

@@ -1,5 +1,6 @@
 """Challenger, champion and first champion on the same pictures: losses do not add up, no score is computed twice."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fundusseg.datasets import Folder
 from fundusseg.imaging.image_files import write_png
 from fundusseg.inference.predictor import Predictor
+from fundusseg.learning import kept_scores
 from fundusseg.learning.bundle_comparison import Bundles, compare_bundles
 from fundusseg.learning.kept_scores import forget_scores
 from fundusseg.learning.looks import level
@@ -87,6 +89,16 @@ def test_a_champions_scores_are_not_computed_again(place, tmp_path, monkeypatch)
         assert len(asked) == scored + drawn
         found.append([(tmp_path / "tables2" / name).read_bytes() for name in names])
     assert found[0] == found[1]
+    torn = next((tmp_path / "scores").glob("*.json"))
+    assert not {row["row"]["name"] + row["row"]["patient"] for row in json.loads(torn.read_text()).values()} - {""}
+    torn.write_text(torn.read_text()[:100])  # by a power cut: computed again
+    compared(place, 2, 1, 0, tmp_path / "scores", with_old=False)
+    assert found[0] == [(tmp_path / "tables2" / name).read_bytes() for name in names]
+    monkeypatch.setattr(kept_scores, "_code", lambda: "another version")
+    asked.clear()
+    compared(place, 2, 1, 0, tmp_path / "scores", with_old=False)
+    assert len(asked) >= 3 * 9
+    assert all(len(json.loads(file.read_text())) == 9 for file in (tmp_path / "scores").glob("*.json"))
     asked.clear()
     outlined_anew = readings(tmp_path / "site", "site", range(9), -2.0)
     bundles = Bundles(*(place / f"{number}.bundle" for number in (2, 1, 0)))
