@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fundusseg.measures.repeatability import HOURS, Repeatability
+from fundusseg.measures.repeatability import HOURS, REACH, Repeatability
 from fundusseg.measures.trend import Trend, trend
 from fundusseg.patients.eyes import PatientEye
 from fundusseg.patients.views import VisitView
 
-_ALPHA = 0.05
+_ALPHA, _NORMAL = 0.05, 1.96
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,13 +67,15 @@ def eye_change(eye: PatientEye, views: Sequence[VisitView], repeatability: Repea
     dated = eye.dated
     years = np.array(eye.years())
     ratios = np.array([visit.best.row["vertical_cdr"] for visit in dated], np.float64)
-    ratio = trend(years, ratios, repeatability.sd("vertical_cdr"), 1 - _ALPHA)
+    # Two visits are one difference, which `smallest_change` bounds; the slope of more is closer to normal.
+    wider = REACH / _NORMAL if np.isfinite(ratios).sum() == 2 else 1.0
+    ratio = trend(years, ratios, wider * repeatability.sd("vertical_cdr"), 1 - _ALPHA)
     if ratio is None:
         return EyeChange(views=tuple(views))
     by_visit = {view.visit: view.hours for view in views}
     hours = np.array([by_visit.get(visit, np.full(12, np.nan)) for visit in dated])
     trends = [
-        trend(years, hours[:, number], repeatability.sd(name), 1 - _ALPHA / len(HOURS))
+        trend(years, hours[:, number], wider * repeatability.sd(name), 1 - _ALPHA / len(HOURS))
         for number, name in enumerate(HOURS)
     ]
     return EyeChange(ratio, tuple(trends), tuple(views))

@@ -57,6 +57,15 @@ def test_the_best_of_a_visit_counts_and_all_are_kept():
     assert "d: not measured (blurred)" in rows["visits"][0]["remarks"]
 
 
+def test_between_two_visits_what_is_below_the_smallest_change_is_none():
+    limit = KNOWN.smallest_change("vertical_cdr")
+    for share, changed in ((0.98, False), (1.02, True)):
+        later = entry("b", ratio=0.5 + share * limit)
+        (patient,), _ = grouped((entry("a"), "1", "2020-01-01"), (later, "1", "2021-01-01"))
+        ratio = eye_change(patient.eyes["OD"], (), KNOWN).ratio
+        assert ratio is not None and ratio.changed == changed
+
+
 def test_every_row_has_every_column_in_its_order():
     rows, _ = judged((entry("r"), "1", ""), (entry("l", "OS", 0.8), "1", ""), (entry("x", ratio=None), "2", ""))
     for name, columns in (("eyes", EYES), ("visits", VISITS), ("patients", PATIENTS)):
