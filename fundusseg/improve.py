@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
     champions.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(champions.folder / ".lock", timeout=0):
-            if first.mlflow and (first.drift or first.roll_back):
+            if first.mlflow is not None and (first.drift or first.roll_back):
                 raise ConfigurationError(
                     f"--mlflow with --{'drift' if first.drift else 'roll_back'}",
                     "a round to log",
@@ -127,7 +127,7 @@ def _settings(first: Any) -> Settings:
 
 def _round(first: Any, champions: Champions, public: list[FundusDataset]) -> int:
     settings = _settings(first)
-    log = MlflowLog(first.mlflow) if first.mlflow else None
+    log = MlflowLog(first.mlflow) if first.mlflow is not None else None
     if champions.current is None or first.bundle:
         champions.crown_first(Path(first.bundle or pretrained_bundle()))
     store = Store(Path(first.store))

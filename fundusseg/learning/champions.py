@@ -48,8 +48,19 @@ class Champions:
 
     @property
     def first(self) -> Path:
-        """The bundle that all began with; there must be one."""
-        return self._kept[0]
+        """The bundle that all began with.
+
+        Raises:
+            ConfigurationError: It was removed: against a later one, small losses could add up unseen.
+        """
+        first = self._champion(0)
+        if not first.is_file():
+            raise ConfigurationError(
+                f"no {first.name} in {self.folder}",
+                "the first champion, which each challenger is compared with",
+                "put it back, or begin anew in another --champions",
+            )
+        return first
 
     @property
     def digests(self) -> list[str]:
@@ -61,6 +72,9 @@ class Champions:
         """Number of the last round that promoted; 0 where none has."""
         numbers = (path.stem.partition("-")[2] for path in self._kept)
         return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    def _champion(self, number: int) -> Path:
+        return self.folder / f"champion-{number:04}.bundle"
 
     @property
     def _kept(self) -> list[Path]:
@@ -98,7 +112,7 @@ class Champions:
             before: The champion that it follows.
             facts: Why it was promoted.
         """
-        kept = self.folder / f"champion-{number:04}.bundle"
+        kept = self._champion(number)
         if card_path(bundle).is_file():
             write_whole(card_path(kept), card_path(bundle).read_bytes())
         described = {"sha256": file_digest(bundle), "before": before.name if before else None, **facts}

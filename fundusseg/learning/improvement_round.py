@@ -98,6 +98,7 @@ class ImprovementRound:
         say: Callable[[str], None],
     ) -> None:
         self.store, self.champions, self.public, self.settings, self.say = store, champions, public, settings, say
+        self.first = champions.first
         self.number, self.champion, self.last = _begin(champions, last_grading(store))
         self.folder = round_folder(champions, self.number)
         self.work, self.scores = self.folder / "work", champions.folder / "scores"
@@ -206,7 +207,7 @@ class ImprovementRound:
         return True
 
     def _compare(self, step: str, bundle: Path, frozen: Folder, level: float) -> Decision:
-        bundles, output = Bundles(bundle, self.champion, self.champions.first), self.folder / step
+        bundles, output = Bundles(bundle, self.champion, self.first), self.folder / step
         decision = decide(
             compare_bundles(bundles, frozen, self.public, self.settings.device, self.scores, output), level
         )

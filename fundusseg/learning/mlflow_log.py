@@ -1,6 +1,6 @@
 """Rounds in MLflow, where a site has it: how each ended, the figures of every source, its report and cards.
 
-What stays in the champions' folder stays there: no photograph, no row of a patient and no bundle is sent.
+No photograph, no row of a patient and no bundle is sent; the report names graders, and which outlines were set aside.
 """
 
 import csv
@@ -39,12 +39,14 @@ class MlflowLog:
         address: Of the option --mlflow.
 
     Raises:
-        ConfigurationError: The extra is missing, or nothing answers at the address.
+        ConfigurationError: The extra is missing, no address is given, or nothing answers at the address.
     """
 
     def __init__(self, address: str) -> None:
         if find_spec("mlflow") is None:
             raise ConfigurationError("--mlflow without MLflow", "the extra `mlflow`", "pip install 'fundusseg[mlflow]'")
+        if not address:
+            raise ConfigurationError("--mlflow without an address", "a folder or an address", "name one")
         for name, value in SETTINGS.items():
             os.environ[name] = value if "TELEMETRY" in name else os.environ.get(name, value)
         import mlflow
