@@ -140,6 +140,8 @@ def prepare(count: int, folder: Path) -> None:
         own.append("--data.drop_duplicates_from=[folder]")  # drawn fundi are more alike than eyes
         with timed("prepared"):
             run = subprocess.run([sys.executable, "-m", "fundusseg.prepare", *own], capture_output=True, text=True)
+        if run.returncode:
+            sys.exit(run.stderr[-2000:])
         print("  " + "\n  ".join(run.stdout.splitlines()[-3:]))
         largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         print(f"  {'memory of the command':36}{largest / 2**10:>9.0f} MiB")

@@ -34,8 +34,8 @@ def counting_on_device(optimizer: Any) -> Iterator[None]:
 _FRESH = {"step": 0.0, "mu_product": 1.0}
 """What an optimiser that has not stepped has; all else of its states is 0."""
 
-_BEGUN = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RMSprop, torch.optim.SGD)
-"""Optimisers that begin so; AdamW is an Adam."""
+_BEGUN = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RMSprop, torch.optim.SGD)
+"""Optimisers that begin so; what is derived from them may have states of its own."""
 
 
 def begin_states(optimizer: Any, device: torch.device) -> None:
@@ -48,22 +48,24 @@ def begin_states(optimizer: Any, device: torch.device) -> None:
     # With a dampening the first step is another than one that finds a momentum of 0.
     dampened = any(group.get("dampening") for group in groups)
     stateless = isinstance(optimizer, torch.optim.SGD) and not any(group["momentum"] for group in groups)
-    if optimizer.state or dampened or stateless or not isinstance(optimizer, _BEGUN):
+    if optimizer.state or dampened or stateless or type(optimizer) not in _BEGUN:
         return
     twin = copy.copy(optimizer)
     twin.state, twin.param_groups = defaultdict(dict), []
     weights: dict[torch.Tensor, torch.Tensor] = {}
     for group in groups:
         trained = [weight for weight in group["params"] if weight.requires_grad]
-        # Weights and gradients of 0 leave the states as they begin, but for what counts the steps.
+        # Of zeros, as they tell which states there are, not their values.
         own = [torch.nn.Parameter(torch.zeros(weight.shape, dtype=weight.dtype)) for weight in trained]
         for one in own:
             one.grad = torch.zeros_like(one)
         weights |= dict(zip(own, trained, strict=True))
-        twin.param_groups.append({**group, "params": own})
+        # What may be captured in a graph of CUDA may not step here.
+        here = {"capturable": False} if "capturable" in group else {}
+        twin.param_groups.append({**group, **here, "params": own})
     twin.step()
     for weight, state in twin.state.items():
         for name, value in state.items():
             if isinstance(value, torch.Tensor):
-                state[name] = value.fill_(_FRESH[name]).to(device) if name in _FRESH else value.to(device)
+                state[name] = value.fill_(_FRESH.get(name, 0.0)).to(device)
         optimizer.state[weights[weight]] = state
