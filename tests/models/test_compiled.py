@@ -6,6 +6,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch._inductor import config as inductor
 
 from fundusseg.models import MobileUNet
 from fundusseg.models.compiled import Compiled, fold_batch_norms
@@ -50,11 +51,11 @@ def test_a_compiled_network_gives_the_same():
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_without_a_compiler_the_network_runs_as_it_is(network, monkeypatch):
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+def test_without_a_compiler_the_network_runs_as_it_is():
     compiled = Compiled(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Hardswish()).eval())
-    with pytest.warns(UserWarning, match="uncompiled.*leave --compile out"):
+    # By torch's own patch: monkeypatch would take the setting away afterwards, and with it every later compilation.
+    missing = inductor.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True})
+    with missing, pytest.warns(UserWarning, match="uncompiled.*leave --compile out"):
         first = compiled(PIXELS.float())
     assert not compiled.is_compiled and torch.equal(first, compiled.network(PIXELS.float()))
     with warnings.catch_warnings():
