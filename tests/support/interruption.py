@@ -36,7 +36,7 @@ class Interruption(Callback):
                 if self.group:
                     subprocess.run(["kill", f"-{name}", "--", f"-{os.getpgid(0)}"], check=False, preexec_fn=_deaf)
                 else:
-                    os.kill(os.getpid(), signal.Signals[name])
+                    signal.raise_signal(signal.Signals[name])  # heard here and now, not in another thread's time
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._count("train")
