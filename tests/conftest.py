@@ -1,6 +1,7 @@
 """What all tests share: the real photographs where there are any, and a quiet machine."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,10 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes of torch with two threads each slow each other down many times over; set before torch is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Tests that a shell runs in the background would inherit deaf ears, their children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 trust(["tests"])  # networks that paint what a test wants to see
 

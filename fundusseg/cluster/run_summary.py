@@ -107,7 +107,7 @@ def summarise(
     made = [name for name in (*WRITTEN, *run_files.WRITTEN) if (folder / name).is_file()]
     if not set(made) & set(BY_TABLE):
         _remove_tables(store, folder)
-    for name in made:
+    for name in sorted(made, key=MEASURES.__eq__):  # the table last: it stands for a run that came to its end
         store.put(name, (folder / name).read_bytes())
     return code
 

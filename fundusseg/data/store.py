@@ -227,7 +227,7 @@ def _matches(pattern: str) -> list[Path]:
 
 def _map(path: Path) -> Image:
     # A plain array over the map: numpy's memmap makes another object of itself for each picture that is read.
-    mapped: Image = np.load(path, mmap_mode="r").view(np.ndarray)
+    mapped: Image = np.lib.format.open_memmap(path, mode="r").view(np.ndarray)
     return mapped
 
 

@@ -51,7 +51,7 @@ class MlflowLog:
             os.environ[name] = value if "TELEMETRY" in name else os.environ.get(name, value)
         import mlflow
 
-        self.address = address
+        self.address = _shown(address)
         self._client = self._asked(lambda: mlflow.MlflowClient(tracking_uri=address))
         self._experiment = self._asked(self._find_experiment)
 
@@ -110,12 +110,17 @@ class MlflowLog:
         try:
             return what()
         except Exception as error:  # its stores raise what they like, Exception itself among it
-            said = " ".join(str(error).split())[:300]
+            said = _shown(" ".join(str(error).split()))[:300]
             raise ConfigurationError(
                 f"no answer from MLflow at {self.address} ({said})",
                 "a folder that can be written to, or the address of a tracking service",
                 "correct --mlflow, or start the service",
             ) from error
+
+
+def _shown(text: str) -> str:
+    """Without the name and password of an address."""
+    return re.sub(r"//[^/\s@]*@", "//", text)
 
 
 def figures(folder: Path, outcome: Mapping[str, Any]) -> dict[str, float]:

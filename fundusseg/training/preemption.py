@@ -109,7 +109,8 @@ class Preemption(Callback):
         _tell(trainer, False)
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._listen)  # in place of Lightning's, which would cut validations short
+                if not _ignored(number):
+                    signal.signal(number, self._listen)  # in place of Lightning's, which would cut validations short
 
     def _listen(self, number: int, frame: FrameType | None) -> None:
         self._asked, self.signal = True, signal.Signals(number)
@@ -222,8 +223,13 @@ def _tell(trainer: Trainer, stop: bool) -> None:
 
 def _heed_interrupts() -> None:
     """Let Ctrl-C end the process again, as Python's own handler does."""
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread() and not _ignored(signal.SIGINT):
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ignored(number: signal.Signals) -> bool:
+    """By who started this process: a shell does that to what a script runs in the background."""
+    return signal.getsignal(number) == signal.SIG_IGN
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:

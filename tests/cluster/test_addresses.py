@@ -11,8 +11,11 @@ from PIL import Image
 from fundusseg import predict
 from fundusseg.cluster.addresses import list_addresses, read_address
 from fundusseg.cluster.result_store import ResultStore, photograph_of
+from fundusseg.cluster.run_summary import Patients, summarise
 from fundusseg.errors import ConfigurationError, ImageError
+from fundusseg.inference.photograph_list import PhotographList
 from fundusseg.inference.run_journal import JournalEntry
+from fundusseg.measures.repeatability import Repeatability
 from tests.support.painter import photograph, write_checkpoint
 
 RUN = {"checkpoint": "sha256 1"}
@@ -69,6 +72,14 @@ def test_rows_come_back_as_they_were_and_are_one_makers(store):
     ResultStore("memory://out").claim({"checkpoint": "sha256 2"}, True)
     assert list(ResultStore("memory://out").entries()) == []
     assert json.loads(store.cat_file("/out/journal/run.json")) == {"checkpoint": "sha256 2"}
+
+
+def test_the_table_stands_for_a_run_that_came_to_its_end_and_is_put_last(store, tmp_path, monkeypatch):
+    results, put = ResultStore("memory://out"), []
+    monkeypatch.setattr(results, "put", lambda name, content: put.append(name))
+    nobody = Patients().identify([], [], {})
+    code = summarise(results, tmp_path, [entry("a", "torn")], RUN, PhotographList([], {}), nobody, Repeatability())
+    assert code == 1 and put[-1] == "measures.csv" and "report.html" in put
 
 
 def test_a_files_photograph():

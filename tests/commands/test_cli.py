@@ -19,10 +19,13 @@ from fundusseg.errors import CheckpointError, ConfigurationError, DatasetError, 
 from fundusseg.imaging.image_files import read_mask, write_png
 from fundusseg.inference.model_bundle import KEY
 from fundusseg.inference.segmenter import Segmenter
+from fundusseg.training.callbacks import ContourPanel
 from fundusseg.training.cli import FundusCLI
 from tests.miniatures import drishti_gs, folder
 from tests.support.retest import retest
 from tests.support.tiny import TINY
+
+DOT = np.zeros((1, 1, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,15 @@ def test_tensorboard_has_scalars_and_contours(run_folder):
     events.Reload()
     assert {"train/loss", "val/loss", "val_phantom/disc_dice", "lr-AdamW"} <= set(events.Tags()["scalars"])
     assert events.Tags()["images"] == ["val/contours"]
+
+
+@pytest.mark.slow
+def test_contours_of_many_epochs_are_few(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(ContourPanel, "draw", lambda self, trainer, task: drawn.append(trainer.current_epoch + 1) or DOT)
+    monkeypatch.chdir(tmp_path)
+    assert fit.main([*TINY, f"--data.cache_dir={tmp_path}/cache", "--trainer.max_epochs=13"]) == 0
+    assert drawn == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13]
 
 
 @pytest.mark.slow

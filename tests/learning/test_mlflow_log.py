@@ -87,9 +87,10 @@ def test_what_mlflow_does_not_take_changes_no_decision(logged, tmp_path, capsys)
 def test_an_address_where_nothing_answers_is_refused_before_anything_is_learnt(logged):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
-        with pytest.raises(ConfigurationError, match="no answer from MLflow"):
+        address = f"http://reader:secret@127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
+        with pytest.raises(ConfigurationError, match="no answer from MLflow") as refused:
             improve.main([f"--store={logged / 'store'}", f"--mlflow={address}", "--trust=tests"])
+    assert "secret" not in str(refused.value)
     assert not (logged / "store/champions/rounds/0002").exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +67,17 @@ def test_stopped_by_the_keyboard_the_same_command_continues(whole, cache, tmp_pa
         assert f"Stopped by Ctrl-C and saved in runs/version_0/{saved.name}: the same command continues" in said
     assert run_here(tmp_path, command(cache)) == 0
     assert_same_run(whole, tmp_path)
+
+
+def test_the_keyboard_is_not_heard_where_whoever_started_it_ignores_it(whole, cache, tmp_path):
+    # As in a shell's background: Ctrl-C is meant for what stands in front.
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        for moment in ("train:2", "test:1"):
+            assert run_here(tmp_path / moment[:4], command(cache), moment, "SIGINT") == 0
+            assert_same_run(whole, tmp_path / moment[:4])
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def test_a_second_time_the_keyboard_ends_it_at_once(cache, tmp_path, capsys):
