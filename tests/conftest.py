@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 trust(["tests"])  # networks that paint what a test wants to see
 
 REALDATA = Path(os.environ.get("FUNDUSSEG_REALDATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(items):
+    """Among several processes, files with slow tests first: short ones at the end leave no process idle."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)
