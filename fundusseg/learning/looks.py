@@ -38,9 +38,9 @@ def level(looks: Sequence[bool]) -> float:
 
 
 def fewest_frozen(level: float) -> int:
-    """Patients below whom no difference can pass a level: were all n to gain, the signed-rank test's p is 2 / 2**n.
+    """Patients below whom no gain can pass a level: were all n to gain, the one-sided signed-rank test's p is 1 / 2**n.
 
     >>> fewest_frozen(level([])), fewest_frozen(level([False] * 9))
-    (8, 15)
+    (7, 14)
     """
-    return math.floor(math.log2(2 * FAMILY / level)) + 1
+    return math.floor(math.log2(FAMILY / level)) + 1

@@ -45,7 +45,7 @@ def decide(found: BundleComparison, level: float) -> Decision:
     """Promote what is better on the frozen set beyond chance, and has lost nothing anywhere.
 
     Better: the Dice of disc and cup and the vertical ratio's error of the frozen set are one family of tests, stated
-    beforehand (Holm). Lost: more than one of `MARGINS`, in a number that is worse beyond chance, or in the mean of a
+    beforehand (Holm), each one-sided, as no promotion rests on a loss. Lost: more than one of `MARGINS`, in a number that is worse beyond chance, or in the mean of a
     place of `SURE` patients or more, whatever chance says of it; against the champion, and against the first one, so
     that small losses do not add up over rounds.
 
@@ -58,7 +58,7 @@ def decide(found: BundleComparison, level: float) -> Decision:
     def decided(promoted: bool, reason: str) -> Decision:
         return Decision(promoted, reason, sentences, since_first)
 
-    site, needed = _site(found.since_champion), fewest_frozen(level)
+    site, needed = _family(found.since_champion), fewest_frozen(level)
     if max((one.difference.patients for one in site), default=0) < needed:
         return decided(False, f"fewer than {needed} frozen patients could be scored")
     if worse := _worse(found.since_champion):
@@ -67,15 +67,26 @@ def decide(found: BundleComparison, level: float) -> Decision:
         return decided(
             False, f"worse than the first champion, small losses of several rounds together: {_short(worse)}"
         )
-    better = [one for one in site if one.word == "better" and one.p < level]
+    better = _better(site, level)
     if not better:
         return decided(False, "no number of the frozen set is better beyond chance")
     return decided(True, f"better beyond chance on the frozen set and worse nowhere: {_short(better)}")
 
 
+def _family(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]:
+    return [one for one in comparisons if one.source == SITE and one.metric in PRIMARY]
+
+
+def _better(site: Sequence[ModelComparison], level: float) -> list[ModelComparison]:
+    """Those of the frozen set's numbers that are better: interval and one-sided test agree."""
+    gained = [(one.difference.high < 0) if one.metric in LOWER_IS_BETTER else (one.difference.low > 0) for one in site]
+    halves = [one.difference.p / 2 if gain else 1.0 for one, gain in zip(site, gained, strict=True)]
+    return [one for one, p in zip(site, holm(halves), strict=True) if p < level]
+
+
 def _site(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]:
     """The frozen set's numbers, as if nothing else had been tested."""
-    own = [one for one in comparisons if one.source == SITE and one.metric in PRIMARY]
+    own = _family(comparisons)
     adjusted = holm([one.difference.p for one in own])
     return [replace(one, p=float(p)) for one, p in zip(own, adjusted, strict=True)]
 

@@ -36,7 +36,7 @@ def is_shown(epoch: int) -> bool:
 class ContourPanel(Callback):
     """Shows validation pictures with true and predicted contours after epochs 1, 2, ..., 9, 10, 20, ... and the last.
 
-    TensorBoard keeps ten panels of all; one after each of 500 short epochs cost more time than a validation, and 0.5 MB.
+    TensorBoard keeps ten panels of all that it is given, and each takes up to 0.5 MB.
 
     Args:
         count: Pictures, spread evenly over the validation set.

@@ -93,8 +93,13 @@ def test_tensorboard_has_scalars_and_contours(run_folder):
 
 @pytest.mark.slow
 def test_contours_of_many_epochs_are_few(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(ContourPanel, "draw", lambda self, trainer, task: drawn.append(trainer.current_epoch + 1) or DOT)
+    drawn: list[int] = []
+
+    def draw(self, trainer, task):
+        drawn.append(trainer.current_epoch + 1)
+        return DOT
+
+    monkeypatch.setattr(ContourPanel, "draw", draw)
     monkeypatch.chdir(tmp_path)
     assert fit.main([*TINY, f"--data.cache_dir={tmp_path}/cache", "--trainer.max_epochs=13"]) == 0
     assert drawn == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13]
