@@ -45,9 +45,9 @@ def decide(found: BundleComparison, level: float) -> Decision:
     """Promote what is better on the frozen set beyond chance, and has lost nothing anywhere.
 
     Better: the Dice of disc and cup and the vertical ratio's error of the frozen set are one family of tests, stated
-    beforehand (Holm), each one-sided, as no promotion rests on a loss. Lost: more than one of `MARGINS`, in a number that is worse beyond chance, or in the mean of a
-    place of `SURE` patients or more, whatever chance says of it; against the champion, and against the first one, so
-    that small losses do not add up over rounds.
+    beforehand (Holm), each one-sided, as no promotion rests on a loss. Lost: more than one of `MARGINS`, in a number
+    that is worse beyond chance, or in the mean of a place of `SURE` patients or more, whatever chance says of it;
+    against the champion, and against the first one, so that small losses do not add up over rounds.
 
     Args:
         found: Challenger against champion and first champion.
