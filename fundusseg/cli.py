@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import signal
 import sys
 import traceback
 from argparse import RawDescriptionHelpFormatter
@@ -55,6 +56,15 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         print(f"fundusseg: error: {_sentence(error)}", file=sys.stderr)
         code = 2
     sys.exit(code)
+
+
+def stop_signals() -> list[signal.Signals]:
+    """What this process is stopped by: SIGTERM, and Ctrl-C unless whoever started it ignores that.
+
+    A shell does so to what a script runs in the background: Ctrl-C is meant for what stands in front.
+    """
+    heard = signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT] if heard else [signal.SIGTERM]
 
 
 def in_one_sentence(error: BaseException) -> str | None:

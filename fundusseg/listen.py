@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fundusseg.cli import Parser, add_trust, console, parse_trusting, run
+from fundusseg.cli import Parser, add_trust, console, parse_trusting, run, stop_signals
 from fundusseg.errors import ConfigurationError
 from fundusseg.imaging.dicom_files import is_installed
 from fundusseg.inference.pretrained import pretrained_bundle
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
     answering = Answering(spool, answer, target, metrics.count)
     receiver = Receiver(settings.title, (settings.host, settings.port), access, spool.receive, metrics.count)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     console.print(f"{settings.title} listens at {settings.host}:{receiver.port}", soft_wrap=True, markup=False)
     answering.start()

@@ -193,7 +193,8 @@ def _predict_elsewhere(
     from fundusseg.cluster.run_summary import Patients
 
     table = Path(settings.table) if settings.table else None
-    patients = Patients(table, settings.pattern, _repeatability(settings))
+    given = tuple(filter(None, (settings.table, settings.repeatability)))
+    patients = Patients(table, settings.pattern, _repeatability(settings), given)
     algorithm = None
     if settings.dicom:
         algorithm, made_by = algorithm_of(checkpoint), made_by | {"dicom": True}

@@ -130,8 +130,7 @@ def predict_on_cluster(
         ConfigurationError: The cluster, an address or a table cannot be used, or the output is another checkpoint's.
     """
     store = ResultStore(work.output, work.packed)
-    tables = [str(patients.table)] if patients.table else []
-    check_spared([*tables, *named], store.folder or Path(store.root))
+    check_spared([*patients.given, *named], store.folder or Path(store.root))
     listed, now = _listed(named, store.folder or Path())
     spelt = {name: entry.row["file"] for name, entry in now.items()}
     identities = patients.identify(listed.photographs, named, spelt)

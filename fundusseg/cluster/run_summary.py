@@ -29,11 +29,13 @@ class Patients:
         table: A CSV file of this machine.
         pattern: Of the photographs' names.
         repeatability: Error of the measures.
+        given: The files that all this was read from.
     """
 
     table: Path | None = None
     pattern: str | None = None
     repeatability: Repeatability = field(default_factory=Repeatability)
+    given: tuple[str, ...] = ()
 
     def identify(self, photographs: Sequence[Photograph], named: Sequence[str], spelt: Mapping[str, str]) -> Identities:
         """As `find_identities`; what is said of a photograph names it as the user spelt it."""

@@ -46,12 +46,13 @@ def summarise_run(
     rows = [
         ReportRow(entry.row, overlay_path(output, entry.name), thumbnail_path(output, entry.name)) for entry in entries
     ]
-    write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
     from fundusseg.inference.measures_dictionary import measures_columns  # with torch's cost, which the run has paid
 
     names = measures_names([row.columns for row in rows])
     write_dictionary(output / MEASURES, measures_columns(names), dictionary_about(made_by))
     write_whole(output / REPORT, report_html(rows, made_by, output, passed_over))
+    # The table last: it stands for a run that came to its end.
+    write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
     where = (
         f"{place}/{MEASURES}, report in {place}/{REPORT}"
         if place

@@ -1,7 +1,7 @@
 """A challenger's scores beside those of the champion and of the first one: tables, pictures, and what they prove.
 
 The tests are those of `evaluate --against`: paired over patients, each number by Wilcoxon's signed-rank test and its
-bootstrap interval.
+bootstrap interval. Its two-sided sentences tell losses; what a promotion rests on is one-sided, see `promotion`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,6 +10,8 @@ simulated, see the test.
 import math
 from collections.abc import Sequence
 
+from fundusseg.measures.paired_tests import LEVEL
+
 CHANCE = 0.1
 """Share of all promotions that may be chance, in expectation."""
 
@@ -40,7 +42,9 @@ def level(looks: Sequence[bool]) -> float:
 def fewest_frozen(level: float) -> int:
     """Patients below whom no gain can pass a level: were all n to gain, the one-sided signed-rank test's p is 1 / 2**n.
 
-    >>> fewest_frozen(level([])), fewest_frozen(level([False] * 9))
-    (7, 14)
+    Nor fewer than those of whom a loss can be seen, with two sides at 0.05 among the same numbers.
+
+    >>> fewest_frozen(level([])), fewest_frozen(level([False] * 9)), fewest_frozen(1)
+    (7, 14, 7)
     """
-    return math.floor(math.log2(FAMILY / level)) + 1
+    return math.floor(math.log2(FAMILY / min(level, LEVEL / 2))) + 1

@@ -51,7 +51,7 @@ class MlflowLog:
             os.environ[name] = value if "TELEMETRY" in name else os.environ.get(name, value)
         import mlflow
 
-        self.address = _shown(address)
+        self.address, self._secret = _parts(address)
         self._client = self._asked(lambda: mlflow.MlflowClient(tracking_uri=address))
         self._experiment = self._asked(self._find_experiment)
 
@@ -110,7 +110,8 @@ class MlflowLog:
         try:
             return what()
         except Exception as error:  # its stores raise what they like, Exception itself among it
-            said = _shown(" ".join(str(error).split()))[:300]
+            said = " ".join(str(error).split())
+            said = (said.replace(self._secret, "***") if self._secret else said)[:300]
             raise ConfigurationError(
                 f"no answer from MLflow at {self.address} ({said})",
                 "a folder that can be written to, or the address of a tracking service",
@@ -118,9 +119,13 @@ class MlflowLog:
             ) from error
 
 
-def _shown(text: str) -> str:
-    """Without the name and password of an address."""
-    return re.sub(r"//[^/\s@]*@", "//", text)
+def _parts(address: str) -> tuple[str, str]:
+    """An address as it may be shown and kept, and what of it may not: name and password, or nothing."""
+    scheme, found, rest = address.partition("://")
+    if not found or "@" not in rest:
+        return address, ""
+    secret, _, place = rest.rpartition("@")
+    return f"{scheme}://{place}", secret
 
 
 def figures(folder: Path, outcome: Mapping[str, Any]) -> dict[str, float]:

@@ -70,7 +70,7 @@ def decide(found: BundleComparison, level: float) -> Decision:
     better = _better(site, level)
     if not better:
         return decided(False, "no number of the frozen set is better beyond chance")
-    return decided(True, f"better beyond chance on the frozen set and worse nowhere: {_short(better)}")
+    return decided(True, f"better beyond chance on the frozen set (one-sided) and worse nowhere: {_short(better)}")
 
 
 def _family(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]:
@@ -79,9 +79,14 @@ def _family(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]:
 
 def _better(site: Sequence[ModelComparison], level: float) -> list[ModelComparison]:
     """Those of the frozen set's numbers that are better: interval and one-sided test agree."""
-    gained = [(one.difference.high < 0) if one.metric in LOWER_IS_BETTER else (one.difference.low > 0) for one in site]
-    halves = [one.difference.p / 2 if gain else 1.0 for one, gain in zip(site, gained, strict=True)]
-    return [one for one, p in zip(site, holm(halves), strict=True) if p < level]
+    one_sided = holm([one.difference.p / 2 if _gained(one) else 1.0 for one in site])
+    return [one for one, p in zip(site, one_sided, strict=True) if p < level]
+
+
+def _gained(one: ModelComparison) -> bool:
+    """Whether all of the mean's interval is a gain, and the ranks that the test goes by lean that way too."""
+    found, sign = one.difference, -1 if one.metric in LOWER_IS_BETTER else 1
+    return min(sign * found.low, sign * found.high, sign * found.rank_biserial) > 0
 
 
 def _site(comparisons: Sequence[ModelComparison]) -> list[ModelComparison]:

@@ -41,9 +41,9 @@ def report_text(number: int, champion: str, outcome: Mapping[str, Any]) -> str:
 def _level_text(level: float, looks: Sequence[bool]) -> str:
     return (
         f"Round {len(looks) + 1} of those that looked at the frozen set; {sum(looks)} of those before promoted. Better "
-        f"is what chance alone would show with a probability below {level:.2g} (after Holm; half of it for each of two "
-        f"challengers), so that over all rounds at most {CHANCE:.0%} of the promotions are chance, in expectation "
-        "(LORD++)."
+        f"is what chance alone would show with a one-sided probability below {level:.2g} (after Holm; half of it for "
+        f"each of two challengers), so that over all rounds at most {CHANCE:.0%} of the promotions are chance, in "
+        "expectation (LORD++)."
     )
 
 

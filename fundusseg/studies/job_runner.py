@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Protocol
 
+from fundusseg.cli import stop_signals
 from fundusseg.studies.job_list import Job, JobList
 
 PATIENCE = 120.0
@@ -71,7 +72,7 @@ def told_to_stop() -> Iterator[threading.Event]:
     def listen(number: int, frame: FrameType | None) -> None:
         told.set()
 
-    before = {number: signal.signal(number, listen) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, listen) for number in stop_signals()}
     try:
         yield told
     finally:

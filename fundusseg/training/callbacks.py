@@ -24,19 +24,20 @@ PICTURE_SIZE = 256
 """Side that small pictures are enlarged to, so that the contours do not cover them."""
 
 
-def is_shown(epoch: int) -> bool:
-    """Whether an epoch's number has one digit that is not 0.
+def is_shown(number: int) -> bool:
+    """Whether a validation's number has one digit that is not 0.
 
-    >>> [epoch for epoch in range(1, 400) if is_shown(epoch)]
+    >>> [number for number in range(1, 400) if is_shown(number)]
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200, 300]
     """
-    return not str(epoch)[1:].strip("0")
+    return not str(number)[1:].strip("0")
 
 
 class ContourPanel(Callback):
-    """Shows validation pictures with true and predicted contours after epochs 1, 2, ..., 9, 10, 20, ... and the last.
+    """Shows validation pictures with true and predicted contours.
 
-    TensorBoard keeps ten panels of all that it is given, and each takes up to 0.5 MB.
+    In validations 1, 2, ..., 9, 10, 20, ..., and in epoch ``max_epochs``: TensorBoard keeps ten panels of all that it
+    is given, and each takes up to 0.5 MB.
 
     Args:
         count: Pictures, spread evenly over the validation set.
@@ -49,7 +50,8 @@ class ContourPanel(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and hand to TensorBoard, on the first process only."""
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        shown = is_shown(trainer.current_epoch + 1) or trainer.current_epoch + 1 == trainer.max_epochs
+        validation = (trainer.current_epoch + 1) // (trainer.check_val_every_n_epoch or 1)
+        shown = is_shown(validation) or trainer.current_epoch + 1 == trainer.max_epochs
         if trainer.sanity_checking or not loggers or not trainer.is_global_zero or not shown:
             return
         picture = self.draw(trainer, pl_module)

@@ -16,6 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torchmetrics import Metric
 
+from fundusseg.cli import stop_signals
 from fundusseg.data.splits import Split
 from fundusseg.errors import ConfigurationError
 from fundusseg.models.checkpoint import KEY
@@ -59,6 +60,7 @@ class Preemption(Callback):
         self.saved: Path | None = None
         self.kept: Path | None = None
         self.signal = signal.SIGTERM
+        self._heard = stop_signals()  # asked now: Lightning ignores Ctrl-C itself, once it was pressed
         self._asked = False
         self._saving = False
         self._restored: dict[str, Any] = {}
@@ -108,14 +110,13 @@ class Preemption(Callback):
         self._asked = trainer.received_sigterm
         _tell(trainer, False)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                if not _ignored(number):
-                    signal.signal(number, self._listen)  # in place of Lightning's, which would cut validations short
+            for number in self._heard:
+                signal.signal(number, self._listen)  # in place of Lightning's, which would cut validations short
 
     def _listen(self, number: int, frame: FrameType | None) -> None:
         self._asked, self.signal = True, signal.Signals(number)
         if number == signal.SIGINT:
-            _heed_interrupts()
+            self._heed_interrupts()
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop here?"""
@@ -160,14 +161,19 @@ class Preemption(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save: Lightning stops now, all counters are those of a whole step or epoch."""
-        _heed_interrupts()
+        self._heed_interrupts()
         if isinstance(exception, SIGTERMException) and trainer.state.fn == TrainerFn.FITTING:
             self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, so that a run that is stopped in its test is only tested again; there, Ctrl-C is heard at once."""
         self._save(trainer, pl_module)
-        _heed_interrupts()
+        self._heed_interrupts()
+
+    def _heed_interrupts(self) -> None:
+        """Let Ctrl-C end the process again, as Python's own handler does."""
+        if threading.current_thread() is threading.main_thread() and signal.SIGINT in self._heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _save(self, trainer: Trainer, task: Any) -> None:
         self.saved = Path(trainer.log_dir or trainer.default_root_dir) / _name(task)
@@ -219,17 +225,6 @@ def _name(task: Any) -> str:
 def _tell(trainer: Trainer, stop: bool) -> None:
     """Set what Lightning's loops look at where they can be left."""
     trainer._signal_connector.received_sigterm = stop
-
-
-def _heed_interrupts() -> None:
-    """Let Ctrl-C end the process again, as Python's own handler does."""
-    if threading.current_thread() is threading.main_thread() and not _ignored(signal.SIGINT):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _ignored(number: signal.Signals) -> bool:
-    """By who started this process: a shell does that to what a script runs in the background."""
-    return signal.getsignal(number) == signal.SIG_IGN
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:

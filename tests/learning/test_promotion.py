@@ -9,7 +9,7 @@ from fundusseg.learning.bundle_comparison import BundleComparison
 from fundusseg.learning.corrections import CHOSEN, FROZEN, part_of
 from fundusseg.learning.looks import CHANCE, FAMILY, fewest_frozen, level
 from fundusseg.learning.promotion import decide
-from fundusseg.measures.paired_tests import Difference, holm
+from fundusseg.measures.paired_tests import Difference, holm, paired
 
 
 def cell(
@@ -17,7 +17,7 @@ def cell(
 ) -> ModelComparison:
     """A number whose own probability is p, and after Holm over the table so many times that."""
     sure = abs(mean) / 2
-    difference = Difference(patients, 0, mean, mean - sure, mean + sure, p, patients)
+    difference = Difference(patients, 0, mean, mean - sure, mean + sure, p, patients, float(np.sign(mean)))
     return ModelComparison("automatic_roi", source, "cup", metric, 0.8 + mean, 0.8, difference, min(1, table * p))
 
 
@@ -84,6 +84,14 @@ def test_the_fewest_patients_are_those_who_can_pass():
         fewest = fewest_frozen(sure)
         assert FAMILY * stats.wilcoxon(np.ones(fewest) + np.arange(fewest), alternative="greater").pvalue < sure
         assert FAMILY * stats.wilcoxon(np.arange(1.0, fewest), alternative="greater").pvalue >= sure
+
+
+def test_a_mean_that_few_patients_make_is_no_gain_of_the_ranks():
+    changes = np.array([0.12] * 8 + [-0.003] * 52) + np.linspace(-1e-4, 1e-4, 60)
+    found = paired(0.8 + changes, np.full(60, 0.8), [f"patient {number}" for number in range(60)])
+    assert found.low > 0 > found.rank_biserial and found.p < 0.01
+    comparison = ModelComparison("automatic_roi", "site", "cup", "dice", 0.8 + found.mean, 0.8, found, found.p)
+    assert not decide(BundleComparison([comparison]), level([])).promoted
 
 
 @pytest.mark.parametrize("gains", [0.0, 0.3], ids=["never", "sometimes"])

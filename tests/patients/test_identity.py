@@ -1,7 +1,5 @@
 """Whose eye a photograph shows: tables, names, and what they say wrongly."""
 
-import doctest
-import importlib
 from datetime import date
 from pathlib import Path
 
@@ -12,12 +10,6 @@ from fundusseg.inference.photograph_list import Photograph
 from fundusseg.patients.dates import read_date
 from fundusseg.patients.identity import Identity, find_identities
 from fundusseg.patients.name_pattern import NamePattern
-
-
-@pytest.mark.parametrize("name", ["dates", "name_pattern"])
-def test_examples(name):
-    result = doctest.testmod(importlib.import_module(f"fundusseg.patients.{name}"))
-    assert result.attempted and not result.failed
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,17 @@ def test_a_table_is_not_written_over(checkpoint, folder, given):
     assert Path("visits.csv").read_text() == "file,patient\nin/nobody.png,1\n"
 
 
+@pytest.mark.parametrize("elsewhere", [[], ["--cluster=local"]], ids=["here", "cluster"])
+def test_a_sites_repeatability_is_not_written_over(checkpoint, folder, elsewhere):
+    if elsewhere:
+        pytest.importorskip("ray")
+    lines = "measure,within_eye_sd\n" + "".join(f"{name},0.02\n" for name in MEASURES)
+    Path("eyes.csv").write_text(lines)
+    with pytest.raises(ConfigurationError, match=r"eyes\.csv, which this run would write over"):
+        predict.main(["--checkpoint", checkpoint, "in", "--repeatability", "eyes.csv", "--output", ".", *elsewhere])
+    assert Path("eyes.csv").read_text() == lines
+
+
 @pytest.mark.parametrize("more", [False, True])
 def test_tables_of_an_earlier_run_do_not_stand_beside_results_of_another(checkpoint, folder, capsys, more):
     """Whether the later run has photographs left to do or none; a table that somebody else wrote stays."""
