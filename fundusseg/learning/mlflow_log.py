@@ -25,6 +25,7 @@ SETTINGS = {
     "MLFLOW_ALLOW_FILE_STORE": "true",  # who names a folder wants it, though MLflow's own service prefers a database
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds: a service that is away should not cost a night
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with the address's password
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Of MLflow, where the user has not set them; telemetry is off whatever the user has set."""

@@ -28,7 +28,7 @@ def logged(tmp_path_factory) -> Path:
     store = Store(place / "store")
     frozen = [number for number in range(60) if part_of(f"P{number}") == "frozen"]
     others = [number for number in range(60) if number not in frozen]
-    store_site.fill(store, champion, frozen[:9] + others[:10])  # as few as a round takes
+    store_site.fill(store, champion, frozen[:8] + others[:10])  # as few as a round takes
     store.close()
     options = [f"--store={place / 'store'}", f"--bundle={champion}", "--trust=tests", f"--mlflow={place / 'mlruns'}"]
     assert improve.main(options) == 0
