@@ -92,6 +92,18 @@ def test_tensorboard_has_scalars_and_contours(run_folder):
 
 
 @pytest.mark.slow
+def test_a_finished_run_without_its_best_checkpoint_is_not_passed_over(run_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(run_folder / "checkpoints" / "last.ckpt", tmp_path)
+    again = [*TINY, f"--data.cache_dir={run_folder.parents[1]}/cache", "--resume=last.ckpt"]
+    with pytest.raises(ConfigurationError, match="that has trained 1 epochs; expected more than 1: nothing is left"):
+        fit.main(again)
+    shutil.copy(run_folder / "checkpoints" / "best.ckpt", tmp_path)
+    assert fit.main(again) == 0
+    assert json.loads((tmp_path / "runs/version_0/test.json").read_text())["scores"]
+
+
+@pytest.mark.slow
 def test_contours_of_many_epochs_are_few(tmp_path, monkeypatch):
     drawn: list[int] = []
 
