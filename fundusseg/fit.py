@@ -32,6 +32,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -39,7 +40,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from fundusseg.cli import console, run
 from fundusseg.cluster.resources import take_resources
 from fundusseg.data.splits import SUBSETS
-from fundusseg.errors import CheckpointError, FundusSegError
+from fundusseg.errors import CheckpointError, ConfigurationError, FundusSegError
 from fundusseg.models import checkpoint, count_parameters
 from fundusseg.reports.files import write_scores, write_text
 from fundusseg.reports.model_card import card_path, model_card_text
@@ -113,7 +114,8 @@ def _stopped(cli: FundusCLI, number: signal.Signals) -> int:
 
 def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
     """Train, from a checkpoint where one is given, and test once; returns the exit code."""
-    cli.trainer.callbacks.append(_Doubts())  # type: ignore[attr-defined]
+    steps = _Steps()
+    cli.trainer.callbacks += [_Doubts(), steps]  # type: ignore[attr-defined]
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
     except FundusSegError:
@@ -129,9 +131,16 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
             "give it, or begin anew without --resume",
         ) from error
     best = getattr(cli.trainer.checkpoint_callback, "best_model_path", "")
-    if not best:  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
-        return 0
     folder = Path(cli.trainer.log_dir or cli.trainer.default_root_dir)
+    if not best:
+        if resume and not steps.begun:
+            (folder / "config.yaml").unlink(missing_ok=True)  # the folder goes, as of any run without a step
+            raise ConfigurationError(
+                f"a run that has trained to its end, without the best checkpoint that belongs to {str(resume)!r}",
+                "that checkpoint, to be tested again, or something left to train",
+                "lay it beside, raise --trainer.max_epochs, or score what there is with `evaluate --checkpoint`",
+            )
+        return 0  # a trial run: --trainer.fast_dev_run, or checkpoints switched off
     pictures = PictureScores()
     if cli.datamodule.split.test:
         cli.trainer.callbacks.append(pictures)  # type: ignore[attr-defined]
@@ -142,6 +151,16 @@ def _fit_and_test(cli: FundusCLI, resume: str | Path | None) -> int:
         _write_cards(cli, Path(best), scores)
         _say_what_came_out(cli, Path(best), folder, scores)
     return 0
+
+
+class _Steps(Callback):
+    """Whether there was anything to train."""
+
+    begun = False
+
+    def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
+        """There is."""
+        self.begun = True
 
 
 class _Doubts(Callback):

@@ -43,6 +43,7 @@ def summarise_run(
     Returns:
         The exit code.
     """
+    (output / MEASURES).unlink(missing_ok=True)
     rows = [
         ReportRow(entry.row, overlay_path(output, entry.name), thumbnail_path(output, entry.name)) for entry in entries
     ]
@@ -51,7 +52,7 @@ def summarise_run(
     names = measures_names([row.columns for row in rows])
     write_dictionary(output / MEASURES, measures_columns(names), dictionary_about(made_by))
     write_whole(output / REPORT, report_html(rows, made_by, output, passed_over))
-    # The table last: it stands for a run that came to its end.
+    # Last: it stands for a run that came to its end.
     write_whole(output / MEASURES, measures_csv(row.columns for row in rows))
     where = (
         f"{place}/{MEASURES}, report in {place}/{REPORT}"

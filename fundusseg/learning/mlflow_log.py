@@ -112,7 +112,9 @@ class MlflowLog:
             return what()
         except Exception as error:  # its stores raise what they like, Exception itself among it
             said = " ".join(str(error).split())
-            said = (said.replace(self._secret, "***") if self._secret else said)[:300]
+            if self._secret:  # as it was given, and as a library may have spelt it
+                said = re.sub(r"//[^/\s@]*@", "//", said.replace(f"{self._secret}@", ""))
+            said = said[:300]
             raise ConfigurationError(
                 f"no answer from MLflow at {self.address} ({said})",
                 "a folder that can be written to, or the address of a tracking service",
@@ -122,11 +124,10 @@ class MlflowLog:
 
 def _parts(address: str) -> tuple[str, str]:
     """An address as it may be shown and kept, and what of it may not: name and password, or nothing."""
-    scheme, found, rest = address.partition("://")
-    if not found or "@" not in rest:
-        return address, ""
-    secret, _, place = rest.rpartition("@")
-    return f"{scheme}://{place}", secret
+    # A database's password may hold a slash, a page's not; the paths of files may hold any sign.
+    login = r"[^/?#]*" if address.startswith("http") else r"[^@]*"
+    found = re.fullmatch(rf"(?!file:|sqlite)([^:/]+://)({login})@(.*)", address, re.DOTALL)
+    return (f"{found[1]}{found[3]}", found[2]) if found else (address, "")
 
 
 def figures(folder: Path, outcome: Mapping[str, Any]) -> dict[str, float]:

@@ -48,13 +48,14 @@ class Difference:
 
 
 def beyond_chance(difference: Difference, p: float) -> bool:
-    """Whether interval and test agree that a difference is not 0.
+    """Whether interval and test agree that a difference is not 0, and which way it goes.
 
     Args:
-        difference: Its interval must leave out 0.
+        difference: Its interval must leave out 0, on the side that its ranks lean to.
         p: Its probability, below `LEVEL`; of several differences the one that `holm` has adjusted.
     """
-    return (difference.low > 0 or difference.high < 0) and p < LEVEL
+    lean = difference.rank_biserial
+    return lean * difference.low > 0 and lean * difference.high > 0 and p < LEVEL
 
 
 def paired(

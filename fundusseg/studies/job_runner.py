@@ -66,7 +66,7 @@ def run_jobs(jobs: JobList, pool: Pool, report: Report) -> bool:
 
 @contextmanager
 def told_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGTERM or Ctrl-C sets, in place of what they do otherwise."""
+    """An event that what `stop_signals` names sets, in place of what it does otherwise."""
     told = threading.Event()
 
     def listen(number: int, frame: FrameType | None) -> None:

@@ -36,8 +36,8 @@ def is_shown(number: int) -> bool:
 class ContourPanel(Callback):
     """Shows validation pictures with true and predicted contours.
 
-    In validations 1, 2, ..., 9, 10, 20, ..., and in epoch ``max_epochs``: TensorBoard keeps ten panels of all that it
-    is given, and each takes up to 0.5 MB.
+    In validations 1, 2, ..., 9, 10, 20, ..., and the last of ``max_epochs``: TensorBoard keeps ten panels of all that
+    it is given, and each takes up to 0.5 MB.
 
     Args:
         count: Pictures, spread evenly over the validation set.
@@ -45,14 +45,14 @@ class ContourPanel(Callback):
     """
 
     def __init__(self, count: int = 12, columns: int = 4) -> None:
-        self.count, self.columns = count, columns
+        self.count, self.columns, self.seen = count, columns, 0
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw and hand to TensorBoard, on the first process only."""
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        validation = (trainer.current_epoch + 1) // (trainer.check_val_every_n_epoch or 1)
-        shown = is_shown(validation) or trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.sanity_checking or not loggers or not trainer.is_global_zero or not shown:
+        self.seen += not trainer.sanity_checking
+        last = trainer.current_epoch + 1 == trainer.max_epochs and trainer.is_last_batch
+        if trainer.sanity_checking or not loggers or not trainer.is_global_zero or not (is_shown(self.seen) or last):
             return
         picture = self.draw(trainer, pl_module)
         for logger in loggers:

@@ -37,7 +37,7 @@ def find_folders(states: Mapping[str, Any], read_from: Path, own: Mapping[str, s
         if not isinstance(state, dict) or "dirpath" not in state:
             continue
         best = _name(state.get("best_model_path", ""))
-        beside = (read_from.parent, read_from.parent / "checkpoints")
+        beside = [read_from.parent, read_from.parent / "checkpoints", *([Path(own[key])] if key in own else [])]
         folder = next((place for place in beside if best and (place / best).is_file()), None)
         if folder is None:  # moved without its best one: another is chosen
             state |= {**dict.fromkeys((name for name in _PATHS if name in state), ""), "best_k_models": {}}

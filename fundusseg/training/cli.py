@@ -3,7 +3,6 @@
 import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ from fundusseg.training.epoch_lines import EpochLines
 from fundusseg.training.finetuning import TwoStage
 from fundusseg.training.losses import needs_weights
 from fundusseg.training.preemption import Preemption
-from fundusseg.training.resumed_schedule import best_beside, require_steps_left
+from fundusseg.training.resumed_schedule import require_steps_left
 from fundusseg.training.run_folder import put_below
 from fundusseg.training.task import SegmentationTask
 from fundusseg.xla import backend
@@ -218,7 +217,7 @@ class FundusCLI(LightningCLI):
         if start_from:
             checkpoint.fill(self.model.model, description, weights)
         else:
-            changed = self._trains_otherwise(description.configuration) or not best_beside(content, Path(resume))
+            changed = self._trains_otherwise(description.configuration)
             require_steps_left(content, self.config.trainer.max_epochs, self.config.trainer.max_steps, changed)
         keep = bool(resume) and not self._another_split()
         # A run that goes on with its own split has seen nothing else; where it is not known, nobody knows.

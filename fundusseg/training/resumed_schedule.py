@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -78,8 +77,7 @@ def require_steps_left(content: Mapping[str, Any], max_epochs: int | None, max_s
         content: Of the checkpoint.
         max_epochs: Length that is asked for; None or -1 for none.
         max_steps: The same in steps; -1 for none.
-        changed: Whether its optimiser, schedule, loss or batch is another than the checkpoint's, or its best
-            checkpoint, which would be tested again, is gone.
+        changed: Whether its optimiser, schedule, loss or batch is another than the checkpoint's.
 
     Raises:
         ConfigurationError: No step is left, and the length or a setting is another.
@@ -96,18 +94,6 @@ def require_steps_left(content: Mapping[str, Any], max_epochs: int | None, max_s
                 f"more than {reached}: nothing is left to train with what was given",
                 f"raise --trainer.max_{unit}",
             )
-
-
-def best_beside(content: Mapping[str, Any], path: Path) -> bool:
-    """Whether the checkpoint that scored best until then lies beside this one.
-
-    Args:
-        content: Of the checkpoint.
-        path: Of it.
-    """
-    states = [state for state in content.get("callbacks", {}).values() if isinstance(state, Mapping)]
-    scored = [state.get("best_model_path") for state in states if state.get("best_model_score") is not None]
-    return any(name and (path.parent / Path(name).name).is_file() for name in scored)
 
 
 def start_again(trainer: Trainer, settings: Groups, schedule: Schedule | None, steps: int) -> None:

@@ -94,6 +94,23 @@ def test_an_address_where_nothing_answers_is_refused_before_anything_is_learnt(l
     assert not (logged / "store/champions/rounds/0002").exists()
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://reader:p@ss@host:5000/x?e=a@b", "http://host:5000/x?e=a@b"),
+        ("http://host:5000/#/experiments@x", "http://host:5000/#/experiments@x"),
+        ("postgresql+psycopg://reader:a/b@host/db", "postgresql+psycopg://host/db"),
+        ("sqlite:////srv/me@site/m.db", "sqlite:////srv/me@site/m.db"),
+        ("file:///home/me@site/mlruns", "file:///home/me@site/mlruns"),
+        ("databricks://profile", "databricks://profile"),
+        ("/data//me@site", "/data//me@site"),
+    ],
+)
+def test_an_address_is_kept_without_its_password(address, shown):
+    place, secret = mlflow_log._parts(address)
+    assert place == shown and (f"://{secret}@" in address) is (place != address)
+
+
 def test_the_extra_is_asked_for(logged, monkeypatch):
     monkeypatch.setattr(mlflow_log, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'fundusseg\[mlflow\]'"):

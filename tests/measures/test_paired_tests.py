@@ -81,10 +81,17 @@ def test_what_is_undefined():
 
 
 def test_both_must_say_so():
-    assert beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.01), 0.01)
-    assert not beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.06), 0.06)
-    assert not beyond_chance(Difference(9, 0, 0.1, -0.01, 0.2, 0.01), 0.01)
-    assert beyond_chance(Difference(9, 0, -0.1, -0.2, -0.05, 0.01), 0.01)
+    assert beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.01, 9, 0.8), 0.01)
+    assert not beyond_chance(Difference(9, 0, 0.1, 0.05, 0.2, 0.06, 9, 0.8), 0.06)
+    assert not beyond_chance(Difference(9, 0, 0.1, -0.01, 0.2, 0.01, 9, 0.8), 0.01)
+    assert beyond_chance(Difference(9, 0, -0.1, -0.2, -0.05, 0.01, 9, -0.8), 0.01)
+
+
+def test_a_mean_that_a_few_make_against_the_ranks_is_no_difference():
+    changes = np.array([0.12] * 8 + [-0.003] * 52) + np.linspace(-1e-4, 1e-4, 60)
+    found = paired(changes, np.zeros(60), names(range(60)))
+    assert found.low > 0 > found.rank_biserial and found.p < 0.01
+    assert not beyond_chance(found, found.p)
 
 
 def test_what_is_equal_but_for_rounding_is_no_difference():
