@@ -15,8 +15,8 @@ sources, or without such its own soft outlines of photographs that nobody correc
 champion's weights until what it knew is kept.
 
 Both are compared on the frozen set, and on what no network has been trained on of the public sources, by the paired
-tests of `evaluate --against`. One that is better on the frozen set beyond chance, and nowhere worse by more than 0.005
-in Dice or 0.01 in the ratio, beyond chance or in the mean of 15 patients, becomes the champion:
+tests of `evaluate --against`. One that is better on the frozen set beyond chance (one-sided), and nowhere worse by more
+than 0.005 in Dice or 0.01 in the ratio, beyond chance or in the mean of 15 patients, becomes the champion:
 FOLDER/champions/current.bundle. Worse than the champion, or than the first champion: small losses do not add up. As the
 frozen set is looked at in every round, each round that finds nothing asks the next one for more; of all promotions at
 most a tenth is chance, in expectation. Every champion stays there with its card; rounds/NNNN/report.md tells what was
