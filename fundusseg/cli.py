@@ -27,7 +27,7 @@ FIXED = {"regions", "image_size", "roi", "roi_scale", "clahe", "fusion"}
 
 TRAINING = {
     *("split", "split_by", "val_share", "test_share", "folds", "fold", "test_sources", "drop_duplicates_from"),
-    *("source_weights", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
+    *("source_weights", "balance_ratios", "samples_per_epoch", "variants", "train_augmentation", "border_weights"),
     *("batch_size", "eval_augmentation", "seed", "num_workers", "cache_dir", "device_resident"),
 }
 """Settings of the data that only training asks for: scoring reads whole photographs, one after the other."""

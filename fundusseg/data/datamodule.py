@@ -34,6 +34,7 @@ from fundusseg.data.earlier_training import EarlierTraining, refuse_seen
 from fundusseg.data.identity import Identity
 from fundusseg.data.plausibility import Doubt, summary
 from fundusseg.data.preparation import Preparation
+from fundusseg.data.ratio_balance import check_balance, ratio_odds
 from fundusseg.data.sampling import SourceSampler, position
 from fundusseg.data.split_checks import refuse_same_eyes, shared_photographs
 from fundusseg.data.splits import SUBSETS, Split, SplitBy, draw_split
@@ -56,6 +57,7 @@ class FundusDataModule(LightningDataModule):
         batch_size: Samples in every batch, of all processes together: each takes an equal share.
         source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
             has weight 1.
+        balance_ratios: Within each source, draw eyes of rare vertical cup/disc ratios more often; needs disc and cup.
         samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
         variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.
         train_augmentation: None takes flips, rotation, scale, shift and colour.
@@ -85,6 +87,7 @@ class FundusDataModule(LightningDataModule):
         border_weights: BorderWeights | None = None,
         batch_size: int = 16,
         source_weights: dict[str, float] | None = None,
+        balance_ratios: bool = False,
         samples_per_epoch: int | None = None,
         variants: Variants | None = None,
         train_augmentation: Augmentation | None = None,
@@ -108,6 +111,7 @@ class FundusDataModule(LightningDataModule):
         self.preparation = Preparation(**preparation)
         self.border_weights = border_weights
         self.batch_size = batch_size
+        self.balance_ratios = balance_ratios
         self.samples_per_epoch = samples_per_epoch
         self.variants = variants or Variants()
         self.flips = train_augmentation is None
@@ -156,6 +160,8 @@ class FundusDataModule(LightningDataModule):
 
     def _check(self) -> None:
         refuse_same_eyes(self.datasets)
+        if self.balance_ratios:
+            check_balance(self.preparation.regions)
         for name, value, least, most in (
             ("batch_size", self.batch_size, 1, math.inf),
             # All draws of an epoch are made at once.
@@ -264,7 +270,8 @@ class FundusDataModule(LightningDataModule):
         """Shuffled and augmented batches; an incomplete last one is dropped."""
         dataset = self._subset("train")
         rank, processes, batch = self._process()
-        drawn = (self.seed, self.samples_per_epoch, processes, rank)
+        odds = ratio_odds(dataset, self.preparation.regions) if self.balance_ratios else None
+        drawn = (self.seed, self.samples_per_epoch, processes, rank, odds)
         sampler = SourceSampler(dataset.sample_sources, self.weights, *drawn)
         # Taken once: the loader of the next epoch begins at its start.
         (epoch, batches), self._position = self._position, (0, 0)

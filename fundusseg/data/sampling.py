@@ -17,8 +17,8 @@ class SourceSampler(DistributedSampler[Draw]):
     """Draws samples so that each source has its share of an epoch.
 
     Within a source every sample is taken once before any is taken again. The shares follow the weights; without
-    weights every sample comes once. Of several processes each takes every n-th draw; Lightning leaves a sampler
-    of this kind as it is.
+    weights every sample comes once. With odds a sample comes as often as they say, to the next whole number above or
+    below. Of several processes each takes every n-th draw; Lightning leaves a sampler of this kind as it is.
 
     Args:
         sources: Source of every sample, as an index.
@@ -27,6 +27,7 @@ class SourceSampler(DistributedSampler[Draw]):
         length: Draws in an epoch; as many as there are samples where None.
         replicas: Processes that train together.
         rank: Which of them this is.
+        odds: Of each sample beside the others of its source, above 0; None draws all of a source alike.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class SourceSampler(DistributedSampler[Draw]):
         length: int | None = None,
         replicas: int = 1,
         rank: int = 0,
+        odds: npt.NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(cast(Any, sources), replicas, rank, seed=seed, drop_last=True)
         self.sources = np.asarray(sources, dtype=np.int64)
         self.weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         self.length = len(self.sources) if length is None else length
+        self.odds = odds
         self._resumed = (0, 0)
 
     def resume(self, epoch: int, taken: int) -> None:
@@ -62,7 +65,8 @@ class SourceSampler(DistributedSampler[Draw]):
         groups = [np.arange(len(self.sources))] if self.weights is None else self._groups()
         shares = np.ones(1) if self.weights is None else self.weights[self._present()]
         picks = [
-            _cycle(group, count, generator) for group, count in zip(groups, _portions(shares, self.length), strict=True)
+            _cycle(group, count, generator) if self.odds is None else _by_odds(group, self.odds, count, generator)
+            for group, count in zip(groups, _portions(shares, self.length), strict=True)
         ]
         order = generator.permutation(np.concatenate(picks))
         seeds = generator.integers(0, 2**31, size=self.length)
@@ -88,6 +92,17 @@ def _cycle(group: npt.NDArray[np.int64], count: int, generator: np.random.Genera
     """Take ``count`` of a group, all once before any twice."""
     rounds = [generator.permutation(group) for _ in range(-(-count // len(group)))]
     return np.concatenate(rounds)[:count] if rounds else group[:0]
+
+
+def _by_odds(
+    group: npt.NDArray[np.int64], odds: npt.NDArray[np.float64], count: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Take ``count`` of a group: evenly spaced marks on a line on which each sample is as long as its odds."""
+    order = generator.permutation(group)
+    ends = np.cumsum(odds[order])
+    marks = (np.arange(count) + generator.random()) / max(count, 1) * ends[-1]
+    taken: npt.NDArray[np.int64] = order[np.minimum(np.searchsorted(ends, marks, side="right"), len(order) - 1)]
+    return taken
 
 
 def position(trainer: Trainer) -> tuple[int, int]:

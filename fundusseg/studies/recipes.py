@@ -113,10 +113,12 @@ def cut_to_sources(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping
     data = {key: value for key, value in changed["data"].items() if key not in DIVISION}
     wanted = data.get("regions") or [DISC, CUP]
     data["regions"] = [region for region in wanted if any(region in labelled[source] for source in readers)]
+    if not {DISC, CUP} <= {*data["regions"]}:
+        data.pop("balance_ratios", None)  # no ratio is left
     changed["data"] = data
-    # The network has one output channel for each region.
     if len(data["regions"]) == len(wanted):
         return changed
+    # The network has one output channel for each region.
     return override(changed, {"model.model.init_args.out_channels": len(data["regions"])})
 
 

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from fundusseg.data.sampling import SourceSampler
@@ -41,3 +42,22 @@ def test_epoch_and_seed_decide_every_draw(weights):
     assert list(one) != list(two)
     assert list(one) != list(SourceSampler(SOURCES, weights, seed=5))
     assert len({seed for _, seed in one}) == len(SOURCES)
+
+
+@pytest.mark.parametrize("weights", [None, [1, 0, 2]])
+def test_odds_are_met_to_the_next_whole_number_within_each_source(weights):
+    odds = np.random.default_rng(0).uniform(0.2, 3, len(SOURCES))
+    sampler = SourceSampler(SOURCES, weights, seed=3, length=1000, odds=odds)
+    drawn = Counter(indices(sampler))
+    wanted = odds if weights is None else odds * np.array([1 / odds[:30].sum(), 0, 2 / odds[36:].sum()])[SOURCES]
+    wanted = wanted / wanted.sum() * 1000
+    assert all(abs(drawn[index] - wanted[index]) < 1.01 for index in range(len(SOURCES)))
+    assert sum(drawn.values()) == 1000
+    again = SourceSampler(SOURCES, weights, seed=3, length=1000, odds=odds)
+    assert list(again) == list(sampler)
+    again.set_epoch(1)
+    assert list(again) != list(sampler)
+
+
+def test_equal_odds_take_each_sample_once():
+    assert sorted(indices(SourceSampler(SOURCES, None, seed=0, odds=np.ones(len(SOURCES))))) == list(range(39))

@@ -11,6 +11,7 @@ RECIPE = {
         "regions": ["disc", "cup"],
         "source_weights": {"a": 2, "b": 1},
         "drop_duplicates_from": ["b"],
+        "balance_ratios": True,
         "folds": 5,
         "image_size": 96,
     },
@@ -46,9 +47,10 @@ def test_a_part_has_its_sources_regions_and_no_division_of_its_own():
     labelled = {"a": {"disc", "cup"}, "b": {"disc"}}
     both = cut_to_sources(RECIPE, {"a": "A", "b": "B"}, labelled)
     assert both["data"]["regions"] == ["disc", "cup"] and both["model"] == RECIPE["model"]
-    assert not {"folds", "drop_duplicates_from"} & set(both["data"])
+    assert not {"folds", "drop_duplicates_from"} & set(both["data"]) and both["data"]["balance_ratios"]
     alone = cut_to_sources(RECIPE, {"b": "B"}, labelled)
     assert alone["data"]["datasets"] == ["B"] and alone["data"]["source_weights"] == {"b": 1}
+    assert "balance_ratios" not in alone["data"], "a disc alone has no ratio"
     assert alone["data"]["regions"] == ["disc"] and alone["model"]["model"]["init_args"]["out_channels"] == 1
 
 

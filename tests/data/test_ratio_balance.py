@@ -1,0 +1,65 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from fundusseg.data.ratio_balance import ratio_odds
+from fundusseg.errors import ConfigurationError
+from fundusseg.measures import label_map_of_masks
+from fundusseg.measures.cup_disc import vertical_ratio
+from fundusseg.sample import CUP, DISC
+from tests.support.two_phantoms import module
+
+REGIONS = (DISC, CUP)
+
+
+def ratios(dataset) -> np.ndarray:
+    """Of the stored truth, by hand; NaN where the cup is not labelled."""
+    found = []
+    for record in dataset.indices:
+        truth = dataset.store.target(int(record), scored=True) > 127
+        masks = {DISC: truth[..., 0], CUP: truth[..., 1]}
+        known = dataset.store.valid(int(record)).all()
+        found.append(vertical_ratio(label_map_of_masks(masks, REGIONS)) if known else np.nan)
+    return np.array(found)
+
+
+def test_an_eye_weighs_one_over_the_root_of_those_in_its_tenth(tmp_path):
+    data = module(tmp_path)
+    dataset = data.subsets["train"]
+    odds, tenths = ratio_odds(dataset, REGIONS), np.floor(ratios(dataset) * 10)
+    both = dataset.sample_sources == 0
+    shared = Counter(tenths[both])
+    assert len(shared) > 2 and max(shared.values()) > 1
+    expected = np.array([1 / np.sqrt(shared[tenth]) for tenth in tenths[both]])
+    np.testing.assert_allclose(odds[both], expected / expected.mean())
+    assert (odds[~both] == 1).all() and (~both).sum() > 3
+
+
+def test_the_order_of_the_regions_does_not_matter(tmp_path):
+    there, back = (module(tmp_path, regions=regions).subsets["train"] for regions in (REGIONS, REGIONS[::-1]))
+    np.testing.assert_array_equal(ratio_odds(there, REGIONS), ratio_odds(back, REGIONS[::-1]))
+
+
+def test_a_batch_holds_more_of_the_rare_and_each_source_its_share(tmp_path):
+    plain, balanced = (
+        module(tmp_path, balance_ratios=on, source_weights={"both": 3, "disc_only": 1}, samples_per_epoch=400)
+        for on in (False, True)
+    )
+    dataset = balanced.subsets["train"]
+    tenths = dict(zip(dataset.indices.tolist(), np.floor(ratios(dataset) * 10), strict=True))
+    most = Counter(tenth for tenth in tenths.values() if np.isfinite(tenth)).most_common(1)[0][0]
+
+    def common(data) -> tuple[int, int]:
+        drawn = torch.cat([batch["index"] for batch in data.train_dataloader()]).tolist()
+        return sum(tenths[index] == most for index in drawn), sum(np.isnan(tenths[index]) for index in drawn)
+
+    (before, disc_only), (after, still) = common(plain), common(balanced)
+    assert after < 0.9 * before
+    assert disc_only == still == 100
+
+
+def test_what_has_no_ratio_is_not_balanced(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"balance_ratios with regions \['disc'\]; expected disc and cup"):
+        module(tmp_path, regions=["disc"], balance_ratios=True)
