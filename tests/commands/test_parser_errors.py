@@ -77,7 +77,7 @@ def test_a_wrong_setting_of_a_training(arguments, parser):
     ("text", "sentence"),
     [
         ("data: {roi: disk}", "got 'disk' for data.roi; expected one of 'disc', 'field_of_view', 'picture'"),
-        ("data: 5", "got 5 for data; expected settings such as data.batch_size in lines below it"),
+        ("data: 5", "got 5 for data; expected settings such as data.balance_ratios in lines below it"),
         ("xla: a/b", "got 'a/b' for xla; expected settings such as xla.cache_dir in lines below it"),
         ("trainer:", "got None for trainer; expected settings such as trainer.accelerator"),
         ("nonsense: 3", "got an unknown setting 'nonsense'"),
