@@ -8,7 +8,7 @@ A sample's way to a batch, and the file of each step::
     store         data/store.py             memory-mapped uint8, made once                   -> PreparedStore
     split         data/splits.py            train, val and test by patient
                   data/split_checks.py     refuses, or leaves out, a photograph in two sources or subsets
-    sample index  data/sampling.py          what comes when, decided by seed and epoch
+    sample index  data/sampling.py          what comes when, decided by seed and epoch (ratio_balance.py: how often)
     augmentation  data/augmentation.py      random, of image and target together             -> uint8 tensors
     batch         data/torch_datasets.py    one fixed shape (device_resident.py: drawn on the device) -> Batch
 """
@@ -55,8 +55,8 @@ class FundusDataModule(LightningDataModule):
         root: Folder below which the readers' relative roots are taken.
         border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
         batch_size: Samples in every batch, of all processes together: each takes an equal share.
-        source_weights: Share of each source in an epoch, by name; None takes every sample once, and an unnamed source
-            has weight 1.
+        source_weights: Share of each source in an epoch, by name, 1 where it is not named; None takes as many draws as
+            it has samples.
         balance_ratios: Within each source, draw eyes of rare vertical cup/disc ratios more often; needs disc and cup.
         samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
         variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.
@@ -161,7 +161,7 @@ class FundusDataModule(LightningDataModule):
     def _check(self) -> None:
         refuse_same_eyes(self.datasets)
         if self.balance_ratios:
-            check_balance(self.preparation.regions)
+            check_balance(self.preparation.regions, self.records)
         for name, value, least, most in (
             ("batch_size", self.batch_size, 1, math.inf),
             # All draws of an epoch are made at once.

@@ -16,13 +16,13 @@ Draw = tuple[int, int]
 class SourceSampler(DistributedSampler[Draw]):
     """Draws samples so that each source has its share of an epoch.
 
-    Within a source every sample is taken once before any is taken again. The shares follow the weights; without
-    weights every sample comes once. With odds a sample comes as often as they say, to the next whole number above or
-    below. Of several processes each takes every n-th draw; Lightning leaves a sampler of this kind as it is.
+    Within a source every sample is taken once before any is taken again; with odds, as often as these say, to the next
+    whole number above or below. The shares follow the weights; without weights each source has its size. Of several
+    processes each takes every n-th draw; Lightning leaves a sampler of this kind as it is.
 
     Args:
         sources: Source of every sample, as an index.
-        weights: Weight of each source; only their proportions count. None: each sample once an epoch.
+        weights: Weight of each source; only their proportions count. None: the number of its samples.
         seed: Of the run.
         length: Draws in an epoch; as many as there are samples where None.
         replicas: Processes that train together.
@@ -62,8 +62,7 @@ class SourceSampler(DistributedSampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         # Every process draws the whole epoch alike and takes its share at the end, so that no sample comes twice.
         generator = np.random.default_rng((self.seed, self.epoch))
-        groups = [np.arange(len(self.sources))] if self.weights is None else self._groups()
-        shares = np.ones(1) if self.weights is None else self.weights[self._present()]
+        groups, shares = self._shares()
         picks = [
             _cycle(group, count, generator) if self.odds is None else _by_odds(group, self.odds, count, generator)
             for group, count in zip(groups, _portions(shares, self.length), strict=True)
@@ -74,11 +73,13 @@ class SourceSampler(DistributedSampler[Draw]):
         share = islice(draws, self.rank, len(self) * self.num_replicas, self.num_replicas)
         return islice(share, self._resumed[1] if self.epoch == self._resumed[0] else 0, None)
 
-    def _present(self) -> list[int]:
-        return sorted(set(self.sources.tolist()))
-
-    def _groups(self) -> list[npt.NDArray[np.int64]]:
-        return [np.flatnonzero(self.sources == source) for source in self._present()]
+    def _shares(self) -> tuple[list[npt.NDArray[np.int64]], npt.NDArray[np.float64]]:
+        """Samples that are drawn from together, and the share of each such group."""
+        if self.weights is None and self.odds is None:
+            return [np.arange(len(self.sources))], np.ones(1)
+        present, sizes = np.unique(self.sources, return_counts=True)
+        groups = [np.flatnonzero(self.sources == source) for source in present]
+        return groups, sizes.astype(np.float64) if self.weights is None else self.weights[present]
 
 
 def _portions(shares: npt.NDArray[np.float64], total: int) -> list[int]:

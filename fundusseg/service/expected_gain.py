@@ -4,6 +4,9 @@ Of all that nobody has corrected the next one is that of the highest mean of two
 is, by rank, and how far it lies from what is corrected or comes before it (k-centre greedy: Sener and Savarese 2018,
 arXiv 1708.00489), in size of the photograph, vertical ratio and size of the disc. A patient who has been corrected, or
 comes before, counts half. What the store keeps of each prediction is enough: no pixel is read, no network asked.
+
+In `tools/simulate_corrections.py` (eyes of RIM-ONE DL, fine-tuning, five sites of 60 corrected eyes) it gained no more
+than a random order: cup Dice +0.026, promoted at three of the five; in random order +0.037, at four.
 """
 
 from collections.abc import Collection, Mapping, Sequence

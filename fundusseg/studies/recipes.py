@@ -113,7 +113,7 @@ def cut_to_sources(recipe: Recipe, readers: Mapping[str, Any], labelled: Mapping
     data = {key: value for key, value in changed["data"].items() if key not in DIVISION}
     wanted = data.get("regions") or [DISC, CUP]
     data["regions"] = [region for region in wanted if any(region in labelled[source] for source in readers)]
-    if not {DISC, CUP} <= {*data["regions"]}:
+    if not any({DISC, CUP} <= {*labelled[source]} & {*data["regions"]} for source in readers):
         data.pop("balance_ratios", None)  # no ratio is left
     changed["data"] = data
     if len(data["regions"]) == len(wanted):

@@ -1,10 +1,12 @@
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from fundusseg.data.ratio_balance import ratio_odds
+from fundusseg.datasets import Phantom
 from fundusseg.errors import ConfigurationError
 from fundusseg.measures import label_map_of_masks
 from fundusseg.measures.cup_disc import vertical_ratio
@@ -37,6 +39,29 @@ def test_an_eye_weighs_one_over_the_root_of_those_in_its_tenth(tmp_path):
     assert (odds[~both] == 1).all() and (~both).sum() > 3
 
 
+def test_no_cup_and_a_cup_as_large_as_the_disc_are_counted_with_their_neighbours():
+    """Rows of the cup in a disc of 20; twice each, as with stored variants; the last picture shows no disc."""
+    heights, repeats = [0, 1, 3, 17, 20, 10, None], 2
+    truths = np.zeros((len(heights), 24, 4, 2), np.uint8)
+    for truth, height in zip(truths, heights, strict=True):
+        if height is not None:
+            truth[:20, :, 0], truth[:height, :, 1] = 255, 255
+    store = SimpleNamespace(target=lambda record, scored: truths[record], valid=lambda record: np.ones(2, bool))
+    indices = np.repeat(np.arange(len(heights)), repeats)
+    sources = np.zeros(len(indices), int)
+
+    class Stored(SimpleNamespace):
+        def __len__(self) -> int:
+            return len(indices)
+
+    odds = ratio_odds(Stored(store=store, indices=indices, sample_sources=sources), REGIONS).reshape(-1, repeats)
+    assert (odds[:, 0] == odds[:, 1]).all()
+    # 0, 0.05 and 0.15 stand together, 0.85 and 1 too, 0.5 alone.
+    rare = np.array([3, 3, 3, 2, 2, 1]) ** -0.5
+    np.testing.assert_allclose(odds[:6, 0], rare / rare.mean())
+    assert odds[6, 0] == 1
+
+
 def test_the_order_of_the_regions_does_not_matter(tmp_path):
     there, back = (module(tmp_path, regions=regions).subsets["train"] for regions in (REGIONS, REGIONS[::-1]))
     np.testing.assert_array_equal(ratio_odds(there, REGIONS), ratio_odds(back, REGIONS[::-1]))
@@ -60,6 +85,13 @@ def test_a_batch_holds_more_of_the_rare_and_each_source_its_share(tmp_path):
     assert disc_only == still == 100
 
 
-def test_what_has_no_ratio_is_not_balanced(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"balance_ratios with regions \['disc'\]; expected disc and cup"):
-        module(tmp_path, regions=["disc"], balance_ratios=True)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"regions": ["disc"]},
+        {"datasets": [Phantom(count=8, size=96, name=region, regions=(region,)) for region in REGIONS]},
+    ],
+)
+def test_what_has_no_ratio_is_not_balanced(tmp_path, options):
+    with pytest.raises(ConfigurationError, match=r"balance_ratios with regions .*; expected disc and cup, and eyes"):
+        module(tmp_path, balance_ratios=True, **options)

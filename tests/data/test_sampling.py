@@ -49,8 +49,11 @@ def test_odds_are_met_to_the_next_whole_number_within_each_source(weights):
     odds = np.random.default_rng(0).uniform(0.2, 3, len(SOURCES))
     sampler = SourceSampler(SOURCES, weights, seed=3, length=1000, odds=odds)
     drawn = Counter(indices(sampler))
-    wanted = odds if weights is None else odds * np.array([1 / odds[:30].sum(), 0, 2 / odds[36:].sum()])[SOURCES]
-    wanted = wanted / wanted.sum() * 1000
+    sizes = np.bincount(SOURCES) if weights is None else np.array(weights)
+    shares = sizes / sizes.sum() * 1000
+    wanted = odds * (shares / np.bincount(SOURCES, odds))[SOURCES]
+    of_source = np.bincount(SOURCES, [drawn[index] for index in range(len(SOURCES))])
+    assert of_source.tolist() == pytest.approx(shares, abs=1)
     assert all(abs(drawn[index] - wanted[index]) < 1.01 for index in range(len(SOURCES)))
     assert sum(drawn.values()) == 1000
     again = SourceSampler(SOURCES, weights, seed=3, length=1000, odds=odds)

@@ -51,6 +51,8 @@ def test_a_part_has_its_sources_regions_and_no_division_of_its_own():
     alone = cut_to_sources(RECIPE, {"b": "B"}, labelled)
     assert alone["data"]["datasets"] == ["B"] and alone["data"]["source_weights"] == {"b": 1}
     assert "balance_ratios" not in alone["data"], "a disc alone has no ratio"
+    apart = cut_to_sources(RECIPE, {"a": "A", "b": "B"}, {"a": {"cup"}, "b": {"disc"}})
+    assert apart["data"]["regions"] == ["disc", "cup"] and "balance_ratios" not in apart["data"]
     assert alone["data"]["regions"] == ["disc"] and alone["model"]["model"]["init_args"]["out_channels"] == 1
 
 
