@@ -104,6 +104,16 @@ class GraderPage:
         })"""
         return [(x, y) for x, y in self.page.locator("circle.point").evaluate_all(middles)]
 
+    def line(self, region: str) -> dict[str, Any]:
+        """Box and width on the screen of an outline, asked for at once: what is drawn anew replaces it."""
+        self.frame()
+        asked = """region => {
+            const line = document.querySelector(`#stage .lines .line.${region}`);
+            const {x, y, height} = line.getBoundingClientRect();
+            return {x, y, height, width: getComputedStyle(line).strokeWidth};
+        }"""
+        return dict(self.page.evaluate(asked, region))
+
     def number(self, measure: str, whose: str = "own") -> str:
         return str(self.page.locator(f"tr[data-measure={measure}] .{whose}").text_content())
 
