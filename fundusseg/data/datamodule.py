@@ -55,8 +55,8 @@ class FundusDataModule(LightningDataModule):
         root: Folder below which the readers' relative roots are taken.
         border_weights: Weight of each pixel, stored, for a loss that takes it; None for none.
         batch_size: Samples in every batch, of all processes together: each takes an equal share.
-        source_weights: Share of each source in an epoch, by name, 1 where it is not named; None takes as many draws as
-            it has samples.
+        source_weights: Share of each source in an epoch, by name; a source that is not named has weight 1. None takes
+            each by the number of its samples.
         balance_ratios: Within each source, draw eyes of rare vertical cup/disc ratios more often; needs disc and cup.
         samples_per_epoch: Draws in an epoch; None takes as many as there are training samples.
         variants: Static augmentation: stored variants of each training picture, and their turns in an epoch.

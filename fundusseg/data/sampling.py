@@ -75,7 +75,7 @@ class SourceSampler(DistributedSampler[Draw]):
 
     def _shares(self) -> tuple[list[npt.NDArray[np.int64]], npt.NDArray[np.float64]]:
         """Samples that are drawn from together, and the share of each such group."""
-        if self.weights is None and self.odds is None:
+        if self.weights is None and self.odds is None:  # all alike, each once before any twice
             return [np.arange(len(self.sources))], np.ones(1)
         present, sizes = np.unique(self.sources, return_counts=True)
         groups = [np.flatnonzero(self.sources == source) for source in present]

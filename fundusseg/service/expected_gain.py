@@ -1,4 +1,4 @@
-"""Which photographs to correct next, so that the network gains most: uncertain ones, unlike what is corrected already.
+"""Which photographs to correct next: uncertain ones, unlike what is corrected already.
 
 Of all that nobody has corrected the next one is that of the highest mean of two shares: how uncertain its prediction
 is, by rank, and how far it lies from what is corrected or comes before it (k-centre greedy: Sener and Savarese 2018,
